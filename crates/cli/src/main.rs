@@ -1,0 +1,3 @@
+//! The `longshore` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Background jobs on RabbitMQ and Redis: the producer SDK.

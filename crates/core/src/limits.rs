@@ -1,0 +1,83 @@
+//! Every bound in one place. A bound that is reached gives an error that names the field and the bound.
+
+use std::time::Duration;
+
+/// Largest envelope, all fields together, in bytes (1 MiB).
+pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest result that is kept, in bytes (256 KiB).
+pub const RESULT_BYTES_MAX: usize = 256 * 1024;
+/// Largest error text with traceback that is kept, in bytes (16 KiB); longer ones are cut in the middle.
+pub const ERROR_BYTES_MAX: usize = 16 * 1024;
+/// Largest parent result that is copied to a child, in bytes (64 KiB).
+pub const PARENT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of arguments and results.
+pub const DEPTH_MAX: usize = 100;
+/// Most jobs in one broker message.
+pub const BUNDLE_JOBS_MAX: usize = 64;
+/// Largest body of a bundle of more than one job, in bytes (256 KiB).
+pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+/// Most parents of one job.
+pub const PARENTS_MAX: usize = 10_000;
+/// Most children of one parent.
+pub const CHILDREN_MAX: usize = 100_000;
+/// Children told in one step.
+pub const CHILDREN_PAGE: usize = 500;
+/// Most jobs in one call of `enqueue_many`.
+pub const BATCH_JOBS_MAX: usize = 100_000;
+/// Most jobs in one script call.
+pub const SCRIPT_JOBS_MAX: usize = 256;
+/// Longest display name of a job, in bytes.
+pub const JOB_NAME_BYTES_MAX: usize = 256;
+/// Longest function name, in bytes.
+pub const FUNCTION_NAME_BYTES_MAX: usize = 128;
+/// Longest queue name, in bytes.
+pub const QUEUE_NAME_BYTES_MAX: usize = 64;
+/// Most tags of a job.
+pub const TAGS_MAX: usize = 32;
+/// Longest tag, in bytes.
+pub const TAG_BYTES_MAX: usize = 128;
+/// Most metadata entries of a job.
+pub const METADATA_MAX: usize = 64;
+/// Longest metadata key plus value, in bytes.
+pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Most retries a job may ask for.
+pub const RETRIES_MAX: u32 = 10_000;
+/// Attempts kept in a record.
+pub const HISTORY_ATTEMPTS: usize = 20;
+/// How often a job may lose its worker before it is given up.
+pub const LOSTS_MAX: u32 = 3;
+/// Longest delay, timeout or retention: ten years.
+pub const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// Longest progress message, in bytes.
+pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1024;
+/// Most extra fields of a progress update.
+pub const PROGRESS_FIELDS_MAX: usize = 16;
+/// Entries of a job's progress stream.
+pub const PROGRESS_STREAM_ENTRIES: usize = 10;
+/// Largest page of a listing.
+pub const LIST_PAGE_MAX: usize = 1_000;
+
+/// How long a claim holds without a beat.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often a worker beats.
+pub const BEAT: Duration = Duration::from_secs(10);
+/// How long before the end of its lease a worker stops itself under `fencing = strict`.
+pub const FENCE_MARGIN: Duration = Duration::from_secs(5);
+/// When the sweep publishes a job whose producer did not say that it did.
+pub const OUTBOX_GRACE: Duration = Duration::from_secs(5);
+/// How long a leased outbox row stays with the scheduler that leased it.
+pub const OUTBOX_LEASE: Duration = Duration::from_secs(30);
+/// A message younger than this whose record is missing is rebuilt rather than quarantined.
+pub const REBUILD_AGE: Duration = Duration::from_secs(600);
+/// First look at a job's unregistered parents.
+pub const EDGES_GRACE: Duration = Duration::from_secs(5);
+/// When edges are verified again once every parent is registered; doubles up to [`EDGES_VERIFY_MAX`].
+pub const EDGES_VERIFY: Duration = Duration::from_secs(600);
+/// The longest time between two verifications of a job's edges.
+pub const EDGES_VERIFY_MAX: Duration = Duration::from_secs(6 * 3600);
+/// A parent that stays unknown for this long fails its child.
+pub const UNKNOWN_PARENT_AGE: Duration = Duration::from_secs(15 * 60);
+/// Default run time limit of an attempt.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
+/// Default retention of finished jobs.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);

@@ -1,0 +1,92 @@
+//! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
+//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`broker`] for messages.
+//!
+//! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
+//! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
+//! is unknown (a time-out) may be made again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub mod attempt;
+pub mod broker;
+pub mod enqueue;
+pub mod inspect;
+pub mod schedule;
+
+pub use attempt::AttemptPort;
+pub use broker::{ConsumePort, PublishPort};
+pub use enqueue::EnqueuePort;
+pub use inspect::InspectPort;
+pub use schedule::SchedulePort;
+
+/// The answer of a port.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Everything a backend offers. Cheap to clone.
+#[derive(Clone)]
+pub struct Ports {
+    /// For producers.
+    pub enqueue: Arc<dyn EnqueuePort>,
+    /// For workers.
+    pub attempt: Arc<dyn AttemptPort>,
+    /// For the scheduler.
+    pub schedule: Arc<dyn SchedulePort>,
+    /// For people.
+    pub inspect: Arc<dyn InspectPort>,
+    /// Messages out.
+    pub publish: Arc<dyn PublishPort>,
+    /// Messages in.
+    pub consume: Arc<dyn ConsumePort>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// Why a port could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server cannot be reached; nothing was done.
+    #[error("{server} is not reachable: {reason}")]
+    Unavailable {
+        /// `Redis`, `RabbitMQ` or `embedded store`.
+        server: &'static str,
+        /// What was tried, without credentials.
+        reason: String,
+    },
+    /// The request was sent and no answer came: it may have been done. Ask again.
+    #[error("{server} did not answer in time; the outcome is unknown")]
+    OutcomeUnknown {
+        /// `Redis`, `RabbitMQ` or `embedded store`.
+        server: &'static str,
+    },
+    /// The server refuses (out of memory, read-only replica, wrong type, no permission); nothing was done.
+    #[error("{server} refused: {reason}")]
+    Refused {
+        /// `Redis`, `RabbitMQ` or `embedded store`.
+        server: &'static str,
+        /// What the server said.
+        reason: String,
+    },
+    /// What is stored cannot be read.
+    #[error("stored data cannot be read: {0}")]
+    Corrupt(String),
+    /// The port was closed.
+    #[error("the connection was closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::OutcomeUnknown { .. } | Self::Refused { .. }
+        )
+    }
+}

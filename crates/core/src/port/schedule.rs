@@ -1,0 +1,257 @@
+//! For the scheduler's daemons: what is due, expired, to be told, to be repaired. Each call takes a bounded bite
+//! (`limit`) of one shard and is safe to make from any number of replicas at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Reply;
+use super::enqueue::ParentOutcome;
+use crate::clock::Timestamp;
+use crate::id::JobId;
+use crate::message::{Epoch, Gen};
+use crate::name::QueueName;
+use crate::outcome::ErrorInfo;
+use crate::priority::Priority;
+use crate::spec::EdgePolicy;
+use crate::status::JobStatus;
+use crate::view::AttemptView;
+
+/// A dispatch to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publishable {
+    /// The job.
+    pub id: JobId,
+    /// Its gen.
+    pub gen_: Gen,
+    /// Queue.
+    pub queue: QueueName,
+    /// Priority.
+    pub priority: Priority,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Retries so far.
+    pub retries: u32,
+    /// Workers lost so far.
+    pub losts: u32,
+    /// Encoded envelope.
+    pub envelope: Bytes,
+}
+
+/// Dispatches leased to the caller for [`crate::limits::OUTBOX_LEASE`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leased {
+    /// The shard's epoch, for the messages.
+    pub epoch: Epoch,
+    /// The dispatches, most urgent first.
+    pub jobs: Vec<Publishable>,
+    /// How many rows were looked at: `limit` of them means that more may be due.
+    pub looked_at: usize,
+}
+
+/// What a sweep over expired leases did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeasesExpired {
+    /// Queued again.
+    pub requeued: u32,
+    /// Given up ("worker lost").
+    pub failed: u32,
+    /// Cancelled, because a cancel was requested.
+    pub cancelled: u32,
+    /// Nothing was expired because the sweep itself had been away: owners get this long to beat.
+    pub paused_for: Duration,
+}
+
+/// A settled parent and a page of the children that are to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// The parent.
+    pub parent: JobId,
+    /// How it ended.
+    pub outcome: ParentOutcome,
+    /// At most [`crate::limits::CHILDREN_PAGE`] children; empty when the set is (the row is gone then).
+    pub children: Vec<JobId>,
+}
+
+/// A Blocked child whose edges are to be verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenEdges {
+    /// The child.
+    pub child: JobId,
+    /// Its open edges.
+    pub edges: Vec<(JobId, EdgePolicy)>,
+    /// When it became Blocked.
+    pub since: Timestamp,
+}
+
+/// Messages of a queue and priority that were published before this are certainly out of the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    /// Logical queue.
+    pub queue: QueueName,
+    /// Priority.
+    pub priority: Priority,
+    /// The time.
+    pub published_before: Timestamp,
+}
+
+/// A dead letter whose durable twin is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The job.
+    pub id: JobId,
+    /// Its gen at death.
+    pub gen_: Gen,
+    /// The shard's epoch.
+    pub epoch: Epoch,
+    /// When it was given up.
+    pub dead_at: Timestamp,
+    /// Queue.
+    pub queue: QueueName,
+    /// Encoded envelope.
+    pub envelope: Bytes,
+    /// Why.
+    pub error: ErrorInfo,
+    /// Attempts so far, and what is kept of them.
+    pub attempts: u32,
+    /// The last attempts.
+    pub history: Vec<AttemptView>,
+}
+
+/// How the record behind an archived dead letter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwinState {
+    /// Failed with this gen: keep the twin.
+    Keep,
+    /// Requeued, discarded, or older than the record: drop the twin.
+    Stale,
+    /// No record, and the shard's epoch is the twin's: discarded or pruned; drop the twin.
+    Dropped,
+    /// No record, and another epoch: the store was wiped. It was rebuilt as Failed; keep the twin.
+    Rebuilt,
+}
+
+/// What a requeue or discard did to one dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLetterChange {
+    /// Done.
+    Done,
+    /// Not a dead letter (any more), or it died after `before`.
+    NotDead,
+    /// Has children that would be told "gone": they are told first; ask again.
+    HasChildren,
+}
+
+/// What a bite of retention freed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Records deleted (a tombstone stays).
+    pub jobs: u32,
+    /// Parents whose children must be told "gone" first.
+    pub held_by_children: u32,
+}
+
+/// A cron entry as the store keeps it. What the expression means is the scheduler's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CronEntry {
+    /// Its name: the key.
+    pub name: String,
+    /// Raised by every change of the entry.
+    pub version: u64,
+    /// Next tick.
+    pub next_at: Timestamp,
+    /// Expression, zone and policies, encoded by the scheduler.
+    pub definition: Bytes,
+}
+
+/// One fire of a cron entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CronFire {
+    /// The entry.
+    pub name: String,
+    /// Version as read.
+    pub version: u64,
+    /// `next_at` as read: the tick that fires.
+    pub expected: Timestamp,
+    /// The tick after it.
+    pub next: Timestamp,
+    /// The job, its id from [`JobId::from_cron_tick`]; `None` skips the tick.
+    pub job: Option<super::enqueue::NewJob>,
+}
+
+/// The scheduler's side of the store.
+pub trait SchedulePort: Send + Sync {
+    /// Leases up to `want` shards to `holder` for `ttl`, renewing those it has. Saves duplicate work; nothing depends
+    /// on it.
+    fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>>;
+
+    /// Gives every shard lease of `holder` back.
+    fn release_shards(&self, holder: String) -> Reply<'_, ()>;
+
+    /// Due outbox rows: leased, with their envelopes.
+    fn lease_outbox(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;
+
+    /// Extends the lease of outbox rows whose publish is still under way.
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()>;
+
+    /// Due Scheduled and Retrying jobs → Queued, gen + 1, already leased.
+    fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;
+
+    /// Running jobs whose lease is over.
+    fn expire_leases(&self, shard: u16, limit: usize) -> Reply<'_, LeasesExpired>;
+
+    /// Jobs past their expiry or deadline → Expired. Answers how many.
+    fn expire_waiting(&self, shard: u16, limit: usize) -> Reply<'_, u32>;
+
+    /// Settled parents with children to tell, each with a page; rows come again after a lease unless told.
+    fn relations(&self, shard: u16, limit: usize) -> Reply<'_, Vec<Relation>>;
+
+    /// These children of `parent` were told. Answers whether more wait.
+    fn relations_told(&self, shard: u16, parent: JobId, children: Vec<JobId>) -> Reply<'_, bool>;
+
+    /// Blocked children whose `edges` row is due.
+    fn open_edges(&self, shard: u16, limit: usize) -> Reply<'_, Vec<OpenEdges>>;
+
+    /// Queued and published jobs that are certainly out of the broker (published before their queue's watermark, or
+    /// without one never): leased for a republish with the same gen. Never a paused queue.
+    fn audit(&self, shard: u16, watermarks: Vec<Watermark>, limit: usize) -> Reply<'_, Leased>;
+
+    /// Failed jobs without a durable twin.
+    fn dead_uncopied(&self, shard: u16, limit: usize) -> Reply<'_, Vec<DeadLetter>>;
+
+    /// The broker confirmed these twins.
+    fn dead_copied(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()>;
+
+    /// How the records behind archived twins stand; rebuilds what a wipe took.
+    fn dead_twins(&self, shard: u16, twins: Vec<DeadLetter>) -> Reply<'_, Vec<TwinState>>;
+
+    /// Messages that the broker gave up: a Running record counts a lost, a Queued one goes to the outbox. Answers
+    /// which ids are unknown.
+    fn broker_gave_up(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, Vec<JobId>>;
+
+    /// Dead letters → Queued, retries, losts and attempts' count reset, gen + 1; only those that died before
+    /// `before`.
+    fn requeue(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
+
+    /// Deletes dead letters, leaving tombstones.
+    fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
+
+    /// Whether twins were made stale by requeue or discard since the last lap of the keeper; `clear` resets it.
+    fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64>;
+
+    /// Deletes terminal jobs that ended longer ago than their status' retention.
+    fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned>;
+
+    /// Releases parked jobs of functions that a live worker has.
+    fn unpark(&self, shard: u16) -> Reply<'_, u32>;
+
+    /// Writes a cron entry (its version is raised).
+    fn cron_put(&self, entry: CronEntry) -> Reply<'_, ()>;
+
+    /// Entries whose tick is due, in this shard.
+    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, Vec<CronEntry>>;
+
+    /// Compare-and-set of the tick, and the job, in one step. Answers whether this call fired.
+    fn cron_fire(&self, shard: u16, fire: CronFire) -> Reply<'_, bool>;
+}

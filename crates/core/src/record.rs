@@ -1,0 +1,1 @@
+//! What the store remembers of a job, and of a shard.

@@ -1,0 +1,1 @@
+//! The daemons that run what is due and repair what was left.

@@ -1,0 +1,1 @@
+//! Conformance suite, private servers and fault injection for the tests.

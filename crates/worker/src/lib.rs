@@ -1,0 +1,1 @@
+//! Runs Longshore jobs: registry, extractors, slots, progress, drain.
