@@ -60,9 +60,22 @@ async fn tls_works(port: &str, ca: &Path) -> Outcome {
     Ok(())
 }
 
+/// An authenticated request, written by hand.
+async fn management_answers(url: &str) -> Outcome {
+    let host = url.rsplit_once('@').unwrap().1;
+    let mut socket = TcpStream::connect(host).await?;
+    let credentials = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=";
+    let request = format!("GET /api/whoami HTTP/1.0\r\nHost: {host}\r\n{credentials}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    assert!(answer.lines().next().unwrap().contains(" 200 "), "{answer}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn rabbitmq_comes_back_with_its_queues_after_a_kill_and_freezes_in_between() -> Outcome {
-    let rabbitmq = RabbitMq::start_with(RabbitMqOptions::default().tls()).await?;
+    let rabbitmq = RabbitMq::start_with(RabbitMqOptions::default().tls().management()).await?;
     let vhost = rabbitmq.vhost("shop").await?;
     declare(&rabbitmq, vhost.name(), "orders").await?;
     let names = |queues: Vec<longshore_testkit::servers::QueueDepth>| {
@@ -71,6 +84,7 @@ async fn rabbitmq_comes_back_with_its_queues_after_a_kill_and_freezes_in_between
     assert_eq!(names(vhost.list_queues().await?), ["orders"]);
     let url = rabbitmq.amqps_url().unwrap();
     tls_works(url.rsplit_once('@').unwrap().1, rabbitmq.ca_file().unwrap()).await?;
+    management_answers(&rabbitmq.management_url().unwrap()).await?;
 
     rabbitmq.freeze();
     greeted(rabbitmq.addr()).await.unwrap_err();
