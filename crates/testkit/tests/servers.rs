@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use longshore_testkit::process::{Proc, ServerDir, run};
 use longshore_testkit::servers::{
     RabbitMq, RabbitMqOptions, Redis, RedisCluster, RedisControl, RedisOptions, Sentinel, SharedCluster,
@@ -178,12 +179,22 @@ async fn real_servers_are_shared_without_two_tests_seeing_each_other() -> Outcom
     assert_ne!(first.redis_url(), second.redis_url());
     first.redis().cli(&["SET", "key", "value"]).await?;
     assert_eq!(second.redis().cli(&["DBSIZE"]).await?, "0");
-    assert_eq!(first.vhost().list_queues().await?, []);
+    let looks = std::iter::repeat_with(|| first.vhost().list_queues()).take(20);
+    for queues in join_all(looks).await {
+        assert_eq!(queues?, []);
+    }
 
     let cluster = SharedCluster::get().await?;
     let waiting = tokio::time::timeout(Duration::from_millis(300), SharedCluster::get());
     waiting.await.unwrap_err();
     drop(cluster);
+
+    let (control, name) = (first.vhost().control().clone(), first.vhost().name().to_owned());
+    drop(first);
+    eventually(SOON, "the virtual host to be deleted", || async {
+        control.list_queues(&name).await.is_err()
+    })
+    .await?;
     assert_eq!(SharedCluster::get().await?.addrs().len(), 3);
     Ok(())
 }

@@ -133,16 +133,18 @@ impl BrokerControl {
     /// The command behind [`BrokerControl::eval`], for a caller that cannot await.
     pub(super) fn eval_command(&self, expressions: &str) -> Result<Command, Error> {
         let erl_call = find_program("erl_call", "erlang-base")?;
-        // The program reads its expressions from stdin; the shell hands them over. `-r` gives it a name of its
-        // own: the node would cut off a second caller of the same name.
-        let script = "printf '%s\\n' \"$1\" | \"$2\" -r -name \"$3\" -fetch_stdout -e";
+        // The program reads its expressions from stdin; the shell hands them over. Each caller has a name of its
+        // own: the node refuses a second one of the same name, and erl_call's own random names differ only by the
+        // second.
+        let script = "printf '%s\\n' \"$1\" | \"$2\" -h \"$3\" -name \"$4\" -fetch_stdout -e";
+        let caller = format!("testkit-{:016x}", rand::random::<u64>());
         let program = format!("{expressions}, io:format(\"~n{DONE}~n\").");
         let mut command = Command::new("sh");
         self.environment(&mut command);
         command
             .args(["-c", script, "sh", &program])
             .arg(erl_call)
-            .arg(&self.node.name);
+            .args([&caller, &self.node.name]);
         Ok(command)
     }
 
