@@ -1,5 +1,8 @@
 //! Conformance suite, private servers and fault injection for the tests.
 
+pub mod clock;
+pub mod conformance;
+pub mod factory;
 pub mod process;
 pub mod proxy;
 pub mod servers;

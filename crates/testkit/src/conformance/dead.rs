@@ -1,0 +1,329 @@
+//! Dead letters: the record, its twin in the archive, requeue and discard.
+
+use std::time::Duration;
+
+use longshore_core::message::Epoch;
+use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over};
+use longshore_core::port::broker::{Payload, Source};
+use longshore_core::port::enqueue::Enqueued;
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, TwinState};
+use longshore_core::{JobId, JobStatus};
+
+use super::relations::copy_dead;
+use super::rig::{Rig, completed, delivery, error, failed, no_delivery, retry};
+
+cases! { DeadLetters:
+    a_failed_job_asks_for_its_twin_until_it_is_copied,
+    a_dead_letter_travels_through_the_archive,
+    a_twin_of_a_failed_job_is_kept,
+    a_twin_of_a_requeued_job_is_stale,
+    a_twin_of_a_discarded_job_is_dropped,
+    a_twin_after_a_wipe_is_rebuilt_as_failed,
+    a_dead_letter_is_requeued_with_fresh_counts,
+    a_requeue_touches_only_what_died_before,
+    a_resumed_requeue_requeues_none_twice,
+    a_discarded_dead_letter_leaves_a_tombstone,
+    a_discard_touches_only_what_died_before,
+    requeue_and_discard_leave_other_jobs_alone,
+    removals_are_counted_for_the_keeper,
+    a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
+    a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job,
+    unknown_jobs_among_what_the_broker_gave_up_are_named,
+}
+
+async fn requeue(rig: &Rig, id: JobId) -> DeadLetterChange {
+    rig.ports
+        .schedule
+        .requeue(0, vec![id], rig.now().after(Duration::from_secs(1)))
+        .await
+        .unwrap()[0]
+}
+
+async fn discard(rig: &Rig, id: JobId) -> DeadLetterChange {
+    rig.ports
+        .schedule
+        .discard(0, vec![id], rig.now().after(Duration::from_secs(1)))
+        .await
+        .unwrap()[0]
+}
+
+async fn letters(rig: &Rig) -> Vec<DeadLetter> {
+    rig.ports.schedule.dead_uncopied(0, 100).await.unwrap()
+}
+
+async fn twin(rig: &Rig, letter: &DeadLetter) -> TwinState {
+    rig.ports
+        .schedule
+        .dead_twins(0, vec![letter.clone()])
+        .await
+        .unwrap()[0]
+}
+
+async fn epoch(rig: &Rig) -> Epoch {
+    rig.ports.schedule.lease_outbox(0, 1).await.unwrap().epoch
+}
+
+async fn a_failed_job_asks_for_its_twin_until_it_is_copied(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    rig.finish(&held, retry(0)).await;
+    rig.pass_secs(1).await;
+    rig.promoted().await;
+    let second = rig.start(&held.job, 2).await;
+    rig.finish(&second, failed()).await;
+    let dead = letters(&rig).await;
+    assert_eq!(dead.len(), 1);
+    let letter = &dead[0];
+    assert_eq!((letter.id, letter.gen_, letter.attempts), (held.id, 2, 2));
+    assert_eq!(
+        (&letter.envelope, &letter.queue, &letter.error),
+        (&held.job.envelope, &held.job.queue, &error())
+    );
+    assert_eq!((letter.epoch, letter.history.len()), (epoch(&rig).await, 2));
+    rig.assert_about(Some(letter.dead_at), rig.now());
+    rig.pass_secs(600).await;
+    assert_eq!(letters(&rig).await, dead, "the keeper that took it died");
+    rig.ports
+        .schedule
+        .dead_copied(0, vec![(held.id, 2)])
+        .await
+        .unwrap();
+    rig.pass_secs(600).await;
+    assert_eq!(letters(&rig).await, []);
+    assert_eq!(rig.status(held.id).await, Some(JobStatus::Failed));
+}
+
+async fn a_dead_letter_travels_through_the_archive(rig: Rig) {
+    rig.ended(failed()).await;
+    let letter = letters(&rig).await.remove(0);
+    let published = rig.ports.publish.archive(vec![letter.clone()]).await;
+    assert!(published[0].is_confirmed(), "{published:?}");
+    let mut archive = rig.ports.consume.subscribe(Source::Archive, 10).await.unwrap();
+    let found = delivery(archive.as_mut()).await;
+    let Payload::Dead(dead) = found.payload else {
+        panic!("{:?}", found.payload)
+    };
+    assert_eq!(dead, letter);
+    found.receipt.ack();
+    no_delivery(archive.as_mut()).await;
+}
+
+async fn a_twin_of_a_failed_job_is_kept(rig: Rig) {
+    rig.ended(failed()).await;
+    let letter = letters(&rig).await.remove(0);
+    for _ in 0..2 {
+        assert_eq!(twin(&rig, &letter).await, TwinState::Keep);
+    }
+}
+
+async fn a_twin_of_a_requeued_job_is_stale(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    let letter = letters(&rig).await.remove(0);
+    assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::Done);
+    assert_eq!(twin(&rig, &letter).await, TwinState::Stale);
+    let again = rig.start(&held.job, 2).await;
+    rig.finish(&again, failed()).await;
+    assert_eq!(
+        twin(&rig, &letter).await,
+        TwinState::Stale,
+        "it died again, with another gen"
+    );
+    let second = letters(&rig).await.remove(0);
+    assert_eq!(twin(&rig, &second).await, TwinState::Keep);
+}
+
+async fn a_twin_of_a_discarded_job_is_dropped(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    let letter = letters(&rig).await.remove(0);
+    discard(&rig, held.id).await;
+    assert!(matches!(
+        twin(&rig, &letter).await,
+        TwinState::Dropped | TwinState::Stale
+    ));
+    assert_eq!(rig.find(held.id).await, None);
+}
+
+async fn a_twin_after_a_wipe_is_rebuilt_as_failed(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    let mut letter = letters(&rig).await.remove(0);
+    // As after a wipe: no record, no tombstone, and the twin is of another epoch.
+    let lost = rig.job(|_| {});
+    letter.id = lost.id;
+    letter.envelope = lost.envelope.clone();
+    letter.epoch = epoch(&rig).await.wrapping_add(1);
+    assert_eq!(twin(&rig, &letter).await, TwinState::Rebuilt);
+    let view = rig.view(lost.id).await;
+    assert_eq!(
+        (view.status, view.gen_, view.error),
+        (JobStatus::Failed, letter.gen_, Some(error()))
+    );
+    assert_eq!(view.full.unwrap().envelope, lost.envelope);
+    assert_eq!(twin(&rig, &letter).await, TwinState::Keep);
+    rig.pass_secs(600).await;
+    let uncopied: Vec<_> = letters(&rig).await.into_iter().map(|letter| letter.id).collect();
+    assert_eq!(uncopied, [held.id], "what was rebuilt from its twin has one");
+    assert_eq!(requeue(&rig, lost.id).await, DeadLetterChange::Done);
+    rig.start(&lost, letter.gen_ + 1).await;
+}
+
+async fn a_dead_letter_is_requeued_with_fresh_counts(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    rig.finish(&held, retry(0)).await;
+    rig.pass_secs(1).await;
+    rig.promoted().await;
+    let second = rig.start(&held.job, 2).await;
+    rig.finish(&second, failed()).await;
+    assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::Done);
+    let view = rig.view(held.id).await;
+    assert_eq!((view.status, view.gen_), (JobStatus::Queued, 3));
+    assert_eq!((view.attempts, view.retries, view.losts), (0, 0, 0));
+    assert_eq!(view.finished_at, None);
+    rig.pass_secs(6).await;
+    assert_eq!(rig.outbox_ids().await, [(held.id, 3)]);
+    assert_eq!(rig.deliver(held.id, 2).await, Claimed::Over(Over::Stale));
+    let third = rig.start(&held.job, 3).await;
+    assert_eq!((third.grant.attempt, third.grant.retries), (1, 0));
+    assert_eq!(
+        rig.finish(&third, completed()).await,
+        Finished::Accepted(JobStatus::Completed)
+    );
+    assert_eq!(rig.finish(&second, failed()).await, Finished::Lost);
+    rig.pass_secs(600).await;
+    assert_eq!(letters(&rig).await, [], "it is no dead letter any more");
+}
+
+async fn a_requeue_touches_only_what_died_before(rig: Rig) {
+    let early = rig.ended(failed()).await;
+    rig.pass_secs(10).await;
+    let before = rig.now();
+    rig.pass_secs(10).await;
+    let late = rig.ended(failed()).await;
+    let changes = rig
+        .ports
+        .schedule
+        .requeue(0, vec![early.id, late.id], before)
+        .await
+        .unwrap();
+    assert_eq!(changes, [DeadLetterChange::Done, DeadLetterChange::NotDead]);
+    assert_eq!(rig.status(late.id).await, Some(JobStatus::Failed));
+}
+
+async fn a_resumed_requeue_requeues_none_twice(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    rig.pass_secs(10).await;
+    let before = rig.now();
+    let requeue = || rig.ports.schedule.requeue(0, vec![held.id], before);
+    assert_eq!(requeue().await.unwrap(), [DeadLetterChange::Done]);
+    assert_eq!(requeue().await.unwrap(), [DeadLetterChange::NotDead]);
+    rig.pass_secs(1).await;
+    let again = rig.start(&held.job, 2).await;
+    rig.finish(&again, failed()).await;
+    assert_eq!(
+        requeue().await.unwrap(),
+        [DeadLetterChange::NotDead],
+        "it died after the run began"
+    );
+    assert_eq!(rig.view(held.id).await.gen_, 2);
+}
+
+async fn a_discarded_dead_letter_leaves_a_tombstone(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    assert_eq!(discard(&rig, held.id).await, DeadLetterChange::Done);
+    assert_eq!(rig.find(held.id).await, None);
+    assert_eq!(rig.status(held.id).await, Some(JobStatus::Failed));
+    assert_eq!(
+        rig.deliver(held.id, 1).await,
+        Claimed::Over(Over::Ended(JobStatus::Failed))
+    );
+    let again = rig.enqueue(&held.job).await;
+    assert!(
+        matches!(
+            again,
+            Enqueued::Existing {
+                status: JobStatus::Failed,
+                ..
+            }
+        ),
+        "{again:?}"
+    );
+    assert_eq!(discard(&rig, held.id).await, DeadLetterChange::NotDead);
+    rig.pass_secs(600).await;
+    assert_eq!(letters(&rig).await, []);
+}
+
+async fn a_discard_touches_only_what_died_before(rig: Rig) {
+    let before = rig.now();
+    rig.pass_secs(10).await;
+    let late = rig.ended(failed()).await;
+    let changes = rig
+        .ports
+        .schedule
+        .discard(0, vec![late.id], before)
+        .await
+        .unwrap();
+    assert_eq!(changes, [DeadLetterChange::NotDead]);
+    assert!(rig.find(late.id).await.is_some());
+}
+
+async fn requeue_and_discard_leave_other_jobs_alone(rig: Rig) {
+    let running = rig.running(|_| {}).await;
+    let ended = rig.ended(completed()).await;
+    for id in [running.id, ended.id, rig.job(|_| {}).id] {
+        let before = rig.find(id).await;
+        assert_eq!(requeue(&rig, id).await, DeadLetterChange::NotDead);
+        assert_eq!(discard(&rig, id).await, DeadLetterChange::NotDead);
+        assert_eq!(rig.find(id).await, before);
+    }
+}
+
+async fn removals_are_counted_for_the_keeper(rig: Rig) {
+    let (one, two) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    copy_dead(&rig).await;
+    let pending = |clear| rig.ports.schedule.removals_pending(0, clear);
+    assert_eq!(pending(false).await.unwrap(), 0);
+    requeue(&rig, one.id).await;
+    discard(&rig, two.id).await;
+    assert_eq!(pending(false).await.unwrap(), 2);
+    assert_eq!(pending(true).await.unwrap(), 2);
+    assert_eq!(pending(false).await.unwrap(), 0);
+}
+
+async fn a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    let unknown = rig
+        .ports
+        .schedule
+        .broker_gave_up(0, vec![(held.id, 1)])
+        .await
+        .unwrap();
+    assert_eq!(unknown, []);
+    assert_eq!(rig.view(held.id).await.losts, 1);
+    let beaten = rig.beat(held.id, held.nonce).await;
+    assert!(
+        matches!(beaten, Beaten::Alive { .. } | Beaten::Lost),
+        "{beaten:?}"
+    );
+}
+
+async fn a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    rig.ports
+        .schedule
+        .broker_gave_up(0, vec![(job.id, 1)])
+        .await
+        .unwrap();
+    rig.pass_secs(6).await;
+    let due = rig.outbox_ids().await;
+    assert_eq!(due.len(), 1);
+    let (id, gen_) = due[0];
+    assert_eq!(id, job.id);
+    assert_eq!(rig.start(&job, gen_).await.grant.losts, 0);
+}
+
+async fn unknown_jobs_among_what_the_broker_gave_up_are_named(rig: Rig) {
+    let ended = rig.ended(completed()).await;
+    let pruned = super::retention::pruned(&rig, completed()).await;
+    let stray = rig.job(|_| {}).id;
+    let jobs = vec![(ended.id, 1), (stray, 1), (pruned.id, 1)];
+    assert_eq!(rig.ports.schedule.broker_gave_up(0, jobs).await.unwrap(), [stray]);
+    assert_eq!(rig.status(ended.id).await, Some(JobStatus::Completed));
+}

@@ -1,0 +1,174 @@
+//! Unstarted jobs that go back, functions that nobody has, and messages put aside.
+
+use bytes::Bytes;
+use longshore_core::port::attempt::{GiveBackReason, Quarantined};
+use longshore_core::port::enqueue::CancelReply;
+use longshore_core::{FunctionName, JobId, JobStatus, QueueName, WorkerId};
+
+use super::rig::{Rig, completed};
+
+cases! { GiveBack:
+    an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen ["give_back: queued, same gen"],
+    a_give_back_of_anything_else_changes_nothing ["give_back: anything else"],
+    a_repeated_give_back_is_done_once ["give_back: anything else"],
+    a_job_that_a_worker_cannot_run_comes_back_later_and_later ["delivery: function not registered"],
+    a_job_that_a_worker_cannot_run_comes_back_within_a_minute ["delivery: function not registered"],
+    a_parked_job_waits_for_a_worker_with_its_function ["delivery: function not registered"],
+    a_parked_job_is_released_by_the_sweep_when_its_worker_came_first ["delivery: function not registered"],
+    a_parked_job_can_be_cancelled,
+    a_queued_job_in_quarantine_is_failed ["delivery: undecodable"],
+    quarantine_leaves_other_jobs_alone ["delivery: undecodable"],
+}
+
+async fn an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    let view = rig.view(job.id).await;
+    assert_eq!((view.status, view.gen_, view.attempts), (JobStatus::Queued, 2, 0));
+    assert_eq!((view.published_at, view.full.unwrap().history), (None, vec![]));
+    assert_eq!(rig.outbox_ids().await, [(job.id, 2)], "due now");
+}
+
+async fn a_give_back_of_anything_else_changes_nothing(rig: Rig) {
+    let older = rig.published(|_| {}).await;
+    rig.give_back(older.id, 1, GiveBackReason::Unstarted).await;
+    let running = rig.running(|_| {}).await;
+    let ended = rig.ended(completed()).await;
+    let reasons = [
+        GiveBackReason::Unstarted,
+        GiveBackReason::NotRunnable,
+        GiveBackReason::Park(FunctionName::new("work").unwrap()),
+    ];
+    for id in [older.id, running.id, ended.id] {
+        let before = rig.view(id).await;
+        for reason in &reasons {
+            rig.give_back(id, 1, reason.clone()).await;
+            assert_eq!(rig.view(id).await, before, "{reason:?}");
+        }
+    }
+    let stray = rig.job(|_| {}).id;
+    rig.give_back(stray, 1, GiveBackReason::Unstarted).await;
+    assert_eq!(rig.find(stray).await, None);
+}
+
+async fn a_repeated_give_back_is_done_once(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    for _ in 0..3 {
+        rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    }
+    assert_eq!(rig.view(job.id).await.gen_, 2);
+}
+
+async fn a_job_that_a_worker_cannot_run_comes_back_later_and_later(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    for gen_ in 1..=6 {
+        rig.give_back(job.id, gen_, GiveBackReason::NotRunnable).await;
+    }
+    // 0.2 s × 2⁶ for the seventh time.
+    rig.give_back(job.id, 7, GiveBackReason::NotRunnable).await;
+    rig.pass_secs(6).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    rig.pass_secs(8).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 8)]);
+    let view = rig.view(job.id).await;
+    assert_eq!(
+        (view.status, view.attempts, view.retries),
+        (JobStatus::Queued, 0, 0)
+    );
+    assert_eq!(view.full.unwrap().history, []);
+    rig.start(&job, 8).await;
+}
+
+async fn a_job_that_a_worker_cannot_run_comes_back_within_a_minute(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    for gen_ in 1..=40 {
+        rig.give_back(job.id, gen_, GiveBackReason::NotRunnable).await;
+    }
+    rig.pass_secs(50).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    rig.pass_secs(11).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 41)]);
+}
+
+async fn parked(rig: &Rig, function: &str) -> JobId {
+    let name = FunctionName::new(function).unwrap();
+    let job = rig.published(|spec| spec.function_name = name.clone()).await;
+    rig.give_back(job.id, 1, GiveBackReason::Park(name)).await;
+    job.id
+}
+
+async fn a_parked_job_waits_for_a_worker_with_its_function(rig: Rig) {
+    let id = parked(&rig, "rare").await;
+    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+    rig.pass_secs(3600).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    let other = rig.worker("other", &["common"]);
+    rig.ports.attempt.worker_beat(other).await.unwrap();
+    assert_eq!(rig.ports.schedule.unpark(0).await.unwrap(), 0);
+    assert_eq!(rig.outbox_ids().await, []);
+    let capable = rig.worker("capable", &["common", "rare"]);
+    rig.ports.attempt.worker_beat(capable).await.unwrap();
+    rig.pass_secs(1).await;
+    assert_eq!(rig.outbox_ids().await, [(id, 2)]);
+    assert_eq!(rig.view(id).await.attempts, 0);
+}
+
+async fn a_parked_job_is_released_by_the_sweep_when_its_worker_came_first(rig: Rig) {
+    let worker = rig.worker("capable", &["rare"]);
+    rig.ports.attempt.worker_beat(worker).await.unwrap();
+    let id = parked(&rig, "rare").await;
+    rig.ports.schedule.unpark(0).await.unwrap();
+    rig.pass_secs(1).await;
+    assert_eq!(rig.outbox_ids().await, [(id, 2)]);
+    rig.ports
+        .attempt
+        .worker_gone(WorkerId("capable".to_owned()))
+        .await
+        .unwrap();
+    let late = parked(&rig, "rare").await;
+    assert_eq!(rig.ports.schedule.unpark(0).await.unwrap(), 0);
+    assert_eq!(rig.status(late).await, Some(JobStatus::Queued));
+}
+
+async fn a_parked_job_can_be_cancelled(rig: Rig) {
+    let id = parked(&rig, "rare").await;
+    assert_eq!(rig.cancel(id).await, CancelReply::Cancelled);
+    let capable = rig.worker("capable", &["rare"]);
+    rig.ports.attempt.worker_beat(capable).await.unwrap();
+    rig.ports.schedule.unpark(0).await.unwrap();
+    rig.pass_secs(60).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    assert_eq!(rig.status(id).await, Some(JobStatus::Cancelled));
+}
+
+async fn quarantine(rig: &Rig, jobs: Vec<JobId>) {
+    let message = Quarantined {
+        message_id: "m-1".to_owned(),
+        queue: QueueName::default(),
+        reason: "not MessagePack".to_owned(),
+        body: Bytes::from_static(b"\xc1 garbage"),
+        headers: vec![("x".to_owned(), "y".to_owned())],
+        jobs,
+    };
+    rig.ports.attempt.quarantine(vec![message.clone()]).await.unwrap();
+    rig.ports.attempt.quarantine(vec![message]).await.unwrap();
+}
+
+async fn a_queued_job_in_quarantine_is_failed(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    let elsewhere = rig.job_in(1, |_| {});
+    rig.enqueue(&elsewhere).await;
+    quarantine(&rig, vec![job.id, elsewhere.id, rig.job(|_| {}).id]).await;
+    for id in [job.id, elsewhere.id] {
+        let view = rig.view(id).await;
+        assert_eq!((view.status, view.error.is_some()), (JobStatus::Failed, true));
+    }
+}
+
+async fn quarantine_leaves_other_jobs_alone(rig: Rig) {
+    let running = rig.running(|_| {}).await;
+    let ended = rig.ended(completed()).await;
+    quarantine(&rig, vec![running.id, ended.id]).await;
+    assert_eq!(rig.status(running.id).await, Some(JobStatus::Running));
+    assert_eq!(rig.status(ended.id).await, Some(JobStatus::Completed));
+}

@@ -1,0 +1,318 @@
+//! Dependencies: how a parent tells its children.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use longshore_core::limits::CHILDREN_PAGE;
+use longshore_core::outcome::Outcome;
+use longshore_core::port::enqueue::{EdgeSettled, NewJob, ParentOutcome, ParentState, Registration};
+use longshore_core::port::schedule::{DeadLetterChange, Relation};
+use longshore_core::spec::{Dependency, EdgePolicy, OnFailed};
+use longshore_core::{JobId, JobStatus};
+
+use super::edges::{done, register, settle};
+use super::rig::{Held, Rig, completed, failed};
+
+cases! { Relations:
+    a_settled_parent_tells_its_children ["dependencies: 5"],
+    a_parent_without_children_writes_nothing ["dependencies: 5"],
+    a_relation_comes_again_unless_told ["dependencies: 5"],
+    children_are_told_page_by_page ["dependencies: 5"],
+    a_failed_parent_tells_no_child_that_waits ["dependencies: 5"],
+    a_failed_parent_tells_the_children_that_do_not_wait ["dependencies: 5"],
+    a_requeued_parent_keeps_its_children ["dependencies: 5"],
+    a_cancelled_or_expired_parent_tells_its_children ["dependencies: 5"],
+    a_lost_registration_is_repaired_from_the_childs_side ["dependencies: 6"],
+    a_parent_that_finishes_while_its_child_is_enqueued_releases_it ["dependencies: 2", "dependencies: 5"],
+    a_parent_whose_children_wait_is_not_pruned ["dependencies: 7"],
+    a_parent_with_untold_children_is_not_pruned ["dependencies: 7"],
+    a_discarded_parent_tells_its_children_that_it_is_gone ["dependencies: 7"],
+}
+
+/// A running parent in shard 0 and a child of it in shard 1, registered.
+async fn family(rig: &Rig, policy: EdgePolicy) -> (Held, NewJob) {
+    let parent = rig.running(|_| {}).await;
+    let child = rig.job_in(1, |spec| {
+        spec.depends_on = vec![Dependency {
+            id: parent.id,
+            policy,
+        }]
+    });
+    rig.enqueue(&child).await;
+    assert_eq!(
+        register(rig, parent.id, child.id, policy).await,
+        ParentState::Open
+    );
+    (parent, child)
+}
+
+async fn relations(rig: &Rig) -> Vec<Relation> {
+    let all = rig.ports.schedule.relations(0, 100).await.unwrap();
+    all.into_iter()
+        .filter(|relation| !relation.children.is_empty())
+        .collect()
+}
+
+async fn told(rig: &Rig, parent: JobId, children: Vec<JobId>) -> bool {
+    rig.ports
+        .schedule
+        .relations_told(0, parent, children)
+        .await
+        .unwrap()
+}
+
+async fn a_settled_parent_tells_its_children(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    assert_eq!(relations(&rig).await, []);
+    rig.finish(&parent, completed()).await;
+    let relation = Relation {
+        parent: parent.id,
+        outcome: done(),
+        children: vec![child.id],
+    };
+    assert_eq!(relations(&rig).await, [relation]);
+    assert_eq!(
+        settle(&rig, child.id, parent.id, done()).await,
+        EdgeSettled::Released { gen_: 1 }
+    );
+    assert!(!told(&rig, parent.id, vec![child.id]).await);
+    rig.pass_secs(3600).await;
+    assert_eq!(relations(&rig).await, []);
+    assert!(
+        !told(&rig, parent.id, vec![child.id]).await,
+        "telling twice is the same as once"
+    );
+}
+
+async fn a_parent_without_children_writes_nothing(rig: Rig) {
+    for outcome in [completed(), failed(), Outcome::Cancelled] {
+        rig.ended(outcome).await;
+    }
+    assert_eq!(rig.ports.schedule.relations(0, 100).await.unwrap(), []);
+}
+
+async fn a_relation_comes_again_unless_told(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, completed()).await;
+    assert_eq!(relations(&rig).await.len(), 1);
+    rig.pass_secs(61).await;
+    let again = relations(&rig).await;
+    assert_eq!(again.len(), 1, "the daemon that took it died");
+    assert_eq!(again[0].children, [child.id]);
+}
+
+async fn children_are_told_page_by_page(rig: Rig) {
+    let parent = rig.running(|_| {}).await;
+    let count = CHILDREN_PAGE + 20;
+    let children: Vec<_> = (0..count).map(|_| rig.job_in(1, |_| {}).id).collect();
+    let edge = |child: &JobId| Registration {
+        parent: parent.id,
+        child: *child,
+        policy: EdgePolicy::default(),
+    };
+    let states = rig
+        .ports
+        .enqueue
+        .register(0, children.iter().map(edge).collect())
+        .await
+        .unwrap();
+    assert_eq!(states, vec![ParentState::Open; count]);
+    rig.finish(&parent, completed()).await;
+    let mut seen = BTreeSet::new();
+    loop {
+        let page = relations(&rig).await;
+        assert_eq!(page.len(), 1, "{} of {count} were told", seen.len());
+        assert!(page[0].children.len() <= CHILDREN_PAGE);
+        seen.extend(page[0].children.iter().copied());
+        if !told(&rig, parent.id, page[0].children.clone()).await {
+            break;
+        }
+        // The row may stay leased until its page was told; it is due again at the latest after the lease.
+        rig.pass_secs(61).await;
+    }
+    assert_eq!(seen, children.into_iter().collect());
+    rig.pass_secs(61).await;
+    assert_eq!(relations(&rig).await, []);
+}
+
+async fn a_failed_parent_tells_no_child_that_waits(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, failed()).await;
+    assert_eq!(relations(&rig).await, []);
+    assert_eq!(rig.status(child.id).await, Some(JobStatus::Blocked));
+}
+
+async fn a_failed_parent_tells_the_children_that_do_not_wait(rig: Rig) {
+    let policy = EdgePolicy {
+        on_failed: OnFailed::Cancel,
+        ..EdgePolicy::default()
+    };
+    let (parent, child) = family(&rig, policy).await;
+    rig.finish(&parent, failed()).await;
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.outcome, relation.children),
+        (ParentOutcome::Failed, vec![child.id])
+    );
+    assert_eq!(
+        settle(&rig, child.id, parent.id, ParentOutcome::Failed).await,
+        EdgeSettled::Cancelled
+    );
+    assert!(!told(&rig, parent.id, vec![child.id]).await);
+}
+
+async fn a_requeued_parent_keeps_its_children(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, failed()).await;
+    rig.pass_secs(1).await;
+    let changes = rig
+        .ports
+        .schedule
+        .requeue(0, vec![parent.id], rig.now())
+        .await
+        .unwrap();
+    assert_eq!(changes, [DeadLetterChange::Done]);
+    let again = rig.start(&parent.job, 2).await;
+    rig.finish(&again, completed()).await;
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!((relation.outcome, relation.children), (done(), vec![child.id]));
+}
+
+async fn a_cancelled_or_expired_parent_tells_its_children(rig: Rig) {
+    for outcome in [Outcome::Cancelled, Outcome::Expired] {
+        let (parent, child) = family(&rig, EdgePolicy::default()).await;
+        rig.finish(&parent, outcome).await;
+        let relation = relations(&rig).await.remove(0);
+        assert_eq!(
+            (relation.outcome, relation.children),
+            (ParentOutcome::Cancelled, vec![child.id])
+        );
+        told(&rig, parent.id, vec![child.id]).await;
+    }
+    let waiting = rig.enqueued(|_| {}).await;
+    let child = rig.job_in(1, |_| {}).id;
+    register(&rig, waiting.id, child, EdgePolicy::default()).await;
+    rig.cancel(waiting.id).await;
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.parent, relation.outcome),
+        (waiting.id, ParentOutcome::Cancelled)
+    );
+}
+
+async fn a_lost_registration_is_repaired_from_the_childs_side(rig: Rig) {
+    let parent = rig.job_in(1, |_| {});
+    rig.enqueue(&parent).await;
+    let child = rig
+        .enqueued(|spec| spec.depends_on = vec![parent.id.into()])
+        .await;
+    let held = rig.start(&parent, 1).await;
+    rig.finish(&held, completed()).await;
+    rig.pass_secs(6).await;
+    let open = rig.ports.schedule.open_edges(0, 10).await.unwrap().remove(0);
+    let (id, policy) = open.edges[0];
+    let ParentState::Settled(outcome) = register(&rig, id, open.child, policy).await else {
+        panic!("the parent has ended")
+    };
+    assert_eq!(
+        settle(&rig, child.id, id, outcome).await,
+        EdgeSettled::Released { gen_: 1 }
+    );
+}
+
+async fn a_parent_that_finishes_while_its_child_is_enqueued_releases_it(rig: Rig) {
+    for _ in 0..20 {
+        let parent = rig.running(|_| {}).await;
+        let child = rig.job_in(1, |spec| spec.depends_on = vec![parent.id.into()]);
+        rig.enqueue(&child).await;
+        let registration = register(&rig, parent.id, child.id, EdgePolicy::default());
+        let (state, _) = tokio::join!(registration, rig.finish(&parent, completed()));
+        match state {
+            ParentState::Settled(outcome) => {
+                settle(&rig, child.id, parent.id, outcome).await;
+            }
+            ParentState::Open => {
+                let relation = relations(&rig).await.remove(0);
+                assert_eq!(
+                    (relation.parent, &relation.children),
+                    (parent.id, &vec![child.id])
+                );
+                settle(&rig, child.id, parent.id, relation.outcome).await;
+                told(&rig, parent.id, relation.children).await;
+            }
+            ParentState::Unknown => panic!("the parent is known"),
+        }
+        assert_eq!(rig.status(child.id).await, Some(JobStatus::Queued));
+    }
+}
+
+async fn a_parent_whose_children_wait_is_not_pruned(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, failed()).await;
+    copy_dead(&rig).await;
+    rig.pass_secs(3600).await;
+    let pruned = super::retention::prune(&rig, Duration::from_secs(60)).await;
+    assert_eq!((pruned.jobs, pruned.held_by_children), (0, 1));
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.outcome, &relation.children),
+        (ParentOutcome::Gone, &vec![child.id])
+    );
+    assert_eq!(
+        settle(&rig, child.id, parent.id, ParentOutcome::Gone).await,
+        EdgeSettled::Cancelled
+    );
+    told(&rig, parent.id, relation.children).await;
+    assert_eq!(
+        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
+        1
+    );
+    assert_eq!(rig.find(parent.id).await, None);
+}
+
+async fn a_parent_with_untold_children_is_not_pruned(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, completed()).await;
+    rig.pass_secs(3600).await;
+    assert_eq!(
+        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
+        0
+    );
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.outcome, &relation.children),
+        (done(), &vec![child.id]),
+        "not gone: completed"
+    );
+    settle(&rig, child.id, parent.id, done()).await;
+    told(&rig, parent.id, relation.children).await;
+    assert_eq!(
+        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
+        1
+    );
+}
+
+async fn a_discarded_parent_tells_its_children_that_it_is_gone(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    rig.finish(&parent, failed()).await;
+    rig.pass_secs(1).await;
+    let discard = || rig.ports.schedule.discard(0, vec![parent.id], rig.now());
+    assert_eq!(discard().await.unwrap(), [DeadLetterChange::HasChildren]);
+    assert!(rig.find(parent.id).await.is_some());
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.outcome, &relation.children),
+        (ParentOutcome::Gone, &vec![child.id])
+    );
+    settle(&rig, child.id, parent.id, ParentOutcome::Gone).await;
+    told(&rig, parent.id, relation.children).await;
+    assert_eq!(discard().await.unwrap(), [DeadLetterChange::Done]);
+    assert_eq!(rig.find(parent.id).await, None);
+}
+
+/// As the keeper does: every dead letter of shard 0 has its twin.
+pub(super) async fn copy_dead(rig: &Rig) {
+    let dead = rig.ports.schedule.dead_uncopied(0, 100).await.unwrap();
+    let copied = dead.iter().map(|letter| (letter.id, letter.gen_)).collect();
+    rig.ports.schedule.dead_copied(0, copied).await.unwrap();
+}

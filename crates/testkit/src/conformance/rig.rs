@@ -1,0 +1,519 @@
+//! What a case holds in its hands: the ports of an empty backend, its time, and short ways to the common states.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use longshore_core::clock::Timestamp;
+use longshore_core::message::{Gen, Message, MessageJob};
+use longshore_core::outcome::{ErrorInfo, Outcome};
+use longshore_core::port::Ports;
+use longshore_core::port::attempt::{
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, Grant, Rebuild,
+};
+use longshore_core::port::broker::{Delivery, Source, Subscription};
+use longshore_core::port::enqueue::{CancelReply, CancelRequest, Enqueued, NewJob};
+use longshore_core::port::schedule::{LeasesExpired, Publishable};
+use longshore_core::view::{Detail, JobFilter, JobView, WorkerView};
+use longshore_core::{FunctionName, JobId, JobSpec, JobStatus, Nonce, QueueName, WorkerId};
+
+use crate::factory::Factory;
+
+/// How far times of a running server may be from what a case expects.
+const TOLERANCE: Duration = Duration::from_secs(4);
+
+/// How time passes for a backend.
+pub trait TimeControl: Send + Sync {
+    /// The store's time.
+    fn now(&self) -> Timestamp;
+    /// Lets time pass for the store, at once.
+    fn pass(&self, by: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// What a case does to a backend behind the ports' back. A backend that has no such thing says so in
+/// [`super::Harness::cannot`].
+pub trait Sabotage: Send + Sync {
+    /// Deletes everything the store holds.
+    fn wipe(&self) -> BoxFuture<'_, ()>;
+    /// Puts bytes that nobody of ours wrote into a logical queue's broker queue.
+    fn inject(&self, queue: &QueueName, body: &'static [u8]) -> BoxFuture<'_, ()>;
+    /// Deletes the broker's queues of a logical queue, with all messages.
+    fn delete_queue(&self, queue: &QueueName) -> BoxFuture<'_, ()>;
+}
+
+/// An empty backend. Clones are the same one.
+#[derive(Clone)]
+pub struct Rig {
+    /// The backend.
+    pub ports: Ports,
+    factory: Arc<Factory>,
+    time: Arc<dyn TimeControl>,
+    sabotage: Option<Arc<dyn Sabotage>>,
+    /// Folders and servers that must live as long as the ports.
+    _hold: Arc<dyn Any + Send + Sync>,
+}
+
+impl std::fmt::Debug for Rig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rig").finish_non_exhaustive()
+    }
+}
+
+/// A running job and its claim.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The job.
+    pub job: NewJob,
+    /// The job's id.
+    pub id: JobId,
+    /// The claim's nonce.
+    pub nonce: Nonce,
+    /// The claim's answer.
+    pub grant: Grant,
+}
+
+impl Rig {
+    /// The rig of an empty backend; `hold` lives as long as the rig.
+    pub fn new(
+        ports: Ports,
+        factory: Factory,
+        time: Arc<dyn TimeControl>,
+        sabotage: Option<Arc<dyn Sabotage>>,
+        hold: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
+        Self {
+            ports,
+            factory: Arc::new(factory),
+            time,
+            sabotage,
+            _hold: hold,
+        }
+    }
+
+    pub(super) fn sabotage(&self) -> &dyn Sabotage {
+        self.sabotage
+            .as_deref()
+            .expect("a backend that can be sabotaged; otherwise declare it in cannot()")
+    }
+
+    // Time.
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.time.now()
+    }
+
+    pub(super) async fn pass(&self, by: Duration) {
+        self.time.pass(by).await;
+    }
+
+    pub(super) async fn pass_secs(&self, seconds: u64) {
+        self.pass(Duration::from_secs(seconds)).await;
+    }
+
+    /// Lets time pass while the sweep over leases of shard 0 does its rounds, as it does in a live fleet; sums up
+    /// what it did.
+    pub(super) async fn pass_swept(&self, seconds: u64) -> LeasesExpired {
+        let mut total = self.sweep(100).await;
+        let mut left = seconds;
+        while left > 0 {
+            let step = left.min(5);
+            self.pass_secs(step).await;
+            left -= step;
+            let done = self.sweep(100).await;
+            total.requeued += done.requeued;
+            total.failed += done.failed;
+            total.cancelled += done.cancelled;
+            total.paused_for = done.paused_for;
+        }
+        total
+    }
+
+    /// The sweep is a minute old and calm: a lease that ends now is not held up by a pause.
+    pub(super) async fn calm_sweep(&self) {
+        let done = self.pass_swept(60).await;
+        assert_eq!(
+            done.paused_for,
+            Duration::ZERO,
+            "the sweep pauses after a minute of regular rounds"
+        );
+    }
+
+    pub(super) async fn sweep(&self, limit: usize) -> LeasesExpired {
+        self.ports.schedule.expire_leases(0, limit).await.unwrap()
+    }
+
+    pub(super) fn assert_about(&self, actual: Option<Timestamp>, expected: Timestamp) {
+        let actual = actual.expect("a time");
+        let off = actual.since(expected).max(expected.since(actual));
+        assert!(
+            off <= TOLERANCE,
+            "{actual:?} is {off:?} away from {expected:?}, now {:?}",
+            self.now()
+        );
+    }
+
+    // Jobs.
+
+    pub(super) fn shard_of(&self, id: JobId) -> u16 {
+        self.ports.enqueue.shards().of(&id)
+    }
+
+    /// A job of shard 0, not yet enqueued.
+    pub(super) fn job(&self, shape: impl FnOnce(&mut JobSpec)) -> NewJob {
+        self.factory.job(0, shape)
+    }
+
+    pub(super) fn job_in(&self, shard: u16, shape: impl FnOnce(&mut JobSpec)) -> NewJob {
+        self.factory.job(shard, shape)
+    }
+
+    pub(super) fn job_of(&self, spec: &JobSpec, id: JobId) -> NewJob {
+        self.factory.job_of(spec, id)
+    }
+
+    pub(super) fn nonce(&self) -> Nonce {
+        self.factory.nonce()
+    }
+
+    pub(super) async fn enqueue(&self, job: &NewJob) -> Enqueued {
+        let shard = self.shard_of(job.id);
+        let reply = self
+            .ports
+            .enqueue
+            .enqueue(shard, vec![job.clone()])
+            .await
+            .unwrap();
+        assert_eq!(reply.jobs.len(), 1);
+        reply.jobs[0]
+    }
+
+    /// A job of shard 0 that was enqueued, with the status it got.
+    pub(super) async fn enqueued(&self, shape: impl FnOnce(&mut JobSpec)) -> NewJob {
+        let job = self.job(shape);
+        let reply = self.enqueue(&job).await;
+        assert!(matches!(reply, Enqueued::Created { .. }), "{reply:?}");
+        job
+    }
+
+    /// A Queued job that the broker has.
+    pub(super) async fn published(&self, shape: impl FnOnce(&mut JobSpec)) -> NewJob {
+        let job = self.enqueued(shape).await;
+        self.mark_published(job.id, 1).await;
+        job
+    }
+
+    pub(super) async fn mark_published(&self, id: JobId, gen_: Gen) {
+        self.ports
+            .enqueue
+            .mark_published(self.shard_of(id), vec![(id, gen_)])
+            .await
+            .unwrap();
+    }
+
+    pub(super) async fn claim(&self, id: JobId, gen_: Gen, nonce: Nonce) -> Claimed {
+        let claim = Claim {
+            id,
+            gen_,
+            nonce,
+            worker: WorkerId("tester-1".to_owned()),
+        };
+        let (_, mut claimed) = self
+            .ports
+            .attempt
+            .step(self.shard_of(id), Vec::new(), vec![claim])
+            .await
+            .unwrap();
+        assert_eq!(claimed.len(), 1);
+        claimed.remove(0)
+    }
+
+    /// Claims with a fresh nonce.
+    pub(super) async fn deliver(&self, id: JobId, gen_: Gen) -> Claimed {
+        self.claim(id, gen_, self.nonce()).await
+    }
+
+    /// Claims a job that must run now.
+    pub(super) async fn start(&self, job: &NewJob, gen_: Gen) -> Held {
+        let nonce = self.nonce();
+        match self.claim(job.id, gen_, nonce).await {
+            Claimed::Run(grant) => Held {
+                job: job.clone(),
+                id: job.id,
+                nonce,
+                grant,
+            },
+            other => panic!("the claim of gen {gen_} was not granted: {other:?}"),
+        }
+    }
+
+    pub(super) async fn running(&self, shape: impl FnOnce(&mut JobSpec)) -> Held {
+        let job = self.published(shape).await;
+        self.start(&job, 1).await
+    }
+
+    pub(super) async fn finish(&self, held: &Held, outcome: Outcome) -> Finished {
+        self.finish_as(held.id, held.nonce, outcome).await
+    }
+
+    pub(super) async fn finish_as(&self, id: JobId, nonce: Nonce, outcome: Outcome) -> Finished {
+        let finish = Finish {
+            id,
+            nonce,
+            outcome,
+            progress: None,
+        };
+        let (mut finished, _) = self
+            .ports
+            .attempt
+            .step(self.shard_of(id), vec![finish], Vec::new())
+            .await
+            .unwrap();
+        assert_eq!(finished.len(), 1);
+        finished.remove(0)
+    }
+
+    /// A job that ended with `outcome`, which must be terminal.
+    pub(super) async fn ended(&self, outcome: Outcome) -> Held {
+        let held = self.running(|_| {}).await;
+        let reply = self.finish(&held, outcome).await;
+        assert!(
+            matches!(reply, Finished::Accepted(status) if status.is_terminal()),
+            "{reply:?}"
+        );
+        held
+    }
+
+    pub(super) async fn rebuild(&self, rebuild: Rebuild) -> Claimed {
+        let shard = self.shard_of(rebuild.job.id);
+        let mut claimed = self.ports.attempt.rebuild(shard, vec![rebuild]).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        claimed.remove(0)
+    }
+
+    pub(super) async fn beat(&self, id: JobId, nonce: Nonce) -> Beaten {
+        self.ports
+            .attempt
+            .beat(self.shard_of(id), vec![(id, nonce)])
+            .await
+            .unwrap()[0]
+    }
+
+    pub(super) async fn give_back(&self, id: JobId, gen_: Gen, reason: GiveBackReason) {
+        self.ports
+            .attempt
+            .give_back(self.shard_of(id), vec![GiveBack { id, gen_, reason }])
+            .await
+            .unwrap();
+    }
+
+    pub(super) async fn cancel(&self, id: JobId) -> CancelReply {
+        let request = CancelRequest {
+            id,
+            reason: "not needed any more".to_owned(),
+        };
+        self.ports
+            .enqueue
+            .cancel(self.shard_of(id), vec![request])
+            .await
+            .unwrap()[0]
+    }
+
+    // What is seen.
+
+    pub(super) async fn find(&self, id: JobId) -> Option<JobView> {
+        let mut views = self
+            .ports
+            .inspect
+            .jobs(self.shard_of(id), vec![id], Detail::Full)
+            .await
+            .unwrap();
+        assert_eq!(views.len(), 1);
+        views.remove(0)
+    }
+
+    pub(super) async fn view(&self, id: JobId) -> JobView {
+        self.find(id).await.expect("a record")
+    }
+
+    /// As producers see it: tombstones count.
+    pub(super) async fn status(&self, id: JobId) -> Option<JobStatus> {
+        self.ports
+            .enqueue
+            .statuses(self.shard_of(id), vec![id])
+            .await
+            .unwrap()[0]
+    }
+
+    /// Leases what is due in the outbox of shard 0.
+    pub(super) async fn outbox(&self) -> Vec<Publishable> {
+        self.ports.schedule.lease_outbox(0, 100).await.unwrap().jobs
+    }
+
+    /// Leases what is due in the outbox of shard 0, as ids and gens.
+    pub(super) async fn outbox_ids(&self) -> Vec<(JobId, Gen)> {
+        self.outbox()
+            .await
+            .into_iter()
+            .map(|job| (job.id, job.gen_))
+            .collect()
+    }
+
+    pub(super) async fn promoted(&self) -> Vec<(JobId, Gen)> {
+        let leased = self.ports.schedule.promote(0, 100).await.unwrap();
+        leased.jobs.into_iter().map(|job| (job.id, job.gen_)).collect()
+    }
+
+    pub(super) async fn list(&self, filter: JobFilter) -> Vec<JobView> {
+        let mut jobs = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.ports.inspect.list(filter.clone(), after, 7).await.unwrap();
+            assert!(page.jobs.len() <= 7, "a page is over its limit");
+            jobs.extend(page.jobs);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return jobs,
+            }
+        }
+    }
+
+    /// Invariant I4 as the ports show it: listing, filters by status, counters and records agree.
+    pub(super) async fn index_equals_status(&self) {
+        let all = self.list(JobFilter::default()).await;
+        let mut counted: BTreeMap<(QueueName, JobStatus), u64> = BTreeMap::new();
+        for job in &all {
+            *counted.entry((job.queue.clone(), job.status)).or_default() += 1;
+            let record = self.find(job.id).await.expect("a listed job has a record");
+            assert_eq!(
+                record.status, job.status,
+                "the listing of {} is behind its record",
+                job.id
+            );
+        }
+        for status in JobStatus::ALL {
+            let filter = JobFilter {
+                statuses: vec![status],
+                ..JobFilter::default()
+            };
+            let listed: Vec<_> = self.list(filter).await.into_iter().map(|job| job.id).collect();
+            let expected: Vec<_> = all
+                .iter()
+                .filter(|job| job.status == status)
+                .map(|job| job.id)
+                .collect();
+            assert_eq!(listed, expected, "the listing by status {status}");
+        }
+        let queues = self.ports.inspect.queues().await.unwrap();
+        let counters: BTreeMap<_, _> = queues
+            .into_iter()
+            .flat_map(|(queue, view)| {
+                view.counts
+                    .into_iter()
+                    .map(move |(status, count)| ((queue.clone(), status), count))
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        assert_eq!(counters, counted, "counters (left) and records (right)");
+    }
+
+    // Workers and messages.
+
+    pub(super) fn worker(&self, name: &str, functions: &[&str]) -> WorkerView {
+        WorkerView {
+            id: WorkerId(name.to_owned()),
+            host: "here".to_owned(),
+            pid: 1,
+            version: "0.1.0".to_owned(),
+            functions: functions
+                .iter()
+                .map(|name| FunctionName::new(name).unwrap())
+                .collect(),
+            queues: vec![QueueName::default()],
+            slots: 4,
+            busy: 0,
+            running: Vec::new(),
+            draining: false,
+            started_at: self.now(),
+            seen_at: self.now(),
+            watermarks: Vec::new(),
+        }
+    }
+
+    pub(super) fn message(&self, jobs: &[&NewJob]) -> Message {
+        let travelling = |job: &&NewJob| MessageJob {
+            id: job.id,
+            gen_: 1,
+            attempts: 0,
+            retries: 0,
+            losts: 0,
+            envelope: job.envelope.clone(),
+        };
+        Message {
+            id: longshore_core::port::broker::message_id(),
+            queue: jobs[0].queue.clone(),
+            priority: jobs[0].priority,
+            shard: self.shard_of(jobs[0].id),
+            epoch: 11,
+            published_at: self.now(),
+            norecord: false,
+            jobs: jobs.iter().map(travelling).collect(),
+        }
+    }
+
+    /// Publishes a message that the broker must take.
+    pub(super) async fn send(&self, message: Message) {
+        let published = self.ports.publish.publish(vec![message]).await;
+        assert!(
+            published
+                .iter()
+                .all(longshore_core::port::broker::Published::is_confirmed),
+            "{published:?}"
+        );
+    }
+
+    pub(super) async fn subscribe(&self, queue: &str, prefetch: u16) -> Box<dyn Subscription> {
+        let source = Source::Jobs(QueueName::new(queue).unwrap());
+        self.ports.consume.subscribe(source, prefetch).await.unwrap()
+    }
+}
+
+/// The next delivery, which must come.
+pub(super) async fn delivery(subscription: &mut dyn Subscription) -> Delivery {
+    let next = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await;
+    next.expect("a delivery within 10 s")
+        .expect("a subscription that goes on")
+}
+
+/// Asserts that no delivery comes for a while.
+pub(super) async fn no_delivery(subscription: &mut dyn Subscription) {
+    let next = tokio::time::timeout(Duration::from_millis(300), subscription.next()).await;
+    assert!(next.is_err(), "unexpected: {:?}", next.unwrap());
+}
+
+/// `Completed` with the number 42.
+pub(super) fn completed() -> Outcome {
+    Outcome::Completed {
+        result: Bytes::from_static(&[42]),
+    }
+}
+
+/// `Failed` with an error.
+pub(super) fn failed() -> Outcome {
+    Outcome::Failed { error: error() }
+}
+
+/// `Retry` after `seconds`.
+pub(super) fn retry(seconds: u64) -> Outcome {
+    Outcome::Retry {
+        delay: Duration::from_secs(seconds),
+        error: error(),
+    }
+}
+
+/// An error.
+pub(super) fn error() -> ErrorInfo {
+    ErrorInfo::new("io::Error", "the disk is on fire")
+}
