@@ -1,10 +1,14 @@
-//! Clocks for tests: one that stands still, and one that runs ahead of the machine's.
+//! Clocks for tests: one that stands still, one that runs ahead of the machine's, and one that takes a server with it.
+
+mod server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore_core::clock::{Clock, SystemClock, Timestamp, duration_millis};
+
+pub use server::ServerClock;
 
 /// A clock that moves only when it is told to. Clones are the same clock.
 #[derive(Clone, Debug)]

@@ -23,6 +23,7 @@ pub struct RedisOptions {
     lines: Vec<String>,
     password: Option<String>,
     tls: bool,
+    environment: Vec<(String, String)>,
 }
 
 impl RedisOptions {
@@ -30,6 +31,13 @@ impl RedisOptions {
     #[must_use]
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// Adds variables to the server's environment.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
         self
     }
 
@@ -56,6 +64,7 @@ pub struct Redis {
     control: RedisControl,
     port: PortLease,
     tls: Option<(PortLease, TlsFiles)>,
+    environment: Vec<(String, String)>,
     dir: ServerDir,
     // Keeps the bus port of a cluster node reserved.
     _bus: PortLease,
@@ -83,6 +92,7 @@ impl Redis {
             control,
             port,
             tls,
+            environment: options.environment,
             dir,
             _bus: bus,
         };
@@ -191,6 +201,7 @@ impl Redis {
         let mut command = Command::new(find_program("redis-server", "redis-server")?);
         command
             .arg(self.dir.path().join("redis.conf"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path());
         let proc = Proc::spawn(command, self.dir.path().join("redis.log"))?;
         let ready = eventually(READY, "redis-server to answer PING", || async {

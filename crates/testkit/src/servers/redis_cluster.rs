@@ -24,9 +24,19 @@ impl RedisCluster {
     ///
     /// A program is missing, or the cluster does not come up.
     pub async fn start() -> Result<Self, Error> {
+        Self::start_with(&RedisOptions::default()).await
+    }
+
+    /// As [`RedisCluster::start`], every node with these options besides those of a cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisCluster::start`].
+    pub async fn start_with(options: &RedisOptions) -> Result<Self, Error> {
         let mut nodes = Vec::with_capacity(NODES);
         for _ in 0..NODES {
-            let options = RedisOptions::default()
+            let options = options
+                .clone()
                 .line("cluster-enabled yes")
                 .line("cluster-config-file nodes.conf")
                 .line("cluster-node-timeout 2000");
