@@ -15,7 +15,7 @@ use crate::spec::EdgePolicy;
 use crate::status::JobStatus;
 
 /// One ended attempt that did not complete the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AttemptView {
     /// Number of the attempt, from 1.
     #[serde(rename = "n")]

@@ -1,0 +1,180 @@
+//! Parents and children.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::settle::{has_children_to_tell, settle};
+use super::table::Trigger;
+use super::{queue, wait};
+use crate::clock::Timestamp;
+use crate::id::JobId;
+use crate::limits::{EDGES_VERIFY, EDGES_VERIFY_MAX, OUTBOX_LEASE, PARENT_RESULT_BYTES_MAX};
+use crate::port::enqueue::{EdgeSettled, ParentOutcome, ParentState};
+use crate::record::{Record, Slot};
+use crate::spec::{EdgePolicy, OnCancelled, OnFailed};
+use crate::status::JobStatus;
+
+/// Registers a child with its parent. `known` is the policy under which the parent has the child already; the store
+/// puts the child into the parent's set when the answer is [`ParentState::Open`]. `result` reads the parent's result.
+pub fn register(
+    parent: &mut Slot,
+    policy: EdgePolicy,
+    known: Option<EdgePolicy>,
+    result: impl FnOnce() -> Option<Bytes>,
+) -> ParentState {
+    let record = match parent {
+        Slot::Missing => return ParentState::Unknown,
+        Slot::Tombstone(tombstone) => {
+            return ParentState::Settled(match tombstone.status {
+                JobStatus::Completed => ParentOutcome::Completed { result: None },
+                JobStatus::Cancelled | JobStatus::Expired => ParentOutcome::Cancelled,
+                // Nobody can requeue it any more.
+                _ => ParentOutcome::Gone,
+            });
+        }
+        Slot::Record(record) => record,
+    };
+    let may_be_requeued = record.status == JobStatus::Failed && policy.on_failed == OnFailed::Wait;
+    if record.status.is_terminal() && !may_be_requeued {
+        return ParentState::Settled(outcome(record.status, result));
+    }
+    if let Some(old) = known {
+        record.children = record.children.saturating_sub(1);
+        record.children_waiting = record.children_waiting.saturating_sub(u32::from(waits(old)));
+    }
+    record.children = record.children.saturating_add(1);
+    record.children_waiting = record.children_waiting.saturating_add(u32::from(waits(policy)));
+    ParentState::Open
+}
+
+const fn waits(policy: EdgePolicy) -> bool {
+    matches!(policy.on_failed, OnFailed::Wait)
+}
+
+fn outcome(status: JobStatus, result: impl FnOnce() -> Option<Bytes>) -> ParentOutcome {
+    match status {
+        JobStatus::Completed => ParentOutcome::Completed {
+            result: result().filter(|result| result.len() <= PARENT_RESULT_BYTES_MAX),
+        },
+        JobStatus::Failed => ParentOutcome::Failed,
+        _ => ParentOutcome::Cancelled,
+    }
+}
+
+/// Tells a child how a parent ended. The second answer says whether the edge was closed: then the store keeps the
+/// outcome for the handler. A released child's outbox row is due after `publish_within`.
+pub fn settle_edge(
+    child: &mut Slot,
+    parent: JobId,
+    outcome: &ParentOutcome,
+    publish_within: Duration,
+    now: Timestamp,
+) -> (EdgeSettled, bool) {
+    let Some(record) = child
+        .record_mut()
+        .filter(|record| record.status == JobStatus::Blocked)
+    else {
+        return (EdgeSettled::Nothing, false);
+    };
+    let Some(policy) = record.open_parents.get(&parent).copied() else {
+        return (EdgeSettled::Nothing, false);
+    };
+    match verdict(policy, outcome) {
+        Verdict::Wait => return (EdgeSettled::Waiting, false),
+        Verdict::Cancel => {
+            record.cancel = Some(format!("parent {parent} {}", how(outcome)));
+            settle(record, Trigger::SettleEdge, JobStatus::Cancelled, now);
+            return (EdgeSettled::Cancelled, true);
+        }
+        Verdict::Close => {
+            record.open_parents.remove(&parent);
+        }
+    }
+    if !record.open_parents.is_empty() {
+        return (EdgeSettled::Waiting, true);
+    }
+    (release(record, publish_within, now), true)
+}
+
+enum Verdict {
+    Close,
+    Cancel,
+    Wait,
+}
+
+const fn verdict(policy: EdgePolicy, outcome: &ParentOutcome) -> Verdict {
+    match (outcome, policy.on_failed, policy.on_cancelled) {
+        (ParentOutcome::Completed { .. }, _, _)
+        | (ParentOutcome::Failed, OnFailed::Run, _)
+        | (ParentOutcome::Cancelled | ParentOutcome::Gone, _, OnCancelled::Run) => Verdict::Close,
+        (ParentOutcome::Failed, OnFailed::Wait, _) => Verdict::Wait,
+        (ParentOutcome::Failed, OnFailed::Cancel, _)
+        | (ParentOutcome::Cancelled | ParentOutcome::Gone, _, OnCancelled::Cancel) => Verdict::Cancel,
+    }
+}
+
+const fn how(outcome: &ParentOutcome) -> &'static str {
+    match outcome {
+        ParentOutcome::Completed { .. } => "completed",
+        ParentOutcome::Failed => "failed",
+        ParentOutcome::Cancelled => "was cancelled or expired",
+        ParentOutcome::Gone => "is gone",
+    }
+}
+
+fn release(record: &mut Record, publish_within: Duration, now: Timestamp) -> EdgeSettled {
+    if let Some(run_at) = record.run_at.filter(|at| *at > now) {
+        wait(record, Trigger::SettleEdge, JobStatus::Scheduled, run_at, now);
+        return EdgeSettled::Scheduled;
+    }
+    queue(record, Trigger::SettleEdge, now.after(publish_within), now);
+    EdgeSettled::Released { gen_: record.gen_ }
+}
+
+/// Every parent of a Blocked child is registered: its edges are verified again later, and later each time. Answers
+/// whether anything changed.
+pub fn edges_verified(child: &mut Slot, now: Timestamp) -> bool {
+    match child.record_mut() {
+        Some(record) if record.status == JobStatus::Blocked => {
+            let factor = 1_u32 << record.edges_verified.min(16);
+            let pause = EDGES_VERIFY.saturating_mul(factor).min(EDGES_VERIFY_MAX);
+            record.edges_verified = record.edges_verified.saturating_add(1);
+            record.edges_at = Some(now.after(pause));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A parent's row of children to tell is due: leases it and answers how the parent ended. `None` when it is not due.
+pub fn relation_due(
+    parent: &mut Slot,
+    now: Timestamp,
+    result: impl FnOnce() -> Option<Bytes>,
+) -> Option<ParentOutcome> {
+    let record = parent.record_mut()?;
+    let rel = record.rel.as_mut().filter(|rel| rel.at <= now)?;
+    rel.at = now.after(OUTBOX_LEASE);
+    Some(if rel.gone {
+        ParentOutcome::Gone
+    } else {
+        outcome(record.status, result)
+    })
+}
+
+/// These children (by their policies) were told and left the parent's set. Answers whether more are to be told; the
+/// row is gone when none are.
+pub fn relation_told(parent: &mut Slot, told: &[EdgePolicy], now: Timestamp) -> bool {
+    let Some(record) = parent.record_mut() else {
+        return false;
+    };
+    for policy in told {
+        record.children = record.children.saturating_sub(1);
+        record.children_waiting = record.children_waiting.saturating_sub(u32::from(waits(*policy)));
+    }
+    let Some(rel) = record.rel else { return false };
+    let more = has_children_to_tell(record, rel.gone);
+    record.rel = more.then_some(crate::record::Rel { at: now, ..rel });
+    more
+}
