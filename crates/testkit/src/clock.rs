@@ -1,4 +1,4 @@
-//! Clocks for tests: one that stands still, one that runs ahead of the machine's, and one that takes a server with it.
+//! Clocks for tests: they stand still until they are moved.
 
 mod server;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use longshore_core::clock::{Clock, SystemClock, Timestamp, duration_millis};
+use longshore_core::clock::{Clock, Timestamp, duration_millis};
 
 pub use server::ServerClock;
 
@@ -44,24 +44,6 @@ impl Clock for ManualClock {
     }
 }
 
-/// The machine's clock plus an offset that grows when the test lets time pass. Clones share the offset.
-#[derive(Clone, Debug, Default)]
-pub struct AheadClock(Arc<AtomicU64>);
-
-impl AheadClock {
-    /// Moves the clock further ahead and answers the whole offset.
-    pub fn advance(&self, by: Duration) -> Duration {
-        let by = duration_millis(by);
-        Duration::from_millis(self.0.fetch_add(by, Ordering::SeqCst) + by)
-    }
-}
-
-impl Clock for AheadClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(SystemClock.now().millis() + self.0.load(Ordering::SeqCst))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,13 +54,5 @@ mod tests {
         let same = clock.clone();
         clock.advance(Duration::from_millis(7));
         assert_eq!(same.now(), Timestamp(12));
-    }
-
-    #[test]
-    fn an_ahead_clock_runs_and_is_moved() {
-        let clock = AheadClock::default();
-        let before = clock.now();
-        assert_eq!(clock.advance(Duration::from_secs(60)), Duration::from_secs(60));
-        assert!(clock.now().since(before) >= Duration::from_secs(60));
     }
 }

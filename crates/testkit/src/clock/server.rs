@@ -1,23 +1,23 @@
-//! Time of a real server: a library of ours is preloaded into it and moves its wall clock.
+//! Time of a real server: a library of ours is preloaded into it and answers for its wall clock.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use longshore_core::clock::{Clock, Timestamp};
+use longshore_core::clock::{Clock, SystemClock, Timestamp};
 
-use super::AheadClock;
+use super::ManualClock;
 use crate::process::{Error, ServerDir, find_program, run};
 
-/// Moves the wall clock of the servers that were started with [`ServerClock::environment`], all alike and at once,
-/// and is that clock for our own side. Nothing stored is touched: the server itself sees the time pass, so that
-/// scores, time-outs of keys and `TIME` in scripts agree as they do in real life.
+/// The wall clock of the servers that were started with [`ServerClock::environment`], all alike. It shows the
+/// machine's time until [`ServerClock::freeze`]; from then on it moves only when it is told to.
 ///
-/// Needs `cc`, which a Rust toolchain needs as well.
+/// Nothing stored is touched: the server itself sees the time pass, so that scores, time-outs of keys and `TIME` in
+/// scripts agree as they do in real life. Needs `cc`, which a Rust toolchain needs as well.
 #[derive(Debug)]
 pub struct ServerClock {
-    clock: AheadClock,
+    clock: ManualClock,
     file: std::fs::File,
     library: PathBuf,
     path: PathBuf,
@@ -33,12 +33,16 @@ impl ServerClock {
     /// `cc` is missing or cannot build the library.
     pub async fn new() -> Result<Self, Error> {
         let dir = ServerDir::new("clock")?;
-        let source = dir.file("ahead.c", include_str!("ahead.c"))?;
-        let library = dir.path().join("ahead.so");
+        let source = dir.file("server.c", include_str!("server.c"))?;
+        let library = dir.path().join("server.so");
         let mut compile = Command::new(find_program("cc", "gcc")?);
-        compile.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl");
+        compile
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source)
+            .arg("-ldl");
         run(compile, Duration::from_secs(60)).await?;
-        let path = dir.path().join("ahead");
+        let path = dir.path().join("now");
         let file = std::fs::File::options()
             .create(true)
             .truncate(true)
@@ -46,33 +50,42 @@ impl ServerClock {
             .open(&path)
             .map_err(Error::io("make", &path))?;
         let this = Self {
-            clock: AheadClock::default(),
+            clock: ManualClock::new(SystemClock.now()),
             file,
             library,
             path,
             _dir: dir,
         };
-        this.advance(Duration::ZERO)?;
+        this.write(0)?;
         Ok(this)
     }
 
-    /// Lets time pass, for the servers and for [`ServerClock::clock`].
+    /// Stops the servers' wall clock at the machine's time.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.clock.set(SystemClock.now());
+        self.show()
+    }
+
+    /// Lets time pass on a frozen clock, for the servers and for [`ServerClock::clock`].
     ///
     /// # Errors
     ///
     /// The file cannot be written.
     pub fn advance(&self, by: Duration) -> Result<(), Error> {
-        let ahead = self.clock.advance(by).as_micros();
-        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX).to_ne_bytes();
-        self.file.write_all_at(&ahead, 0).map_err(Error::io("write", &self.path))
+        self.clock.advance(by);
+        self.show()
     }
 
-    /// The servers' time, for our own side.
-    pub fn clock(&self) -> AheadClock {
+    /// The servers' frozen clock, for our own side.
+    pub fn clock(&self) -> ManualClock {
         self.clock.clone()
     }
 
-    /// The servers' time now.
+    /// The servers' time, once frozen.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -84,6 +97,17 @@ impl ServerClock {
             ("LONGSHORE_TEST_CLOCK".to_owned(), self.path.display().to_string()),
         ]
     }
+
+    fn show(&self) -> Result<(), Error> {
+        let micros = self.now().millis().saturating_mul(1_000);
+        self.write(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    fn write(&self, micros: i64) -> Result<(), Error> {
+        self.file
+            .write_all_at(&micros.to_ne_bytes(), 0)
+            .map_err(Error::io("write", &self.path))
+    }
 }
 
 #[cfg(test)]
@@ -92,22 +116,24 @@ mod tests {
     use crate::servers::{Redis, RedisOptions};
 
     #[tokio::test]
-    async fn a_real_servers_wall_clock_moves_and_its_keys_end() {
+    async fn a_real_servers_wall_clock_stands_moves_and_ends_keys() {
         let clock = ServerClock::new().await.unwrap();
-        let redis = Redis::start(RedisOptions::default().environment(clock.environment())).await.unwrap();
-        let time = async || -> u64 {
-            let seconds = redis.cli(&["EVAL", "return redis.call('TIME')[1]", "0"]).await.unwrap();
-            seconds.parse().unwrap()
+        let redis = Redis::start(RedisOptions::default().environment(clock.environment()))
+            .await
+            .unwrap();
+        let time = async || {
+            let text = redis.cli(&["EVAL", "return redis.call('TIME')", "0"]).await.unwrap();
+            let (seconds, micros) = text.split_once('\n').unwrap();
+            seconds.parse::<u64>().unwrap() * 1_000 + micros.parse::<u64>().unwrap() / 1_000
         };
-        let before = time().await;
-        assert!(before.abs_diff(clock.now().millis() / 1_000) <= 2);
+        assert!(time().await.abs_diff(SystemClock.now().millis()) < 10_000);
+        clock.freeze().unwrap();
+        assert_eq!(time().await, clock.now().millis());
         redis.cli(&["SET", "key", "value", "EX", "3600"]).await.unwrap();
-        clock.advance(Duration::from_secs(3_590)).unwrap();
+        clock.advance(Duration::from_secs(3_599)).unwrap();
         assert_eq!(redis.cli(&["GET", "key"]).await.unwrap(), "value");
-        clock.advance(Duration::from_secs(20)).unwrap();
+        clock.advance(Duration::from_secs(2)).unwrap();
         assert_eq!(redis.cli(&["GET", "key"]).await.unwrap(), "");
-        let after = time().await;
-        assert!((3_610..3_640).contains(&(after - before)), "{before} to {after}");
-        assert!(after.abs_diff(clock.now().millis() / 1_000) <= 2);
+        assert_eq!(time().await, clock.now().millis());
     }
 }
