@@ -1,3 +1,12 @@
 //! RabbitMQ + Redis and the embedded store, behind the ports of longshore-core.
 //!
-//! The only crate that knows lapin and redis. A URL chooses the backend.
+//! The only crate that knows lapin, redis and fjall. A URL chooses the backend: [`Endpoints`] says where it is,
+//! [`BackendConfig`] how to use it, and [`Backend::connect`] makes the ports.
+
+pub mod config;
+mod connect;
+pub mod secret;
+
+pub use config::{BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};
+pub use connect::{Backend, ConnectError};
+pub use secret::SecretUrl;
