@@ -1,0 +1,238 @@
+//! Beats: leases are extended in one call a shard, and the worker tells that it lives.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longshore_core::limits::BEAT;
+use longshore_core::port::Error;
+use longshore_core::port::attempt::{Beaten, GiveBackReason};
+use longshore_core::view::WorkerView;
+use longshore_core::{QueueName, Timestamp};
+use tokio::time::Instant;
+
+use super::Control;
+use super::drain::Phase;
+use super::flights::{Answer, Rebuilding, in_time};
+use super::settle::StopReason;
+
+/// After a beat that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Running jobs that a worker lists.
+const LISTED_MAX: usize = 100;
+
+#[derive(Debug)]
+struct Pulse {
+    due: Instant,
+    flying: bool,
+}
+
+/// When which beat is due.
+#[derive(Debug)]
+pub(super) struct Beats {
+    shards: BTreeMap<u16, Pulse>,
+    worker: Pulse,
+}
+
+impl Beats {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            shards: BTreeMap::new(),
+            worker: Pulse {
+                due: now,
+                flying: false,
+            },
+        }
+    }
+
+    /// An attempt of this shard runs: its lease needs beats.
+    pub(super) fn expect(&mut self, shard: u16, now: Instant) {
+        self.shards.entry(shard).or_insert(Pulse {
+            due: now + BEAT,
+            flying: false,
+        });
+    }
+
+    /// The worker's own beat is due now.
+    pub(super) const fn hurry(&mut self, now: Instant) {
+        self.worker.due = now;
+    }
+
+    /// When the next is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let pulses = self.shards.values().chain([&self.worker]);
+        pulses.filter(|pulse| !pulse.flying).map(|pulse| pulse.due).min()
+    }
+}
+
+impl Control {
+    /// Makes the beats that are due.
+    pub(super) fn beat(&mut self, now: Instant) {
+        let due = |pulse: &Pulse| pulse.due <= now && !pulse.flying;
+        let shards: Vec<u16> = self
+            .beats
+            .shards
+            .iter()
+            .filter(|(_, pulse)| due(pulse))
+            .map(|(shard, _)| *shard)
+            .collect();
+        for shard in shards {
+            self.beat_shard(shard, now);
+        }
+        if due(&self.beats.worker) {
+            // Whoever hurries it from now on gets another.
+            self.beats.worker = Pulse {
+                due: now + BEAT,
+                flying: true,
+            };
+            let view = self.view(now);
+            let port = self.ports.attempt.clone();
+            self.calls.push(Box::pin(async move {
+                Answer::WorkerBeat(in_time(port.worker_beat(view)).await)
+            }));
+        }
+    }
+
+    fn beat_shard(&mut self, shard: u16, now: Instant) {
+        let keys = self.running.keys_where(|attempt| attempt.shard() == shard);
+        if keys.is_empty() {
+            self.beats.shards.remove(&shard);
+            return;
+        }
+        if let Some(pulse) = self.beats.shards.get_mut(&shard) {
+            pulse.flying = true;
+        }
+        let claims = keys
+            .iter()
+            .filter_map(|key| self.running.get(*key))
+            .map(|attempt| (attempt.id(), attempt.nonce))
+            .collect();
+        let port = self.ports.attempt.clone();
+        self.calls.push(Box::pin(async move {
+            Answer::Beat(shard, now, keys, in_time(port.beat(shard, claims)).await)
+        }));
+    }
+
+    pub(super) fn on_beat(
+        &mut self,
+        shard: u16,
+        began: Instant,
+        keys: &[u64],
+        answer: Result<Vec<Beaten>, Error>,
+    ) {
+        let now = Instant::now();
+        let due = if answer.is_ok() { began + BEAT } else { now + AGAIN };
+        self.beats.shards.insert(shard, Pulse { due, flying: false });
+        self.wake_by(due);
+        match answer {
+            Ok(beaten) => {
+                for (key, beaten) in keys.iter().zip(beaten) {
+                    self.on_beaten(*key, beaten, began, now);
+                }
+            }
+            Err(error) => self.note_failure("beat", &error),
+        }
+    }
+
+    fn on_beaten(&mut self, key: u64, beaten: Beaten, began: Instant, now: Instant) {
+        let Some(attempt) = self.running.get_mut(key) else {
+            return;
+        };
+        match beaten {
+            Beaten::Alive { cancel_requested } => {
+                attempt.good_beat = began;
+                if cancel_requested {
+                    self.stop(key, StopReason::Cancel, now);
+                }
+            }
+            // An attempt whose end is being told learns it from that.
+            Beaten::Lost | Beaten::Missing if !attempt.is_active() => {}
+            Beaten::Lost => {
+                tracing::warn!(id = %attempt.id(), "the job has another owner; its attempt here stops");
+                self.stop(key, StopReason::Lost, now);
+            }
+            Beaten::Missing => {
+                let lane = self.rebuilds.entry(attempt.shard()).or_default();
+                lane.push(Rebuilding::Attempt {
+                    key,
+                    then_finish: false,
+                });
+            }
+        }
+    }
+
+    fn view(&mut self, now: Instant) -> WorkerView {
+        let active = self.running.iter().filter(|(_, attempt)| attempt.is_active());
+        let running = active.take(LISTED_MAX).map(|(_, attempt)| attempt.id()).collect();
+        WorkerView {
+            id: self.me.clone(),
+            host: self.host.clone(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            functions: self.registry.names(),
+            queues: self.settings.queues.clone(),
+            slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
+            busy: u32::try_from(self.running.active()).unwrap_or(u32::MAX),
+            running,
+            draining: !self.phase.is_working(),
+            started_at: self.began,
+            seen_at: Timestamp::ZERO,
+            watermarks: self.watermarks.tell(now),
+        }
+    }
+
+    pub(super) fn on_worker_beat(&mut self, answer: Result<Vec<QueueName>, Error>) {
+        let now = Instant::now();
+        let pulse = &mut self.beats.worker;
+        pulse.flying = false;
+        if answer.is_err() {
+            pulse.due = pulse.due.min(now + AGAIN).max(now + AGAIN / 4);
+        }
+        let due = pulse.due;
+        self.wake_by(due);
+        match answer {
+            Ok(paused) => self.follow(paused),
+            Err(error) => self.note_failure("register the worker", &error),
+        }
+    }
+
+    /// Consumes what is not paused, and nothing else.
+    fn follow(&mut self, paused: Vec<QueueName>) {
+        if !matches!(self.phase, Phase::Working) {
+            return;
+        }
+        self.paused = paused.into_iter().collect();
+        for feed in &self.feeds {
+            feed.consume(!self.paused.contains(feed.queue()));
+        }
+        self.empty_paused();
+    }
+
+    /// A claim found this queue paused.
+    pub(super) fn pause(&mut self, queue: QueueName) {
+        for feed in self.feeds.iter().filter(|feed| *feed.queue() == queue) {
+            feed.consume(false);
+        }
+        self.paused.insert(queue);
+        self.empty_paused();
+        let now = Instant::now();
+        self.beats.hurry(now);
+        self.wake_by(now);
+    }
+
+    /// Hands back what waits of paused queues.
+    fn empty_paused(&mut self) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let paused = &self.paused;
+        let mut back = self.buffer.take_if(|held| paused.contains(&held.envelope.queue));
+        back.extend(
+            self.foreign
+                .extract_if(.., |held| paused.contains(&held.envelope.queue)),
+        );
+        back.extend(self.solo.take_if(|held| paused.contains(&held.envelope.queue)));
+        for held in back {
+            self.give_back(&held, GiveBackReason::Unstarted);
+        }
+    }
+}

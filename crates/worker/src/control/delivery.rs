@@ -1,0 +1,207 @@
+//! Deliveries that are not acknowledged yet. A message of several jobs is acknowledged when each of them is terminal,
+//! waits elsewhere or was given back; early, when each is that or runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::Timestamp;
+use longshore_core::message::{Epoch, Message};
+use longshore_core::port::broker::Receipt;
+use tokio::time::Instant;
+
+/// Names a delivery in this worker.
+pub(super) type DeliveryKey = u64;
+
+/// Where a job of a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Here, not started: its message must be kept.
+    Waiting,
+    /// Running, here or elsewhere: the lease protects it as well.
+    Running,
+}
+
+/// One subscription's life; a delivery holds it, so that the subscription is kept while it may be acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    /// Number of the subscription.
+    pub(super) generation: u64,
+    /// Held by every delivery of it.
+    pub(super) alive: Arc<()>,
+}
+
+/// What a message said of all its jobs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub(super) epoch: Epoch,
+    pub(super) published_at: Timestamp,
+    pub(super) norecord: bool,
+}
+
+impl From<&Message> for Origin {
+    fn from(message: &Message) -> Self {
+        Self {
+            epoch: message.epoch,
+            published_at: message.published_at,
+            norecord: message.norecord,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    receipt: Option<Receipt>,
+    life: Life,
+    origin: Option<Origin>,
+    waiting: usize,
+    running: usize,
+    received: Instant,
+}
+
+/// Deliveries that are not acknowledged yet.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    open: HashMap<DeliveryKey, Open>,
+    last: DeliveryKey,
+}
+
+impl Deliveries {
+    /// Takes a delivery in, with `jobs` jobs waiting.
+    pub(super) fn insert(
+        &mut self,
+        receipt: Receipt,
+        life: Life,
+        origin: Option<Origin>,
+        jobs: usize,
+        now: Instant,
+    ) -> DeliveryKey {
+        self.last += 1;
+        let open = Open {
+            receipt: Some(receipt),
+            life,
+            origin,
+            waiting: jobs,
+            running: 0,
+            received: now,
+        };
+        self.open.insert(self.last, open);
+        self.last
+    }
+
+    pub(super) fn origin(&self, key: DeliveryKey) -> Option<Origin> {
+        self.open.get(&key)?.origin
+    }
+
+    pub(super) fn generation(&self, key: DeliveryKey) -> Option<u64> {
+        self.open.get(&key).map(|open| open.life.generation)
+    }
+
+    /// A waiting job runs now.
+    pub(super) fn runs(&mut self, key: DeliveryKey) {
+        if let Some(open) = self.open.get_mut(&key) {
+            open.waiting = open.waiting.saturating_sub(1);
+            open.running += 1;
+        }
+    }
+
+    /// One job of the delivery is done with; acknowledges when it was the last.
+    pub(super) fn settle(&mut self, key: DeliveryKey, from: Place) {
+        let Some(open) = self.open.get_mut(&key) else {
+            return;
+        };
+        let place = match from {
+            Place::Waiting => &mut open.waiting,
+            Place::Running => &mut open.running,
+        };
+        *place = place.saturating_sub(1);
+        if open.waiting == 0 && open.running == 0 {
+            let receipt = self.open.remove(&key).and_then(|mut open| open.receipt.take());
+            if let Some(receipt) = receipt {
+                receipt.ack();
+            }
+        }
+    }
+
+    /// Acknowledges deliveries older than `age` of which no job waits here.
+    pub(super) fn ack_early(&mut self, now: Instant, age: Duration) {
+        for open in self.open.values_mut() {
+            if open.waiting == 0
+                && now.duration_since(open.received) >= age
+                && let Some(receipt) = open.receipt.take()
+            {
+                receipt.ack();
+            }
+        }
+    }
+
+    /// Forgets a delivery without acknowledging it: it comes again when its subscription ends.
+    pub(super) fn abandon(&mut self, key: DeliveryKey) {
+        self.open.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_core::port::broker::AckSink;
+    use parking_lot::Mutex;
+
+    #[derive(Default)]
+    struct Acked(Mutex<Vec<u64>>);
+    impl AckSink for Acked {
+        fn ack(&self, ticket: u64) {
+            self.0.lock().push(ticket);
+        }
+    }
+
+    fn delivery(deliveries: &mut Deliveries, acked: &Arc<Acked>, ticket: u64, jobs: usize) -> DeliveryKey {
+        let life = Life {
+            generation: 1,
+            alive: Arc::default(),
+        };
+        let sink = Arc::clone(acked) as Arc<dyn AckSink>;
+        deliveries.insert(Receipt::new(sink, ticket), life, None, jobs, Instant::now())
+    }
+
+    #[test]
+    fn a_message_of_several_jobs_is_acknowledged_after_the_last() {
+        let (mut deliveries, acked) = (Deliveries::default(), Arc::new(Acked::default()));
+        let key = delivery(&mut deliveries, &acked, 7, 3);
+        deliveries.runs(key);
+        deliveries.settle(key, Place::Running);
+        deliveries.settle(key, Place::Waiting);
+        assert!(acked.0.lock().is_empty());
+        deliveries.settle(key, Place::Waiting);
+        assert_eq!(*acked.0.lock(), [7]);
+        deliveries.settle(key, Place::Waiting);
+        assert_eq!(*acked.0.lock(), [7]);
+    }
+
+    #[test]
+    fn an_old_message_is_acknowledged_early_only_when_all_its_jobs_run_or_are_done() {
+        let (mut deliveries, acked) = (Deliveries::default(), Arc::new(Acked::default()));
+        let key = delivery(&mut deliveries, &acked, 7, 2);
+        let later = Instant::now() + Duration::from_secs(600);
+        deliveries.runs(key);
+        deliveries.ack_early(later, Duration::from_secs(600));
+        assert!(acked.0.lock().is_empty());
+        deliveries.runs(key);
+        deliveries.ack_early(Instant::now(), Duration::from_secs(600));
+        assert!(acked.0.lock().is_empty());
+        deliveries.ack_early(later, Duration::from_secs(600));
+        assert_eq!(*acked.0.lock(), [7]);
+        deliveries.settle(key, Place::Running);
+        deliveries.settle(key, Place::Running);
+        assert_eq!(*acked.0.lock(), [7]);
+    }
+
+    #[test]
+    fn an_abandoned_delivery_is_never_acknowledged() {
+        let (mut deliveries, acked) = (Deliveries::default(), Arc::new(Acked::default()));
+        let key = delivery(&mut deliveries, &acked, 7, 1);
+        deliveries.abandon(key);
+        deliveries.settle(key, Place::Waiting);
+        assert!(acked.0.lock().is_empty());
+    }
+}

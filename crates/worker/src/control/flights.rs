@@ -1,0 +1,293 @@
+//! Calls to the store that are under way, and what to do with their answers.
+
+use std::future::Future;
+use std::time::Duration;
+
+use longshore_core::limits::SCRIPT_JOBS_MAX;
+use longshore_core::port::Error;
+use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, Rebuild};
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::view::WorkerView;
+use longshore_core::{Nonce, QueueName, WorkerId};
+use tokio::time::Instant;
+
+use super::Control;
+use super::arrive::Held;
+use super::running::{Attempt, Doing};
+
+/// A call that takes longer counts as one whose outcome is unknown. Backends have shorter limits of their own; this
+/// one keeps a call that never ends from stopping its lane.
+const CALL_MAX: Duration = Duration::from_secs(15);
+
+/// What a call of a shard carries: the ends of attempts and the claims for free slots.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The end of this attempt.
+    Finish(u64),
+    /// A claim.
+    Claim(Claiming),
+}
+
+/// A claim under way; it has a slot.
+#[derive(Debug)]
+pub(super) struct Claiming {
+    pub(super) held: Box<Held>,
+    /// The same for every try of the claim.
+    pub(super) nonce: Nonce,
+}
+
+/// A record to be made anew.
+#[derive(Debug)]
+pub(super) enum Rebuilding {
+    /// For a job that was delivered.
+    Claim(Claiming),
+    /// For an attempt whose beat found it missing, or (`then_finish`) whose end did.
+    Attempt {
+        /// The attempt.
+        key: u64,
+        /// Its end is told afterwards.
+        then_finish: bool,
+    },
+}
+
+/// Answers of calls.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Stepped(u16, Instant, Result<(Vec<Finished>, Vec<Claimed>), Error>),
+    Rebuilt(u16, Instant, Result<Vec<Claimed>, Error>),
+    Backed(u16, Result<(), Error>),
+    PutAside(Result<(), Error>),
+    Beat(u16, Instant, Vec<u64>, Result<Vec<Beaten>, Error>),
+    Progress(u16, Vec<u64>, Result<(), Error>),
+    WorkerBeat(Result<Vec<QueueName>, Error>),
+    Workers(Result<Vec<WorkerView>, Error>),
+}
+
+/// Awaits a call, but not for ever.
+pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(CALL_MAX, call).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::OutcomeUnknown { server: "the store" }),
+    }
+}
+
+impl Control {
+    pub(super) fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Stepped(shard, began, answer) => self.on_stepped(shard, began, answer),
+            Answer::Rebuilt(shard, began, answer) => self.on_rebuilt(shard, began, answer),
+            Answer::Backed(shard, answer) => self.on_backed(shard, answer),
+            Answer::PutAside(answer) => self.on_put_aside(answer),
+            Answer::Beat(shard, began, keys, answer) => self.on_beat(shard, began, &keys, answer),
+            Answer::Progress(shard, keys, answer) => self.on_progress_written(shard, keys, answer),
+            Answer::WorkerBeat(answer) => self.on_worker_beat(answer),
+            Answer::Workers(answer) => {
+                let workers = answer
+                    .inspect_err(|error| self.note_failure("list workers", error))
+                    .ok();
+                self.peers.told(workers, &self.me, Instant::now());
+                self.wake_by(Instant::now());
+            }
+        }
+    }
+
+    /// Makes every call that has something to carry.
+    pub(super) fn launch(&mut self, now: Instant) {
+        for shard in Self::shards_of(&self.steps) {
+            self.launch_step(shard, now);
+        }
+        for shard in Self::shards_of(&self.rebuilds) {
+            self.launch_rebuild(shard, now);
+        }
+        self.launch_backs(now);
+        self.launch_asides(now);
+    }
+
+    fn launch_step(&mut self, shard: u16, now: Instant) {
+        let Some(steps) = self
+            .steps
+            .get_mut(&shard)
+            .and_then(|lane| lane.depart(now, SCRIPT_JOBS_MAX))
+        else {
+            return;
+        };
+        let (mut finishes, mut claims) = (Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Finish(key) => {
+                    if let Some(Doing::Finish(finish)) = self.running.get(*key).map(|attempt| &attempt.doing)
+                    {
+                        finishes.push(Finish::clone(finish));
+                    }
+                }
+                Step::Claim(claiming) => claims.push(Claim {
+                    id: claiming.held.id(),
+                    gen_: claiming.held.gen_,
+                    nonce: claiming.nonce,
+                    worker: self.me.clone(),
+                }),
+            }
+        }
+        let port = self.ports.attempt.clone();
+        self.calls.push(Box::pin(async move {
+            Answer::Stepped(shard, now, in_time(port.step(shard, finishes, claims)).await)
+        }));
+    }
+
+    fn on_stepped(
+        &mut self,
+        shard: u16,
+        began: Instant,
+        answer: Result<(Vec<Finished>, Vec<Claimed>), Error>,
+    ) {
+        let lane = self.steps.entry(shard).or_default();
+        let now = Instant::now();
+        match answer {
+            Ok((finished, claimed)) => {
+                let (mut finished, mut claimed) = (finished.into_iter(), claimed.into_iter());
+                for step in lane.landed() {
+                    match step {
+                        Step::Finish(key) => match finished.next() {
+                            Some(finished) => self.on_finished(key, finished),
+                            None => self.steps.entry(shard).or_default().push(Step::Finish(key)),
+                        },
+                        Step::Claim(claiming) => match claimed.next() {
+                            Some(claimed) => self.on_claimed(claiming, claimed, began),
+                            None => self.steps.entry(shard).or_default().push(Step::Claim(claiming)),
+                        },
+                    }
+                }
+            }
+            Err(error @ Error::Corrupt(_)) => {
+                if let Some(step) = lane.refused(now, &*self.random) {
+                    self.drop_step(step, &error);
+                }
+            }
+            Err(error) => {
+                if matches!(error, Error::Refused { .. }) {
+                    lane.isolate(now, &*self.random);
+                } else {
+                    lane.failed(now, &*self.random);
+                }
+                self.note_failure("claim and finish", &error);
+            }
+        }
+    }
+
+    /// One request that the store can never answer must not hold up the others of its shard.
+    fn drop_step(&mut self, step: Step, error: &Error) {
+        match step {
+            Step::Finish(key) => {
+                tracing::error!(%error, "the end of an attempt cannot be recorded");
+                self.discard(key);
+            }
+            Step::Claim(claiming) => {
+                self.claim_over(&claiming.held);
+                self.quarantine(*claiming.held, &format!("its record cannot be read: {error}"));
+            }
+        }
+    }
+
+    fn launch_rebuild(&mut self, shard: u16, now: Instant) {
+        let Some(lane) = self.rebuilds.get_mut(&shard) else {
+            return;
+        };
+        let running = &self.running;
+        lane.retain_waiting(|job| match job {
+            Rebuilding::Claim(_) => true,
+            Rebuilding::Attempt { key, .. } => running.get(*key).is_some(),
+        });
+        let Some(jobs) = self
+            .rebuilds
+            .get_mut(&shard)
+            .and_then(|lane| lane.depart(now, SCRIPT_JOBS_MAX))
+        else {
+            return;
+        };
+        let (running, me) = (&self.running, &self.me);
+        let requests = jobs
+            .iter()
+            .filter_map(|job| match job {
+                Rebuilding::Claim(claiming) => Some(rebuild_claim(claiming, me)),
+                Rebuilding::Attempt { key, .. } => {
+                    running.get(*key).map(|attempt| rebuild_attempt(attempt, me))
+                }
+            })
+            .collect();
+        let port = self.ports.attempt.clone();
+        self.calls.push(Box::pin(async move {
+            Answer::Rebuilt(shard, now, in_time(port.rebuild(shard, requests)).await)
+        }));
+    }
+
+    fn on_rebuilt(&mut self, shard: u16, began: Instant, answer: Result<Vec<Claimed>, Error>) {
+        let lane = self.rebuilds.entry(shard).or_default();
+        let now = Instant::now();
+        match answer {
+            Ok(claimed) => {
+                for (job, claimed) in lane.landed().into_iter().zip(claimed) {
+                    self.stats
+                        .rebuilt
+                        .add(usize::from(matches!(claimed, Claimed::Run(_))));
+                    match job {
+                        Rebuilding::Claim(claiming) => self.on_claimed(claiming, claimed, began),
+                        Rebuilding::Attempt { key, then_finish } => {
+                            self.on_attempt_rebuilt(key, then_finish, &claimed, began);
+                        }
+                    }
+                }
+            }
+            Err(error @ Error::Corrupt(_)) => match lane.refused(now, &*self.random) {
+                Some(Rebuilding::Claim(claiming)) => self.drop_step(Step::Claim(claiming), &error),
+                Some(Rebuilding::Attempt {
+                    key,
+                    then_finish: true,
+                }) => self.discard(key),
+                Some(Rebuilding::Attempt { key, .. }) => self.stop(key, super::settle::StopReason::Lost, now),
+                None => {}
+            },
+            Err(error) => {
+                lane.failed(now, &*self.random);
+                self.note_failure("rebuild records", &error);
+            }
+        }
+    }
+
+    /// A call to the store failed; it is made again.
+    pub(super) fn note_failure(&self, what: &'static str, error: &Error) {
+        self.stats.store_errors.one();
+        tracing::warn!(%error, "failed to {what}; trying again");
+    }
+
+    /// Whether the last claims or finishes of a shard could not be told.
+    pub(super) fn store_is_away(&self) -> bool {
+        self.steps.values().any(|lane| lane.retry_at().is_some())
+    }
+}
+
+fn rebuild_attempt(attempt: &Attempt, me: &WorkerId) -> Rebuild {
+    Rebuild {
+        job: NewJob::from_envelope(attempt.envelope(), attempt.raw.clone()),
+        gen_: attempt.gen_,
+        attempts: attempt.ctx.attempt(),
+        retries: attempt.retries,
+        losts: attempt.losts,
+        nonce: attempt.nonce,
+        worker: me.clone(),
+        running: true,
+    }
+}
+
+fn rebuild_claim(claiming: &Claiming, me: &WorkerId) -> Rebuild {
+    let held = &claiming.held;
+    Rebuild {
+        job: NewJob::from_envelope(&held.envelope, held.raw.clone()),
+        gen_: held.gen_,
+        attempts: held.attempts,
+        retries: held.retries,
+        losts: held.losts,
+        nonce: claiming.nonce,
+        worker: me.clone(),
+        running: false,
+    }
+}

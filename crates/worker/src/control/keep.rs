@@ -1,0 +1,198 @@
+//! What time brings: time limits, fences, parked jobs, jobs held too long, early acknowledgements.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use longshore_core::port::attempt::GiveBackReason;
+use longshore_core::{FunctionName, QueueName};
+use tokio::time::Instant;
+
+use super::Control;
+use super::arrive::Held;
+use super::flights::{Answer, in_time};
+use super::running::Doing;
+use super::settle::StopReason;
+
+/// A job that waits here for longer goes back while others have free slots.
+pub(super) const HOLD: Duration = Duration::from_secs(1);
+/// A job that waits here for longer goes back always.
+const HOLD_MAX: Duration = Duration::from_secs(300);
+/// Deliveries are acknowledged at this age at the latest, if no job of theirs waits here.
+const EARLY_ACK: Duration = Duration::from_secs(600);
+/// What a strictly fenced handler may take to stop; the rest of the margin is for the machine.
+const FENCE_GRACE: Duration = Duration::from_secs(2);
+/// The house is kept at least this often.
+const NAP_MAX: Duration = Duration::from_secs(1);
+
+impl Control {
+    pub(super) fn keep_house(&mut self, now: Instant) {
+        self.keep_attempts(now);
+        self.keep_parked(now);
+        self.keep_foreign(now);
+        self.keep_held(now);
+        self.keep_deliveries(now);
+        self.start_alone();
+        self.beat(now);
+        self.flush_progress(now);
+        self.wake_at = self.next_wake(now);
+    }
+
+    /// Stops attempts whose time is over and aborts those that did not stop.
+    fn keep_attempts(&mut self, now: Instant) {
+        for key in self
+            .running
+            .keys_where(|attempt| attempt.due_at().is_some_and(|at| at <= now))
+        {
+            let Some(attempt) = self.running.get(key) else {
+                continue;
+            };
+            if attempt.kill_at.is_some_and(|at| at <= now) {
+                self.kill(key);
+            } else if attempt.fence_at().is_some_and(|at| at <= now) {
+                tracing::warn!(id = %attempt.id(), "no beat succeeded; the strictly fenced attempt stops itself");
+                self.stop(key, StopReason::Fence, now);
+            } else {
+                let (_, reason) = attempt.stop_at;
+                self.stop(key, reason, now);
+            }
+        }
+        let stuck = self
+            .running
+            .iter()
+            .filter(|(_, attempt)| attempt.killed && attempt.is_active());
+        self.stats.stuck.set(stuck.count());
+    }
+
+    /// Tells an attempt to stop; aborts it after the grace.
+    pub(super) fn stop(&mut self, key: u64, reason: StopReason, now: Instant) {
+        let grace = match reason {
+            StopReason::Fence => FENCE_GRACE.min(self.settings.cancel_grace),
+            _ => self.settings.cancel_grace,
+        };
+        let Some(attempt) = self.running.get_mut(key) else {
+            return;
+        };
+        if !attempt.is_active() {
+            return;
+        }
+        attempt.stop = attempt.stop.max(Some(reason));
+        attempt.ctx.inner().token.cancel();
+        let kill_at = attempt.kill_at.map_or(now + grace, |at| at.min(now + grace));
+        attempt.kill_at = Some(kill_at);
+        let unstarted = matches!(attempt.doing, Doing::Alone);
+        self.wake_by(kill_at);
+        if unstarted {
+            self.on_ended(key, crate::execute::Ending::Aborted);
+        }
+    }
+
+    /// Aborts an attempt. An async handler ends at its next await; a blocking one when it returns, and keeps its slot
+    /// until then.
+    pub(super) fn kill(&mut self, key: u64) {
+        if let Some(attempt) = self.running.get_mut(key)
+            && let Doing::Work(handle) = &attempt.doing
+        {
+            handle.abort();
+            attempt.killed = true;
+        }
+    }
+
+    /// Looks again at jobs whose owner's lease may be over.
+    fn keep_parked(&mut self, now: Instant) {
+        let due: Vec<_> = self.parked.extract_if(.., |parked| parked.until <= now).collect();
+        for parked in due {
+            self.buffer.push_front(parked.held.envelope.priority, parked.held);
+        }
+    }
+
+    /// Hands back jobs of functions that are not registered here.
+    fn keep_foreign(&mut self, now: Instant) {
+        if self.foreign.is_empty() || !self.know_peers(now) {
+            return;
+        }
+        for held in std::mem::take(&mut self.foreign) {
+            let function = held.envelope.function_name.clone();
+            let reason = if self.peers.may_run(&function) {
+                GiveBackReason::NotRunnable
+            } else {
+                tracing::warn!(id = %held.id(), %function, "no live worker has the function; the job is parked");
+                GiveBackReason::Park(function)
+            };
+            self.give_back(&held, reason);
+        }
+    }
+
+    /// Hands back what waits too long: to others that have free slots, and in the end to whom it may concern.
+    fn keep_held(&mut self, now: Instant) {
+        let age = |held: &Held| now.duration_since(held.since);
+        let max = HOLD_MAX.min(self.early_ack() / 2);
+        let oldest = self.buffer.iter().chain(&self.solo).map(|held| age(held)).max();
+        if oldest.is_none_or(|oldest| oldest < HOLD) || !self.know_peers(now) {
+            return;
+        }
+        let peers = &self.peers;
+        let mut free: HashMap<(QueueName, FunctionName), usize> = HashMap::new();
+        let mut goes = |held: &Held| {
+            if age(held) < HOLD {
+                return false;
+            }
+            let (queue, function) = (&held.envelope.queue, &held.envelope.function_name);
+            let slots = free
+                .entry((queue.clone(), function.clone()))
+                .or_insert_with(|| peers.free_slots(queue, function));
+            let taken = *slots > 0;
+            *slots = slots.saturating_sub(1);
+            taken || age(held) >= max
+        };
+        let mut back = self.buffer.take_if(|held| goes(held));
+        back.extend(self.solo.take_if(|held| goes(held)));
+        for held in back {
+            self.give_back(&held, GiveBackReason::Unstarted);
+        }
+    }
+
+    /// Whether the other workers are known; asks when they are not.
+    fn know_peers(&mut self, now: Instant) -> bool {
+        if self.peers.ask(now) {
+            let port = self.ports.inspect.clone();
+            self.calls.push(Box::pin(
+                async move { Answer::Workers(in_time(port.workers()).await) },
+            ));
+        }
+        self.peers.is_fresh(now)
+    }
+
+    fn keep_deliveries(&mut self, now: Instant) {
+        if now.duration_since(self.early_acked) >= NAP_MAX {
+            self.early_acked = now;
+            self.deliveries.ack_early(now, self.early_ack());
+        }
+    }
+
+    /// The age at which a delivery is acknowledged early.
+    fn early_ack(&self) -> Duration {
+        EARLY_ACK.min(self.ports.consume.consumer_timeout() / 3)
+    }
+
+    /// When the house is to be kept next.
+    fn next_wake(&self, now: Instant) -> Instant {
+        let attempts = self.running.iter().filter_map(|(_, attempt)| attempt.due_at());
+        let parked = self.parked.iter().map(|parked| parked.until);
+        let lanes = self.retries().filter(|at| *at > now);
+        let others = [self.beats.due(), self.flushes.due(), self.phase.until()];
+        attempts
+            .chain(parked)
+            .chain(lanes)
+            .chain(others.into_iter().flatten())
+            .fold(now + NAP_MAX, Instant::min)
+            .max(now + Duration::from_millis(1))
+    }
+
+    /// When lanes that pause after a failure go on.
+    fn retries(&self) -> impl Iterator<Item = Instant> + '_ {
+        let steps = self.steps.values().filter_map(super::Lane::retry_at);
+        let rebuilds = self.rebuilds.values().filter_map(super::Lane::retry_at);
+        let backs = self.backs.values().filter_map(super::Lane::retry_at);
+        steps.chain(rebuilds).chain(backs).chain(self.asides.retry_at())
+    }
+}

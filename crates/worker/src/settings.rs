@@ -1,0 +1,85 @@
+//! What can be set, and what it may be.
+
+use std::time::Duration;
+
+use longshore_core::random::Random;
+use longshore_core::{QueueName, WorkerId};
+
+/// Most slots of one worker.
+const SLOTS_MAX: usize = 10_000;
+/// Messages ahead of the slots, unless set.
+const AHEAD_MAX: usize = 64;
+
+/// A worker's settings. `complete` fills in what was not given.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) id: Option<WorkerId>,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) slots: usize,
+    pub(crate) prefetch: Option<u16>,
+    pub(crate) drain_deadline: Duration,
+    pub(crate) cancel_grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            id: None,
+            queues: Vec::new(),
+            slots: 8,
+            prefetch: None,
+            drain_deadline: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// Fills in defaults and checks ranges.
+    pub(crate) fn complete(&mut self, random: &dyn Random, problems: &mut Vec<String>) {
+        if self.queues.is_empty() {
+            self.queues.push(QueueName::default());
+        }
+        if !(1..=SLOTS_MAX).contains(&self.slots) {
+            problems.push(format!(
+                "max_workers: {} is out of range; use 1 to {SLOTS_MAX}",
+                self.slots
+            ));
+        }
+        if self.prefetch == Some(0) {
+            problems.push("prefetch: is zero, so that nothing would ever come; use at least 1".to_owned());
+        }
+        let id = self.id.get_or_insert_with(|| default_id(random));
+        if id.0.is_empty() || id.0.len() > 256 {
+            problems.push(format!("worker id: has {} bytes; use 1 to 256", id.0.len()));
+        }
+    }
+
+    /// The worker's name.
+    pub(crate) fn worker_id(&self) -> WorkerId {
+        self.id.clone().unwrap_or_else(|| WorkerId(String::new()))
+    }
+
+    /// Messages that a subscription may deliver ahead.
+    pub(crate) fn prefetch(&self) -> u16 {
+        let ahead = self.slots.saturating_add(self.slots.min(AHEAD_MAX));
+        self.prefetch
+            .unwrap_or_else(|| u16::try_from(ahead).unwrap_or(u16::MAX))
+    }
+}
+
+/// The machine's name, as far as it is told without asking a resolver.
+pub(crate) fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn default_id(random: &dyn Random) -> WorkerId {
+    let suffix = random.next_u64() & 0xffff;
+    WorkerId(format!("{}-{}-{suffix:04x}", host(), std::process::id()))
+}

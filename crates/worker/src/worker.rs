@@ -1,0 +1,128 @@
+//! A worker that is set up: its control loop runs in a thread of its own, its handlers where `run` was called.
+
+use std::sync::Arc;
+
+use longshore_core::random::Random;
+use longshore_core::{Clock, WorkerId};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::builder::Builder;
+use crate::control::{Control, Parts};
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::report::RunReport;
+use crate::settings::Settings;
+use crate::source::BackendSource;
+use crate::state::StateMap;
+use crate::stats::WorkerStats;
+
+/// A worker that is set up and not started.
+pub struct Worker {
+    source: BackendSource,
+    state: Arc<StateMap>,
+    registry: Registry,
+    settings: Settings,
+    shutdown: CancellationToken,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    stats: Arc<WorkerStats>,
+}
+
+impl Worker {
+    /// Starts to set a worker up.
+    pub fn builder(source: impl Into<BackendSource>) -> Builder {
+        Builder::new(source.into())
+    }
+
+    pub(crate) fn new(
+        source: BackendSource,
+        state: Arc<StateMap>,
+        registry: Registry,
+        settings: Settings,
+        shutdown: CancellationToken,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            source,
+            state,
+            registry,
+            settings,
+            shutdown,
+            clock,
+            random,
+            stats: Arc::default(),
+        }
+    }
+
+    /// The worker's name.
+    pub fn id(&self) -> WorkerId {
+        self.settings.worker_id()
+    }
+
+    /// The worker's counters; they go on while it runs.
+    pub fn stats(&self) -> Arc<WorkerStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Runs jobs until the shutdown token is cancelled and the drain is over. Handlers run on the runtime that this is
+    /// called on; beats, claims and acknowledgements on a thread of their own, so that a handler that blocks every
+    /// thread of its runtime does not lose its jobs. Dropping the future starts the drain and does not wait for it.
+    ///
+    /// # Errors
+    /// When there is no runtime, the thread cannot be started, or the backend cannot be reached at the start. Later
+    /// outages are waited out.
+    pub async fn run(self) -> Result<RunReport, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let shutdown = self.shutdown.child_token();
+        let _drain_on_drop = shutdown.clone().drop_guard();
+        let (report, reported) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("longshore-control".to_owned())
+            .spawn(move || {
+                // The caller may have gone; the report is nobody's then.
+                drop(report.send(control_thread(self, runtime, shutdown)));
+            })
+            .map_err(Error::Thread)?;
+        reported.await.unwrap_or(Err(Error::ControlLost))
+    }
+}
+
+fn control_thread(worker: Worker, handlers: Handle, shutdown: CancellationToken) -> Result<RunReport, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
+    let report = runtime.block_on(async move {
+        let (ports, own) = worker.source.open().await?;
+        let control = Control::new(Parts {
+            ports,
+            state: worker.state,
+            registry: worker.registry,
+            settings: worker.settings,
+            clock: worker.clock,
+            random: worker.random,
+            stats: worker.stats,
+            handlers,
+        });
+        let report = control.run(shutdown).await;
+        if let Some(backend) = own {
+            backend.close().await;
+        }
+        Ok(report)
+    });
+    // A connection that hangs must not keep the thread.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    report
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("settings", &self.settings)
+            .field("functions", &self.registry.names())
+            .finish_non_exhaustive()
+    }
+}
