@@ -46,6 +46,7 @@ mod enqueue;
 mod expire;
 mod finish;
 mod give_back;
+pub mod harness;
 mod inspect;
 mod leases;
 mod outbox;
@@ -57,7 +58,7 @@ mod retention;
 mod rig;
 mod rows;
 
-pub use rig::{Held, Rig, Sabotage, TimeControl};
+pub use rig::{Held, Rig, Sabotage, Stage};
 pub use rows::ROWS;
 
 /// How long a case may take.
@@ -158,8 +159,8 @@ pub trait Harness: Send + Sync {
         &[]
     }
 
-    /// A fresh, empty backend for one case.
-    fn rig(&self) -> BoxFuture<'_, Rig>;
+    /// An empty backend for one case of this area.
+    fn rig(&self, area: Area) -> BoxFuture<'_, Rig>;
 }
 
 /// Runs the case with this name.
@@ -175,14 +176,17 @@ pub async fn run_named(harness: &dyn Harness, name: &str) {
     run(harness, case).await;
 }
 
-/// Runs every case of an area, one after the other, and reports all failures together.
+/// Runs every case of an area, one after the other, and reports all failures together. The environment variable
+/// `LONGSHORE_CASE` picks one of them by name.
 ///
 /// # Panics
 ///
 /// When a case fails.
 pub async fn run_area(harness: &dyn Harness, area: Area) {
     let mut failed = Vec::new();
-    for case in cases().into_iter().filter(|case| case.area == area) {
+    let picked = std::env::var("LONGSHORE_CASE").ok();
+    let wanted = |case: &Case| case.area == area && picked.as_ref().is_none_or(|name| name == case.name);
+    for case in cases().into_iter().filter(wanted) {
         let ended = std::panic::AssertUnwindSafe(run(harness, case))
             .catch_unwind()
             .await;
@@ -199,12 +203,13 @@ async fn run(harness: &dyn Harness, case: Case) {
         eprintln!("NOT EXPRESSIBLE {}: {}: {reason}", harness.name(), case.name);
         return;
     }
-    let rig = harness.rig().await;
+    let rig = harness.rig(case.area).await;
     let whole = async {
         (case.run)(rig.clone()).await;
         rig.index_equals_status().await;
     };
     let in_time = tokio::time::timeout(CASE_DEADLINE, whole).await;
+    rig.close().await;
     assert!(
         in_time.is_ok(),
         "{}: {} did not end within {CASE_DEADLINE:?}",

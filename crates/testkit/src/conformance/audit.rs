@@ -92,7 +92,7 @@ async fn a_republished_job_is_ready_again(rig: Rig) {
     audit(&rig, vec![watermark(&job, mark)]).await;
     rig.pass_secs(5).await;
     rig.mark_published(job.id, 1).await;
-    rig.assert_about(rig.view(job.id).await.published_at, rig.now());
+    Rig::assert_at(rig.view(job.id).await.published_at, rig.now());
     rig.pass_secs(60).await;
     assert_eq!(
         audit(&rig, vec![watermark(&job, mark)]).await,

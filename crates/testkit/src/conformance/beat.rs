@@ -28,7 +28,7 @@ async fn a_beat_extends_the_lease(rig: Rig) {
         let done = rig.pass_swept(10).await;
         assert_eq!(done.requeued, 0);
         assert_eq!(rig.beat(held.id, held.nonce).await, ALIVE);
-        rig.assert_about(rig.view(held.id).await.lease_until, rig.now().after(LEASE));
+        Rig::assert_at(rig.view(held.id).await.lease_until, rig.now().after(LEASE));
     }
     assert_eq!(
         rig.view(held.id).await.worker,

@@ -41,12 +41,12 @@ async fn a_queued_job_with_the_same_gen_runs(rig: Rig) {
         (1, 0, 0, 1)
     );
     assert!(!grant.cancel_requested && grant.fence > 0);
-    rig.assert_about(Some(grant.started_at), rig.now());
+    Rig::assert_at(Some(grant.started_at), rig.now());
     let view = rig.view(job.id).await;
     assert_eq!((view.status, view.attempts), (JobStatus::Running, 1));
     assert_eq!(view.worker, Some(WorkerId("tester-1".to_owned())));
-    rig.assert_about(view.lease_until, rig.now().after(LEASE));
-    rig.assert_about(view.started_at, rig.now());
+    Rig::assert_at(view.lease_until, rig.now().after(LEASE));
+    Rig::assert_at(view.started_at, rig.now());
 }
 
 async fn a_job_that_is_not_yet_marked_published_runs(rig: Rig) {

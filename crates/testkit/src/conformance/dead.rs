@@ -79,7 +79,7 @@ async fn a_failed_job_asks_for_its_twin_until_it_is_copied(rig: Rig) {
         (&held.job.envelope, &held.job.queue, &error())
     );
     assert_eq!((letter.epoch, letter.history.len()), (epoch(&rig).await, 2));
-    rig.assert_about(Some(letter.dead_at), rig.now());
+    Rig::assert_at(Some(letter.dead_at), rig.now());
     rig.pass_secs(600).await;
     assert_eq!(letters(&rig).await, dead, "the keeper that took it died");
     rig.ports

@@ -139,7 +139,7 @@ async fn a_childs_edges_are_due_for_a_look_after_5_seconds(rig: Rig) {
     let open = rig.ports.schedule.open_edges(0, 100).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].child, child.id);
-    rig.assert_about(Some(open[0].since), since);
+    Rig::assert_at(Some(open[0].since), since);
     let mut edges = open[0].edges.clone();
     edges.sort_unstable_by_key(|(id, _)| *id);
     let mut expected: Vec<_> = parents

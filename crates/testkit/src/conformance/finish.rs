@@ -42,7 +42,7 @@ async fn a_completed_job_keeps_its_result(rig: Rig) {
         (view.status, view.attempts, view.retries),
         (JobStatus::Completed, 1, 0)
     );
-    rig.assert_about(view.finished_at, rig.now());
+    Rig::assert_at(view.finished_at, rig.now());
     assert_eq!(
         view.full.as_ref().unwrap().result,
         Some(Bytes::from_static(&[42]))
@@ -103,7 +103,7 @@ async fn a_retry_waits_and_counts(rig: Rig) {
         (view.status, view.gen_, view.attempts, view.retries),
         (JobStatus::Retrying, 1, 1, 1)
     );
-    rig.assert_about(view.run_at, rig.now().after(Duration::from_secs(20)));
+    Rig::assert_at(view.run_at, rig.now().after(Duration::from_secs(20)));
     assert_eq!((view.finished_at, view.error), (None, Some(error())));
     assert_eq!(view.full.unwrap().history[0].outcome, "retry");
     rig.pass_secs(10).await;

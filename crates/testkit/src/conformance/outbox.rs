@@ -26,7 +26,7 @@ cases! { Outbox:
 async fn a_published_dispatch_leaves_the_outbox(rig: Rig) {
     let job = rig.enqueued(|_| {}).await;
     rig.mark_published(job.id, 1).await;
-    rig.assert_about(rig.view(job.id).await.published_at, rig.now());
+    Rig::assert_at(rig.view(job.id).await.published_at, rig.now());
     rig.mark_published(job.id, 1).await;
     rig.pass_secs(3600).await;
     assert_eq!(rig.outbox_ids().await, []);

@@ -36,7 +36,7 @@ async fn family(rig: &Rig, policy: EdgePolicy) -> (Held, NewJob) {
         spec.depends_on = vec![Dependency {
             id: parent.id,
             policy,
-        }]
+        }];
     });
     rig.enqueue(&child).await;
     assert_eq!(

@@ -1,6 +1,5 @@
 //! What a case holds in its hands: the ports of an empty backend, its time, and short ways to the common states.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +21,14 @@ use longshore_core::{FunctionName, JobId, JobSpec, JobStatus, Nonce, QueueName, 
 
 use crate::factory::Factory;
 
-/// How far times of a running server may be from what a case expects.
-const TOLERANCE: Duration = Duration::from_secs(4);
-
-/// How time passes for a backend.
-pub trait TimeControl: Send + Sync {
-    /// The store's time.
+/// What stands behind the ports of one case.
+pub trait Stage: Send + Sync {
+    /// The time of the store. It stands still while nobody lets it pass.
     fn now(&self) -> Timestamp;
     /// Lets time pass for the store, at once.
     fn pass(&self, by: Duration) -> BoxFuture<'_, ()>;
+    /// Ends what the backend does; the case is over.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// What a case does to a backend behind the ports' back. A backend that has no such thing says so in
@@ -50,10 +48,8 @@ pub struct Rig {
     /// The backend.
     pub ports: Ports,
     factory: Arc<Factory>,
-    time: Arc<dyn TimeControl>,
+    stage: Arc<dyn Stage>,
     sabotage: Option<Arc<dyn Sabotage>>,
-    /// Folders and servers that must live as long as the ports.
-    _hold: Arc<dyn Any + Send + Sync>,
 }
 
 impl std::fmt::Debug for Rig {
@@ -76,21 +72,29 @@ pub struct Held {
 }
 
 impl Rig {
-    /// The rig of an empty backend; `hold` lives as long as the rig.
+    /// The rig of an empty backend. `stage` lives as long as the rig, and so does what it owns.
     pub fn new(
         ports: Ports,
         factory: Factory,
-        time: Arc<dyn TimeControl>,
+        stage: Arc<dyn Stage>,
         sabotage: Option<Arc<dyn Sabotage>>,
-        hold: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
             ports,
             factory: Arc::new(factory),
-            time,
+            stage,
             sabotage,
-            _hold: hold,
         }
+    }
+
+    /// Makes jobs and nonces.
+    pub fn factory(&self) -> &Factory {
+        &self.factory
+    }
+
+    /// Ends what the backend does.
+    pub async fn close(&self) {
+        self.stage.close().await;
     }
 
     pub(super) fn sabotage(&self) -> &dyn Sabotage {
@@ -101,12 +105,14 @@ impl Rig {
 
     // Time.
 
-    pub(super) fn now(&self) -> Timestamp {
-        self.time.now()
+    /// The store's time.
+    pub fn now(&self) -> Timestamp {
+        self.stage.now()
     }
 
-    pub(super) async fn pass(&self, by: Duration) {
-        self.time.pass(by).await;
+    /// Lets time pass.
+    pub async fn pass(&self, by: Duration) {
+        self.stage.pass(by).await;
     }
 
     pub(super) async fn pass_secs(&self, seconds: u64) {
@@ -145,14 +151,9 @@ impl Rig {
         self.ports.schedule.expire_leases(0, limit).await.unwrap()
     }
 
-    pub(super) fn assert_about(&self, actual: Option<Timestamp>, expected: Timestamp) {
-        let actual = actual.expect("a time");
-        let off = actual.since(expected).max(expected.since(actual));
-        assert!(
-            off <= TOLERANCE,
-            "{actual:?} is {off:?} away from {expected:?}, now {:?}",
-            self.now()
-        );
+    /// A time that the store wrote: it stands while nobody lets it pass.
+    pub(super) fn assert_at(actual: Option<Timestamp>, expected: Timestamp) {
+        assert_eq!(actual, Some(expected), "times in milliseconds");
     }
 
     // Jobs.

@@ -1,0 +1,5 @@
+//! The backends that the suite runs against.
+
+mod fleet;
+
+pub use fleet::{Fleet, Store};
