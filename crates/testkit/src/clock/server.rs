@@ -113,7 +113,7 @@ impl ServerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers::{Redis, RedisOptions};
+    use crate::servers::{Redis, RedisCluster, RedisOptions};
 
     #[tokio::test]
     async fn a_real_servers_wall_clock_stands_moves_and_ends_keys() {
@@ -122,7 +122,10 @@ mod tests {
             .await
             .unwrap();
         let time = async || {
-            let text = redis.cli(&["EVAL", "return redis.call('TIME')", "0"]).await.unwrap();
+            let text = redis
+                .cli(&["EVAL", "return redis.call('TIME')", "0"])
+                .await
+                .unwrap();
             let (seconds, micros) = text.split_once('\n').unwrap();
             seconds.parse::<u64>().unwrap() * 1_000 + micros.parse::<u64>().unwrap() / 1_000
         };
@@ -135,5 +138,26 @@ mod tests {
         clock.advance(Duration::from_secs(2)).unwrap();
         assert_eq!(redis.cli(&["GET", "key"]).await.unwrap(), "");
         assert_eq!(time().await, clock.now().millis());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_stays_healthy_while_its_clock_jumps() {
+        let clock = ServerClock::new().await.unwrap();
+        let options = RedisOptions::default().environment(clock.environment());
+        let cluster = RedisCluster::start_with(&options).await.unwrap();
+        for node in cluster.nodes() {
+            node.config_set("cluster-node-timeout", "1000000000000")
+                .await
+                .unwrap();
+        }
+        clock.freeze().unwrap();
+        for _ in 0..5 {
+            clock.advance(Duration::from_secs(86_400)).unwrap();
+            for node in cluster.nodes() {
+                let info = node.cli(&["CLUSTER", "INFO"]).await.unwrap();
+                assert!(info.contains("cluster_state:ok"), "{info}");
+            }
+        }
+        cluster.healthy().await.unwrap();
     }
 }

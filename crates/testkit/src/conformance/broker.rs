@@ -27,7 +27,8 @@ cases! { Broker:
     cancelling_a_wait_loses_no_delivery,
     bytes_of_nobody_are_handed_over_as_undecodable ["delivery: undecodable"],
     a_deleted_queue_ends_its_subscription_and_is_made_anew,
-    what_the_broker_gave_up_can_be_subscribed,
+    what_the_broker_gave_up_comes_as_it_was_sent,
+    nothing_is_given_up_without_a_cause,
 }
 
 fn message(delivery: &Delivery) -> &Message {
@@ -351,7 +352,20 @@ async fn a_deleted_queue_ends_its_subscription_and_is_made_anew(rig: Rig) {
     assert_eq!(message(&delivery(again.as_mut()).await).id, sent.id);
 }
 
-async fn what_the_broker_gave_up_can_be_subscribed(rig: Rig) {
+async fn what_the_broker_gave_up_comes_as_it_was_sent(rig: Rig) {
+    let sent = rig.message(&[&rig.job(|_| {})]);
+    rig.send(sent.clone()).await;
+    rig.sabotage().give_up(&QueueName::default()).await;
+    let mut given_up = rig.ports.consume.subscribe(Source::GivenUp, 10).await.unwrap();
+    let came = delivery(given_up.as_mut()).await;
+    assert_eq!(message(&came), &sent);
+    came.receipt.ack();
+    no_delivery(given_up.as_mut()).await;
+    assert_eq!(waiting(&rig).await, 0);
+}
+
+async fn nothing_is_given_up_without_a_cause(rig: Rig) {
+    rig.send(rig.message(&[&rig.job(|_| {})])).await;
     let mut given_up = rig.ports.consume.subscribe(Source::GivenUp, 10).await.unwrap();
     no_delivery(given_up.as_mut()).await;
 }

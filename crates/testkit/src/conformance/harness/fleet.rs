@@ -43,7 +43,7 @@ struct Servers {
 
 #[derive(Debug)]
 enum Databases {
-    Standalone(Redis),
+    Standalone(Box<Redis>),
     Cluster(RedisCluster),
 }
 
@@ -76,7 +76,7 @@ impl Fleet {
         let clock = ServerClock::new().await.unwrap();
         let options = RedisOptions::default().environment(clock.environment());
         let redis = match store {
-            Store::Standalone => Databases::Standalone(Redis::start(options).await.unwrap()),
+            Store::Standalone => Databases::Standalone(Box::new(Redis::start(options).await.unwrap())),
             Store::Cluster => {
                 // A frozen clock that jumps must not make the nodes give each other up.
                 let cluster = RedisCluster::start_with(&options).await.unwrap();
@@ -197,6 +197,20 @@ impl Sabotage for FleetStage {
     fn inject(&self, queue: &QueueName, body: &'static [u8]) -> BoxFuture<'_, ()> {
         let queue = queue.clone();
         Box::pin(async move { self.inject_into(&queue, body).await })
+    }
+
+    fn give_up(&self, queue: &QueueName) -> BoxFuture<'_, ()> {
+        // A time-out for messages that we did not ask for; the queues' dead-letter exchange is their own.
+        let pattern = format!("^jobs\\.{queue}(\\.|$)");
+        Box::pin(async move {
+            let policy = ["set_policy", "-p", self.vhost.name(), "give-up", &pattern];
+            let what = [r#"{"message-ttl":1}"#, "--apply-to", "queues"];
+            self.vhost
+                .control()
+                .ctl(&[policy.as_slice(), what.as_slice()].concat())
+                .await
+                .unwrap();
+        })
     }
 
     fn delete_queue(&self, queue: &QueueName) -> BoxFuture<'_, ()> {
