@@ -6,6 +6,8 @@
 pub mod config;
 mod connect;
 pub mod secret;
+#[expect(dead_code, reason = "used once the broker module lands")]
+mod wire;
 
 pub use config::{BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};
 pub use connect::{Backend, ConnectError};
