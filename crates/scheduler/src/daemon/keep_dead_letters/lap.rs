@@ -1,0 +1,177 @@
+//! One lap of the archive: every twin is looked at once; stale ones and second copies go.
+//!
+//! A twin that stays is held unacknowledged, and goes back to its place when the lap's subscription ends. An archive
+//! that is larger than what may be held is moved on instead: published anew with confirms, then acknowledged. The lap
+//! has come around when it meets the first that was moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_core::JobId;
+use longshore_core::message::{Epoch, Gen};
+use longshore_core::port::attempt::Quarantined;
+use longshore_core::port::broker::{Payload, Receipt, Source};
+use longshore_core::port::schedule::{DeadLetter, TwinState};
+
+use super::{Next, next};
+use crate::context::Context;
+use crate::error::Error;
+use crate::publisher;
+use crate::status::Done;
+
+/// Twins that are looked at together.
+const PAGE: usize = 100;
+/// Twins that are held before they are moved on.
+const HELD_MAX: usize = 500;
+/// Unacknowledged deliveries at once; above what is held and looked at.
+const PREFETCH: u16 = 1_000;
+/// Twins that are looked at for a sign of a wipe.
+const SIGNS: usize = 64;
+
+type Twin = (DeadLetter, Receipt);
+type Key = (JobId, Gen);
+
+/// Whether the oldest twins are of an epoch that their shards have no more.
+pub(super) async fn meets_another_epoch(cx: &Context, epochs: &[Epoch]) -> Result<bool, Error> {
+    let prefetch = u16::try_from(SIGNS).unwrap_or(PREFETCH);
+    let mut archive = cx.ports.consume.subscribe(Source::Archive, prefetch).await?;
+    let shards = cx.ports.enqueue.shards();
+    // Held to the end, so that none of them comes twice.
+    let mut seen = Vec::new();
+    while seen.len() < SIGNS {
+        let Next::Delivery(delivery) = next(archive.as_mut()).await else { break };
+        if let Payload::Dead(letter) = &delivery.payload
+            && epochs.get(usize::from(shards.of(&letter.id))) != Some(&letter.epoch)
+        {
+            return Ok(true);
+        }
+        seen.push(delivery);
+    }
+    Ok(false)
+}
+
+/// Makes a lap. Answers how many twins were dropped or moved on.
+pub(super) async fn run(cx: &Context, epochs: &[Epoch]) -> Result<Done, Error> {
+    let mut archive = cx.ports.consume.subscribe(Source::Archive, PREFETCH).await?;
+    let mut lap = Lap { cx, epochs, held: Vec::new(), seen: BTreeSet::new(), moved: BTreeSet::new(), dropped: 0 };
+    let mut page = Vec::with_capacity(PAGE);
+    loop {
+        let came = next(archive.as_mut()).await;
+        let over = match came {
+            Next::Delivery(delivery) => match delivery.payload {
+                Payload::Dead(letter) if lap.moved.contains(&key(&letter)) => true,
+                Payload::Dead(letter) => {
+                    page.push((letter, delivery.receipt));
+                    false
+                }
+                other => {
+                    stray(cx, other).await?;
+                    delivery.receipt.ack();
+                    false
+                }
+            },
+            Next::Quiet | Next::Ended => true,
+        };
+        if over || page.len() >= PAGE {
+            lap.look(std::mem::take(&mut page)).await?;
+        }
+        if over || cx.is_stopping() {
+            break;
+        }
+    }
+    let rows = lap.dropped + lap.moved.len() as u64;
+    if rows > 0 {
+        tracing::info!(dropped = lap.dropped, moved = lap.moved.len(), kept = lap.held.len(), "a lap of the archive");
+    }
+    Ok(Done::rows(rows))
+}
+
+fn key(letter: &DeadLetter) -> Key {
+    (letter.id, letter.gen_)
+}
+
+/// What is in the archive and no dead letter.
+async fn stray(cx: &Context, payload: Payload) -> Result<(), Error> {
+    let message = match payload {
+        Payload::Undecodable(message) => message,
+        // A message of jobs in the archive: nobody of ours puts one there, and its jobs have their records.
+        Payload::Jobs(_) | Payload::Dead(_) => return Ok(()),
+    };
+    let entry = Quarantined {
+        message_id: message.message_id,
+        queue: longshore_core::QueueName::default(),
+        reason: format!("a dead letter in the archive cannot be read: {}", message.reason),
+        body: message.body,
+        headers: message.headers,
+        jobs: Vec::new(),
+    };
+    Ok(cx.ports.attempt.quarantine(vec![entry]).await?)
+}
+
+struct Lap<'a> {
+    cx: &'a Context,
+    epochs: &'a [Epoch],
+    held: Vec<Twin>,
+    seen: BTreeSet<Key>,
+    moved: BTreeSet<Key>,
+    dropped: u64,
+}
+
+impl Lap<'_> {
+    /// Looks at a page of twins.
+    async fn look(&mut self, page: Vec<Twin>) -> Result<(), Error> {
+        let shards = self.cx.ports.enqueue.shards();
+        let mut by_shard: BTreeMap<u16, Vec<Twin>> = BTreeMap::new();
+        for (letter, receipt) in page {
+            if self.seen.insert(key(&letter)) {
+                by_shard.entry(shards.of(&letter.id)).or_default().push((letter, receipt));
+            } else {
+                // The first copy is held, or was moved with a confirm.
+                self.drop_twin(receipt);
+            }
+        }
+        for (shard, twins) in by_shard {
+            let letters = twins.iter().map(|(letter, _)| letter.clone()).collect();
+            let states = self.cx.ports.schedule.dead_twins(shard, letters).await?;
+            let mut rebuilt = Vec::new();
+            for ((mut letter, receipt), state) in twins.into_iter().zip(states) {
+                match state {
+                    TwinState::Stale | TwinState::Dropped => self.drop_twin(receipt),
+                    TwinState::Keep => self.held.push((letter, receipt)),
+                    TwinState::Rebuilt => {
+                        // It belongs to the new life of its shard: a later discard must find it.
+                        letter.epoch = self.epochs.get(usize::from(shard)).copied().unwrap_or(letter.epoch);
+                        rebuilt.push((letter, receipt));
+                    }
+                }
+            }
+            self.move_on(rebuilt).await?;
+        }
+        if self.held.len() >= HELD_MAX {
+            let held = std::mem::take(&mut self.held);
+            self.move_on(held).await?;
+        }
+        Ok(())
+    }
+
+    fn drop_twin(&mut self, receipt: Receipt) {
+        receipt.ack();
+        self.dropped += 1;
+    }
+
+    /// Publishes twins anew, and acknowledges the old copies of those that were confirmed.
+    async fn move_on(&mut self, twins: Vec<Twin>) -> Result<(), Error> {
+        if twins.is_empty() {
+            return Ok(());
+        }
+        let (letters, receipts): (Vec<_>, Vec<_>) = twins.into_iter().unzip();
+        let keys: Vec<_> = letters.iter().map(key).collect();
+        let answers = self.cx.ports.publish.archive(letters).await;
+        for ((key, receipt), answer) in keys.into_iter().zip(receipts).zip(&answers) {
+            if answer.is_confirmed() {
+                receipt.ack();
+                self.moved.insert(key);
+            }
+        }
+        publisher::check(&answers)
+    }
+}

@@ -1,0 +1,39 @@
+//! Why a pass of a daemon did not do all of its work.
+
+use longshore_core::port;
+
+/// Why a pass of a daemon did not do all of its work. What it left is done by a later pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] port::Error),
+    /// Nothing can be published now: the broker is not connected, or has a resource alarm.
+    #[error("the broker takes no messages now: it is not connected, or has a resource alarm")]
+    BrokerNotReady,
+    /// The broker did not confirm every message; what it did not confirm is published again later.
+    #[error("the broker did not confirm {count} of {of} messages: {reason}")]
+    Unconfirmed {
+        /// Messages without a confirm.
+        count: usize,
+        /// Messages that were published.
+        of: usize,
+        /// What was said of the first of them.
+        reason: String,
+    },
+    /// A pass panicked: a bug, contained.
+    #[error("the daemon panicked: {0}")]
+    Panicked(String),
+}
+
+impl Error {
+    /// Whether it tells of a server that is away, rather than of this daemon's own work.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Port(error) => error.is_retryable(),
+            Self::BrokerNotReady | Self::Unconfirmed { .. } => true,
+            Self::Panicked(_) => false,
+        }
+    }
+}
