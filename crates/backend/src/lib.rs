@@ -5,6 +5,8 @@
 
 pub mod config;
 mod connect;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod secret;
 #[expect(dead_code, reason = "used once the broker module lands")]
 mod wire;

@@ -1,0 +1,215 @@
+//! The worker's side.
+
+use longshore_core::id::{JobId, Nonce, WorkerId};
+use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::port::attempt::{
+    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, Hints, ProgressWrite, Quarantined,
+    Rebuild,
+};
+use longshore_core::port::enqueue::ParentOutcome;
+use longshore_core::port::{self, Reply};
+use longshore_core::record::Index;
+use longshore_core::transition::{self, Gate};
+use longshore_core::view::WorkerView;
+
+use super::core::Core;
+use super::load::QUARANTINE;
+use super::rows::Group;
+use super::state::{State, Tx};
+use super::stored::{self, StoredOutcome, StoredQuarantined};
+
+impl AttemptPort for Core {
+    fn step(
+        &self,
+        _shard: u16,
+        finishes: Vec<Finish>,
+        claims: Vec<Claim>,
+    ) -> Reply<'_, (Vec<Finished>, Vec<Claimed>)> {
+        Box::pin(self.write(move |state, tx| {
+            let finished = finishes.into_iter().map(|ask| finish(state, tx, ask)).collect();
+            let claimed = claims.iter().map(|ask| claim(state, tx, ask)).collect();
+            (finished, claimed)
+        }))
+    }
+
+    fn rebuild(&self, _shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>> {
+        Box::pin(self.write(move |state, tx| jobs.iter().map(|ask| rebuild(state, tx, ask)).collect()))
+    }
+
+    fn beat(&self, _shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {
+        Box::pin(self.write(move |state, tx| {
+            let now = tx.now;
+            let beat = |(id, nonce)| state.change(tx, id, |slot, _| transition::beat(slot, nonce, now));
+            claims.into_iter().map(beat).collect()
+        }))
+    }
+
+    fn give_back(&self, _shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()> {
+        Box::pin(self.write(move |state, tx| {
+            let now = tx.now;
+            for job in &jobs {
+                state.change(tx, job.id, |slot, _| {
+                    transition::give_back(slot, job.gen_, &job.reason, now)
+                });
+            }
+        }))
+    }
+
+    fn progress(&self, _shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
+        // In memory until the job ends: progress is worth nothing to whoever takes the job over.
+        Box::pin(self.write(move |state, tx| {
+            for update in updates {
+                if is_owner(state, update.id, update.nonce) {
+                    state.progress.insert(update.id, update.progress);
+                    tx.woken.push(update.id);
+                }
+            }
+        }))
+    }
+
+    fn parents(&self, _shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>> {
+        Box::pin(std::future::ready(self.outcomes(child)))
+    }
+
+    fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()> {
+        Box::pin(self.write(move |state, tx| {
+            for message in &messages {
+                put_aside(state, tx, message);
+            }
+        }))
+    }
+
+    fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
+        Box::pin(self.write(move |state, tx| {
+            for shard in state.shard_numbers() {
+                unpark(state, tx, shard, &worker.functions);
+            }
+            let worker = WorkerView {
+                seen_at: tx.now,
+                ..worker
+            };
+            state.workers.insert(worker.id.clone(), worker);
+            state.paused.iter().cloned().collect()
+        }))
+    }
+
+    fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
+        Box::pin(self.write(move |state, _| {
+            state.workers.remove(&worker);
+        }))
+    }
+
+    fn hints(&self) -> Reply<'_, Box<dyn Hints>> {
+        Box::pin(std::future::ready(
+            self.watches.hints().ok_or(port::Error::Closed),
+        ))
+    }
+}
+
+impl Core {
+    fn outcomes(&self, child: JobId) -> Result<Vec<(JobId, ParentOutcome)>, port::Error> {
+        let rows = self.disk()?.parents(child)?;
+        let decode = |(parent, bytes): (JobId, Vec<u8>)| {
+            let outcome = stored::decode::<StoredOutcome>("outcome of a parent", &bytes)
+                .map_err(|error| port::Error::Corrupt(error.to_string()))?;
+            Ok((parent, outcome.into()))
+        };
+        rows.into_iter().map(decode).collect()
+    }
+
+    /// What was put aside, by message id.
+    pub(super) fn quarantined(&self) -> Result<Vec<Quarantined>, port::Error> {
+        let disk = self.disk()?;
+        let mut found = Vec::new();
+        for (id, bytes) in disk.meta_under(QUARANTINE)? {
+            let message = stored::decode::<StoredQuarantined>("message in quarantine", &bytes)
+                .map_err(|error| port::Error::Corrupt(error.to_string()))?;
+            found.push(message.into_message(id));
+        }
+        Ok(found)
+    }
+}
+
+fn is_owner(state: &State, id: JobId, nonce: Nonce) -> bool {
+    state.record(id).is_some_and(|record| record.owner == Some(nonce))
+}
+
+fn finish(state: &mut State, tx: &mut Tx<'_>, ask: Finish) -> Finished {
+    let now = tx.now;
+    if let Some(progress) = ask.progress.filter(|_| is_owner(state, ask.id, ask.nonce)) {
+        state.progress.insert(ask.id, progress);
+    }
+    state.change(tx, ask.id, |slot, effects| {
+        transition::finish(slot, ask.nonce, ask.outcome, now, effects)
+    })
+}
+
+fn claim(state: &mut State, tx: &mut Tx<'_>, ask: &Claim) -> Claimed {
+    let (now, paused) = (tx.now, state.is_paused(ask.id));
+    let shard = state.shard_of(ask.id);
+    let (mut sweep, epoch) = (shard.sweep, shard.epoch);
+    let reply = state.change(tx, ask.id, |slot, effects| {
+        transition::claim(
+            slot,
+            ask,
+            &mut Gate {
+                paused,
+                sweep: &mut sweep,
+            },
+            epoch,
+            now,
+            effects,
+        )
+    });
+    state.shard_of(ask.id).sweep = sweep;
+    reply
+}
+
+fn rebuild(state: &mut State, tx: &mut Tx<'_>, ask: &Rebuild) -> Claimed {
+    let (now, paused) = (tx.now, state.paused.contains(&ask.job.queue));
+    let shard = state.shard_of(ask.job.id);
+    let (mut sweep, epoch) = (shard.sweep, shard.epoch);
+    let reply = state.change_new(tx, &ask.job, |slot, effects| {
+        transition::rebuild(
+            slot,
+            ask,
+            &mut Gate {
+                paused,
+                sweep: &mut sweep,
+            },
+            epoch,
+            now,
+            effects,
+        )
+    });
+    state.shard_of(ask.job.id).sweep = sweep;
+    reply
+}
+
+fn put_aside(state: &mut State, tx: &mut Tx<'_>, message: &Quarantined) {
+    let now = tx.now;
+    let key = format!("{QUARANTINE}{}", message.message_id);
+    tx.batch
+        .meta_of(&key, "message in quarantine", &StoredQuarantined::from(message));
+    for id in &message.jobs {
+        state.change(tx, *id, |slot, effects| {
+            transition::quarantine(slot, &message.reason, now, effects)
+        });
+    }
+}
+
+/// Releases the jobs of a shard that are parked for these functions; answers how many.
+pub(super) fn unpark(state: &mut State, tx: &mut Tx<'_>, shard: u16, functions: &[FunctionName]) -> u32 {
+    let now = tx.now;
+    let mut released = 0;
+    for function in functions {
+        let group = Group::Function(function.clone());
+        let parked = state
+            .rows(shard)
+            .map(|rows| rows.group_until(Index::Parked, group, u64::MAX, usize::MAX));
+        for id in parked.unwrap_or_default() {
+            released += u32::from(state.change(tx, id, |slot, _| transition::unpark(slot, now)));
+        }
+    }
+    released
+}

@@ -1,0 +1,83 @@
+//! Dead letters.
+
+use longshore_core::envelope::Envelope;
+use longshore_core::id::JobId;
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, TwinState};
+use longshore_core::record::Slot;
+use longshore_core::transition;
+
+use super::super::disk::Part;
+use super::super::load::removals_key;
+use super::super::state::{State, Tx};
+use super::super::stored;
+
+/// The letter of a Failed job.
+pub(super) fn letter(state: &mut State, tx: &Tx<'_>, id: JobId) -> Option<DeadLetter> {
+    let epoch = state.shard_of(id).epoch;
+    let record = state.record(id)?;
+    let part = |part| tx.disk.part(id, part).ok().flatten();
+    let error = part(Part::Error).and_then(|bytes| stored::decode("error", &bytes).ok());
+    Some(DeadLetter {
+        id,
+        gen_: record.gen_,
+        epoch,
+        dead_at: record.finished_at.unwrap_or(record.entered_at),
+        queue: record.queue.clone(),
+        envelope: part(Part::Envelope)?,
+        error: error.unwrap_or_default(),
+        attempts: record.attempts,
+        history: record.history.clone(),
+    })
+}
+
+pub(super) fn twin(state: &mut State, tx: &mut Tx<'_>, twin: &DeadLetter) -> TwinState {
+    let (now, epoch) = (tx.now, state.shard_of(twin.id).epoch);
+    let job = || {
+        let envelope = Envelope::decode(&twin.envelope)
+            .ok()
+            .filter(|envelope| envelope.id == twin.id)?;
+        Some(NewJob::from_envelope(&envelope, twin.envelope.clone()))
+    };
+    let answer = state.change(tx, twin.id, |slot, effects| {
+        transition::dead_twin(slot, twin, epoch, job, now, effects)
+    });
+    if answer == TwinState::Rebuilt {
+        tx.batch.part(twin.id, Part::Envelope, &twin.envelope);
+    }
+    answer
+}
+
+/// Requeues or discards, and counts the twins that are stale by it.
+pub(super) fn remove(
+    state: &mut State,
+    tx: &mut Tx<'_>,
+    shard: u16,
+    ids: &[JobId],
+    act: impl Fn(&mut Slot) -> DeadLetterChange,
+) -> Vec<DeadLetterChange> {
+    let changes: Vec<_> = ids
+        .iter()
+        .map(|id| state.change(tx, *id, |slot, _| act(slot)))
+        .collect();
+    let done = changes
+        .iter()
+        .filter(|change| **change == DeadLetterChange::Done)
+        .count();
+    if done > 0 {
+        let removals = &mut state.shard(shard).removals;
+        *removals = removals.saturating_add(done as u64);
+        tx.batch.meta(&removals_key(shard), &removals.to_be_bytes());
+    }
+    changes
+}
+
+pub(super) fn removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, clear: bool) -> u64 {
+    let removals = &mut state.shard(shard).removals;
+    let pending = *removals;
+    if clear && pending > 0 {
+        *removals = 0;
+        tx.batch.forget_meta(&removals_key(shard));
+    }
+    pending
+}
