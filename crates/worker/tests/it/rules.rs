@@ -1,0 +1,223 @@
+//! Who runs what, and when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::message::MessageJob;
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::random::SystemRandom;
+use longshore_core::{Clock, Envelope, JobError, JobId, JobStatus, Priority, QueueName, SystemClock, limits};
+use longshore_worker::State;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use crate::rig::{Echo, Rig, Running, echo, named, publish, until};
+
+/// Lets attempts end one by one, and keeps the order in which they started.
+#[derive(Clone)]
+struct Gate {
+    starts: Arc<Mutex<Vec<String>>>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self {
+            starts: Arc::default(),
+            open: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    fn started(&self) -> usize {
+        self.starts.lock().len()
+    }
+}
+
+async fn gated(job: Echo, State(gate): State<Gate>) -> Result<String, JobError> {
+    gate.starts.lock().push(job.text.clone());
+    gate.open.acquire().await?.forget();
+    Ok(job.text)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_critical_job_starts_at_the_next_free_slot() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().slots(1).state(gate.clone()).register(gated));
+    rig.enqueue(echo("first")).await;
+    until("the first starts", || gate.started() == 1).await;
+    for text in ["second", "third"] {
+        rig.enqueue(echo(text)).await;
+    }
+    let mut critical = echo("critical");
+    critical.priority = Priority::Critical;
+    let id = rig.enqueue(critical).await;
+    until("some wait", || worker.stats.snapshot().waiting >= 2).await;
+    gate.open.add_permits(4);
+    rig.until(id, JobStatus::Completed).await;
+    until("all start", || gate.started() == 4).await;
+    assert_eq!(gate.starts.lock()[1], "critical");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_jobs_run_at_once_than_there_are_slots() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().slots(3).state(gate.clone()).register(gated));
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.push(rig.enqueue(echo(&number.to_string())).await);
+    }
+    until("the slots are full", || {
+        gate.started() == 3 && worker.stats.snapshot().waiting > 0
+    })
+    .await;
+    let mut running = 0;
+    for id in &ids {
+        running += usize::from(rig.view(*id).await.status == JobStatus::Running);
+    }
+    assert_eq!(running, 3);
+    gate.open.add_permits(6);
+    for id in ids {
+        rig.until(id, JobStatus::Completed).await;
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_is_not_registered_is_handed_to_a_worker_that_has_it() {
+    let rig = Rig::new();
+    let nothing = async |_: serde_json::Value| Ok::<_, JobError>(());
+    let one = Running::start(rig.worker().register_named("other", nothing));
+    let id = rig.enqueue(named("mine", &())).await;
+    until("it is handed back", || one.stats.snapshot().given_back > 0).await;
+    assert_eq!(rig.view(id).await.attempts, 0);
+    let two = Running::start(rig.worker().register_named("mine", nothing));
+    let view = rig.until(id, JobStatus::Completed).await;
+    assert_eq!(view.attempts, 1);
+    assert_eq!(one.stop().await.stats.started, 0);
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().slots(1).state(gate.clone()).register(gated));
+    let first = rig.enqueue(echo("first")).await;
+    rig.until(first, JobStatus::Running).await;
+    rig.enqueue(echo("second")).await;
+    until("the second waits", || worker.stats.snapshot().waiting == 1).await;
+    rig.ports
+        .inspect
+        .set_paused(QueueName::default(), true)
+        .await
+        .unwrap();
+    until("it goes back", || worker.stats.snapshot().given_back == 1).await;
+    gate.open.add_permits(2);
+    rig.until(first, JobStatus::Completed).await;
+    assert_eq!(gate.started(), 1);
+    rig.ports
+        .inspect
+        .set_paused(QueueName::default(), false)
+        .await
+        .unwrap();
+    until("it starts after all", || gate.started() == 2).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_jobs_of_one_message_run_each_and_a_lost_record_is_rebuilt() {
+    let rig = Rig::new();
+    let now = SystemClock.now();
+    let mut ids = Vec::new();
+    let mut jobs = Vec::new();
+    let mut like = None;
+    let mut epoch = 0;
+    for number in 0..3 {
+        let id = JobId::generate(now, 1, &SystemRandom);
+        let envelope = Envelope::from_spec(&echo(&number.to_string()), id, now);
+        let encoded = envelope.encode().unwrap();
+        // The last job's record is missing.
+        if number < 2 {
+            let new = NewJob::from_envelope(&envelope, encoded.clone());
+            epoch = rig.ports.enqueue.enqueue(1, vec![new]).await.unwrap().epoch;
+        }
+        jobs.push(MessageJob {
+            id,
+            gen_: 1,
+            attempts: 0,
+            retries: 0,
+            losts: 0,
+            envelope: encoded,
+        });
+        like = Some(envelope);
+        ids.push(id);
+    }
+    publish(&rig.ports, 1, epoch, &like.unwrap(), jobs).await;
+    let worker = Running::start(
+        rig.worker()
+            .register(async |job: Echo| Ok::<_, JobError>(job.text)),
+    );
+    for id in &ids {
+        until_known(&rig, *id).await;
+        rig.until(*id, JobStatus::Completed).await;
+    }
+    let stats = worker.stop().await.stats;
+    assert_eq!((stats.completed, stats.rebuilt), (3, 1));
+    let depths = rig
+        .ports
+        .consume
+        .depths(vec![QueueName::default()])
+        .await
+        .unwrap();
+    assert_eq!(depths.iter().map(|depth| depth.ready).sum::<u64>(), 0);
+}
+
+/// Waits until the job has a record.
+async fn until_known(rig: &Rig, id: JobId) {
+    let began = tokio::time::Instant::now();
+    let shard = rig.ports.enqueue.shards().of(&id);
+    while rig.ports.enqueue.statuses(shard, vec![id]).await.unwrap() == [None] {
+        assert!(began.elapsed() < Duration::from_secs(20), "{id} stays unknown");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Blocks its thread; the two such threads of the test's runtime are all it has.
+#[expect(clippy::disallowed_methods, reason = "the case is about handlers that block")]
+async fn hog(_: Echo) -> Result<String, JobError> {
+    std::thread::sleep(limits::LEASE + Duration::from_secs(3));
+    Ok("still mine".to_owned())
+}
+
+#[test]
+fn a_handler_that_blocks_every_thread_of_its_runtime_keeps_its_lease() {
+    let mine = runtime(2);
+    let theirs = runtime(1);
+    mine.block_on(async {
+        let rig = Rig::new();
+        let worker = Running::start_on(theirs.handle(), rig.worker().slots(1).register(hog));
+        let id = rig.enqueue(echo("x")).await;
+        let running = rig.until(id, JobStatus::Running).await;
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < limits::LEASE + Duration::from_secs(1) {
+            let shard = rig.ports.enqueue.shards().of(&id);
+            let expired = rig.ports.schedule.expire_leases(shard, 10).await.unwrap();
+            assert_eq!((expired.requeued, expired.failed), (0, 0));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let later = rig.view(id).await;
+        assert!(later.lease_until > running.lease_until, "{later:?}");
+        let view = rig.until(id, JobStatus::Completed).await;
+        assert_eq!((view.attempts, view.losts), (1, 0));
+        worker.stop().await;
+    });
+    theirs.shutdown_background();
+}
+
+fn runtime(threads: usize) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().unwrap()
+}
