@@ -1,0 +1,70 @@
+//! The conformance suite against every backend.
+//!
+//! Against the embedded store each case is a test of its own. Against real servers the cases of an area share a test,
+//! one after the other, each with empty servers: starting RabbitMQ for each case would take hours.
+#![cfg(test)]
+
+use std::collections::BTreeSet;
+
+use longshore_testkit::conformance::harness::{Embedded, Fleet};
+use longshore_testkit::conformance::{Harness, ROWS, cases};
+
+#[macro_use]
+mod names;
+mod embedded;
+mod servers;
+
+macro_rules! names {
+    ($($name:ident)*) => { &[$(stringify!($name)),*] };
+}
+
+macro_rules! areas {
+    ($($name:ident $area:ident)*) => { &[$(longshore_testkit::conformance::Area::$area),*] };
+}
+
+#[test]
+fn every_case_of_the_suite_is_run() {
+    let listed: &[&str] = each_case!(names);
+    let suite: Vec<_> = cases().iter().map(|case| case.name).collect();
+    assert_eq!(
+        listed, suite,
+        "tests/conformance/names.rs (left) lists the cases in the suite's order"
+    );
+    let unique: BTreeSet<_> = suite.iter().collect();
+    assert_eq!(unique.len(), suite.len(), "two cases have the same name");
+}
+
+#[test]
+fn every_area_of_the_suite_is_run() {
+    let listed: &[longshore_testkit::conformance::Area] = each_area!(areas);
+    for case in cases() {
+        assert!(
+            listed.contains(&case.area),
+            "{:?}, of {}, is not listed",
+            case.area,
+            case.name
+        );
+    }
+}
+
+#[test]
+fn every_row_of_the_protocol_is_covered_by_a_case() {
+    let covered: BTreeSet<_> = cases()
+        .iter()
+        .flat_map(|case| case.covers.iter().copied())
+        .collect();
+    let rows: BTreeSet<_> = ROWS.iter().copied().collect();
+    let missing: Vec<_> = rows.difference(&covered).collect();
+    let unknown: Vec<_> = covered.difference(&rows).collect();
+    assert!(missing.is_empty(), "no case covers {missing:#?}");
+    assert!(unknown.is_empty(), "not in the list of rows: {unknown:#?}");
+}
+
+#[test]
+fn what_a_backend_cannot_do_names_existing_cases() {
+    let suite: BTreeSet<_> = cases().iter().map(|case| case.name).collect();
+    for (name, reason) in [Embedded.cannot(), Fleet::CANNOT].concat() {
+        assert!(suite.contains(name), "{name} is no case");
+        assert!(reason.len() > 20, "{name}: say why");
+    }
+}
