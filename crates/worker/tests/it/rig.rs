@@ -52,6 +52,7 @@ pub(crate) fn named(function: &str, args: &impl Serialize) -> JobSpec {
 
 pub(crate) struct Rig {
     pub(crate) ports: Ports,
+    pub(crate) store: Store,
     _folder: tempfile::TempDir,
     pump: JoinHandle<()>,
 }
@@ -70,6 +71,7 @@ impl Rig {
         let pump = tokio::spawn(pump(ports.clone()));
         Self {
             ports,
+            store,
             _folder: folder,
             pump,
         }
@@ -174,7 +176,7 @@ pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
 pub(crate) async fn publish(ports: &Ports, shard: u16, epoch: u64, like: &Envelope, jobs: Vec<MessageJob>) {
     let dispatches: Vec<(JobId, Gen)> = jobs.iter().map(|job| (job.id, job.gen_)).collect();
     let message = Message {
-        id: uuid::Uuid::new_v4(),
+        id: longshore_core::port::broker::message_id(),
         queue: like.queue.clone(),
         priority: like.priority,
         shard,

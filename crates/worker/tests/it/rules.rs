@@ -92,11 +92,10 @@ async fn a_function_that_is_not_registered_is_handed_to_a_worker_that_has_it() {
     let one = Running::start(rig.worker().register_named("other", nothing));
     let id = rig.enqueue(named("mine", &())).await;
     until("it is handed back", || one.stats.snapshot().given_back > 0).await;
-    assert_eq!(rig.view(id).await.attempts, 0);
+    assert_eq!(one.stop().await.stats.started, 0);
     let two = Running::start(rig.worker().register_named("mine", nothing));
     let view = rig.until(id, JobStatus::Completed).await;
-    assert_eq!(view.attempts, 1);
-    assert_eq!(one.stop().await.stats.started, 0);
+    assert_eq!((view.attempts, view.losts), (1, 0));
     two.stop().await;
 }
 
@@ -173,6 +172,84 @@ async fn the_jobs_of_one_message_run_each_and_a_lost_record_is_rebuilt() {
         .await
         .unwrap();
     assert_eq!(depths.iter().map(|depth| depth.ready).sum::<u64>(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_whose_record_is_wiped_while_it_runs_still_completes_its_job() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().state(gate.clone()).register(gated));
+    let id = rig.enqueue(echo("x")).await;
+    until("it starts", || gate.started() == 1).await;
+    rig.store.wipe().unwrap();
+    gate.open.add_permits(1);
+    until_known(&rig, id).await;
+    let view = rig.until(id, JobStatus::Completed).await;
+    assert_eq!(view.attempts, 1);
+    assert_eq!(worker.stop().await.stats.rebuilt, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_message_go_into_quarantine_and_hold_nothing_up() {
+    let rig = Rig::new();
+    rig.store.inject(&QueueName::default(), b"not a message");
+    let worker = Running::start(
+        rig.worker()
+            .register(async |job: Echo| Ok::<_, JobError>(job.text)),
+    );
+    until("they are put aside", || worker.stats.snapshot().quarantined == 1).await;
+    let id = rig.enqueue(echo("x")).await;
+    rig.until(id, JobStatus::Completed).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_ends_is_made_again_and_what_ran_goes_on() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().state(gate.clone()).register(gated));
+    let first = rig.enqueue(echo("first")).await;
+    until("it starts", || gate.started() == 1).await;
+    rig.store.delete_queue(&QueueName::default());
+    let second = rig.enqueue(echo("second")).await;
+    gate.open.add_permits(2);
+    rig.until(first, JobStatus::Completed).await;
+    rig.until(second, JobStatus::Completed).await;
+    assert_eq!(worker.stop().await.stats.started, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_lost_two_workers_runs_alone() {
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().slots(4).state(gate.clone()).register(gated));
+    let first = rig.enqueue(echo("first")).await;
+    until("the first starts", || gate.started() == 1).await;
+    let now = SystemClock.now();
+    let id = JobId::generate(now, 0, &SystemRandom);
+    let envelope = Envelope::from_spec(&echo("dangerous"), id, now);
+    let job = MessageJob {
+        id,
+        gen_: 3,
+        attempts: 2,
+        retries: 0,
+        losts: 2,
+        envelope: envelope.encode().unwrap(),
+    };
+    publish(&rig.ports, 0, 0, &envelope, vec![job]).await;
+    until("it waits", || worker.stats.snapshot().waiting == 1).await;
+    let third = rig.enqueue(echo("third")).await;
+    until("the third waits too", || worker.stats.snapshot().waiting == 2).await;
+    gate.open.add_permits(1);
+    rig.until(first, JobStatus::Completed).await;
+    until("the dangerous one starts", || gate.started() == 2).await;
+    assert_eq!(worker.stats.snapshot().busy, 1);
+    assert_eq!(rig.view(third).await.status, JobStatus::Queued);
+    gate.open.add_permits(2);
+    rig.until(id, JobStatus::Completed).await;
+    rig.until(third, JobStatus::Completed).await;
+    assert_eq!(*gate.starts.lock(), ["first", "dangerous", "third"]);
+    worker.stop().await;
 }
 
 /// Waits until the job has a record.
