@@ -29,13 +29,16 @@ mod load;
 mod messages;
 mod rows;
 mod schedule;
+mod socket;
 mod state;
 mod stored;
 mod sync;
+mod together;
 mod watch;
 
 use self::core::Core;
 pub use folder::OpenError;
+pub use together::{Embedded, Role, connect, open_or_connect};
 
 /// When a change counts as written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +105,18 @@ impl Store {
             publish: self.core.clone(),
             consume: self.core.clone(),
         }
+    }
+
+    /// Serves the ports that producers and people need on a Unix socket in the folder, for [`connect`], until the store
+    /// is closed. Runs on the runtime that calls it.
+    ///
+    /// # Errors
+    /// When the socket cannot be bound.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn serve(&self) -> std::io::Result<()> {
+        self.core.serve()
     }
 
     /// What workers have put into quarantine.

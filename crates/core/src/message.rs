@@ -1,6 +1,7 @@
 //! What travels through the broker: one message carries 1 to 64 jobs of one queue, one priority and one shard.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -15,7 +16,7 @@ pub type Gen = u32;
 pub type Epoch = u64;
 
 /// One job of a message. The counts are those at dispatch: they survive the loss of the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageJob {
     /// The job.
     pub id: JobId,
@@ -32,7 +33,7 @@ pub struct MessageJob {
 }
 
 /// A message to or from the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The message's own id (not a job's).
     pub id: Uuid,

@@ -38,7 +38,7 @@ pub struct AttemptView {
 }
 
 /// Everything the store knows of a job.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
     /// The job.
     pub id: JobId,
@@ -89,7 +89,7 @@ pub struct JobView {
 }
 
 /// The large parts of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FullView {
     /// The encoded [`crate::Envelope`].
     pub envelope: Bytes,
@@ -122,7 +122,7 @@ impl JobView {
 }
 
 /// How much of a job is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Detail {
     /// Everything but the envelope, result and history.
     Summary,
@@ -172,7 +172,7 @@ pub struct Cursor {
 }
 
 /// One page of a listing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobPage {
     /// The jobs, newest first.
     pub jobs: Vec<JobView>,

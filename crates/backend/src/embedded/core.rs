@@ -1,6 +1,6 @@
 //! Memory, disk and broker under one roof; how every call reads and writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_core::clock::Clock;
@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use super::broker::Broker;
 use super::disk::{Disk, SERVER};
 use super::folder::{OpenError, Ownership};
+use super::socket::Server;
 use super::state::{State, Tx};
 use super::sync::Syncer;
 use super::watch::Watches;
@@ -19,6 +20,8 @@ use super::{Options, Sync};
 
 /// The store behind the ports.
 pub(super) struct Core {
+    // Dropped first: the socket must be gone before the folder is free for another owner.
+    server: Mutex<Option<Server>>,
     pub(super) shards: Shards,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
@@ -28,6 +31,7 @@ pub(super) struct Core {
     /// `None` once closed.
     disk: Arc<RwLock<Option<Arc<Disk>>>>,
     syncer: Option<Syncer>,
+    folder: PathBuf,
 }
 
 impl std::fmt::Debug for Core {
@@ -58,6 +62,8 @@ impl Core {
             watches: Watches::new(),
             disk,
             syncer: (options.sync == Sync::Always).then(Syncer::new),
+            folder: folder.to_owned(),
+            server: Mutex::new(None),
         };
         core.load().map_err(|error| damaged(error.to_string()))?;
         Ok(Arc::new(core))
@@ -124,7 +130,15 @@ impl Core {
         }
     }
 
+    pub(super) fn serve(self: &Arc<Self>) -> std::io::Result<()> {
+        let server = super::socket::serve(self, &self.folder)?;
+        *self.server.lock() = Some(server);
+        Ok(())
+    }
+
     pub(super) fn close(&self) -> Result<(), port::Error> {
+        // First, so that the socket of a folder is gone before the folder is free for another owner.
+        self.server.lock().take();
         let Some(disk) = self.disk.write().take() else {
             return Ok(());
         };

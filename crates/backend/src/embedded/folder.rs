@@ -37,6 +37,17 @@ pub enum OpenError {
         #[source]
         reason: std::io::Error,
     },
+    /// Another process has it and cannot be reached.
+    #[error("{} is in use by process {}, which does not answer: {reason}", folder.display(), pid_text(*pid))]
+    Silent {
+        /// The folder.
+        folder: PathBuf,
+        /// The owner, when its lock file says so.
+        pid: Option<u32>,
+        /// What was tried last.
+        #[source]
+        reason: longshore_core::port::Error,
+    },
     /// What is stored cannot be read.
     #[error("{} cannot be read: {reason}", folder.display())]
     Damaged {

@@ -14,6 +14,8 @@ use longshore_core::record::{Record, Slot, Tombstone};
 use longshore_core::view::AttemptView;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+/// Deepest nesting that is read: a job's own values and what is around them.
+const DEPTH_MAX: usize = longshore_core::limits::DEPTH_MAX + 32;
 /// First byte of a stored record of this layout.
 const RECORD: u8 = 1;
 /// First byte of a stored tombstone of this layout.
@@ -36,7 +38,9 @@ pub(super) fn encode<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<
 }
 
 pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, Unreadable> {
-    rmp_serde::from_slice(bytes).map_err(|error| Unreadable {
+    let mut decoder = rmp_serde::Deserializer::new(bytes);
+    decoder.set_max_depth(DEPTH_MAX);
+    T::deserialize(&mut decoder).map_err(|error| Unreadable {
         what,
         reason: error.to_string(),
     })

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Reply;
@@ -15,7 +16,7 @@ use crate::name::QueueName;
 use crate::priority::Priority;
 
 /// What the broker said of one published message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Published {
     /// Confirmed and routed: the broker has it.
     Confirmed,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Reply;
 use crate::clock::Timestamp;
@@ -17,7 +18,7 @@ use crate::spec::{Dependency, EdgePolicy};
 use crate::status::JobStatus;
 
 /// A job to be recorded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewJob {
     /// The job.
     pub id: JobId,
@@ -69,7 +70,7 @@ impl NewJob {
 }
 
 /// What became of one job of an enqueue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enqueued {
     /// Recorded now. `status` is Queued (in the outbox for the producer to publish within
     /// [`crate::limits::OUTBOX_GRACE`]), Scheduled, or Blocked.
@@ -93,7 +94,7 @@ pub enum Enqueued {
 }
 
 /// Reply to an enqueue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueReply {
     /// Epoch of the shard, for the messages.
     pub epoch: Epoch,
@@ -102,7 +103,7 @@ pub struct EnqueueReply {
 }
 
 /// One edge to be registered with its parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The parent (its shard is the call's).
     pub parent: JobId,
@@ -113,7 +114,7 @@ pub struct Registration {
 }
 
 /// How a parent stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParentState {
     /// Not settled (live, or Failed while the edge waits for a requeue): the child is registered and will be told.
     Open,
@@ -124,7 +125,7 @@ pub enum ParentState {
 }
 
 /// How a parent ended, for its children.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParentOutcome {
     /// Completed, with its result when that is at most [`crate::limits::PARENT_RESULT_BYTES_MAX`] and still kept.
     Completed {
@@ -140,7 +141,7 @@ pub enum ParentOutcome {
 }
 
 /// Tells one child of one parent's outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeSettlement {
     /// The child (its shard is the call's).
     pub child: JobId,
@@ -151,7 +152,7 @@ pub struct EdgeSettlement {
 }
 
 /// What settling an edge did to the child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EdgeSettled {
     /// The edge is closed (or kept open by its policy), others are open.
     Waiting,
@@ -169,7 +170,7 @@ pub enum EdgeSettled {
 }
 
 /// A request to cancel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
     /// The job.
     pub id: JobId,
@@ -178,7 +179,7 @@ pub struct CancelRequest {
 }
 
 /// What a cancel did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CancelReply {
     /// The job had not started and is Cancelled now.
     Cancelled,

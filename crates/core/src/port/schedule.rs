@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Reply;
 use super::enqueue::ParentOutcome;
@@ -133,7 +134,7 @@ pub enum TwinState {
 }
 
 /// What a requeue or discard did to one dead letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeadLetterChange {
     /// Done.
     Done,
