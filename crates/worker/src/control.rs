@@ -220,6 +220,9 @@ impl Control {
             self.wait(&shutdown).await;
             self.take_in();
             let now = Instant::now();
+            if self.phase.is_working() && shutdown.is_cancelled() {
+                self.start_drain(now);
+            }
             if now >= self.wake_at {
                 self.keep_house(now);
             }
@@ -241,7 +244,7 @@ impl Control {
             Some(answer) = self.calls.next(), if !self.calls.is_empty() => self.on_answer(answer),
             Some(hint) = self.hints.recv() => self.on_hint(&hint),
             Some(arrival) = self.arrivals.recv(), if accepting => self.on_arrival(arrival),
-            () = shutdown.cancelled(), if working => self.start_drain(Instant::now()),
+            () = shutdown.cancelled(), if working => {}
             () = tokio::time::sleep_until(self.wake_at) => {}
         }
     }
@@ -253,6 +256,8 @@ impl Control {
                 self.on_event(event);
             } else if let Some(Some(answer)) = self.calls.next().now_or_never() {
                 self.on_answer(answer);
+            } else if let Ok(hint) = self.hints.try_recv() {
+                self.on_hint(&hint);
             } else if self.accepts()
                 && let Ok(arrival) = self.arrivals.try_recv()
             {

@@ -1,8 +1,8 @@
 //! From running to settled: the ends of attempts, and what the store says of them.
 
-use longshore_core::JobStatus;
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::{Claimed, Finished};
+use longshore_core::{JobId, JobStatus};
 use tokio::time::Instant;
 
 use super::Control;
@@ -111,6 +111,19 @@ impl Control {
         }
     }
 
+    /// A message of this job that was parked for its attempt here need not wait for the lease.
+    fn look_again(&mut self, id: JobId) {
+        let now = Instant::now();
+        let mut found = false;
+        for parked in self.parked.iter_mut().filter(|parked| parked.held.id() == id) {
+            parked.until = now;
+            found = true;
+        }
+        if found {
+            self.wake_by(now);
+        }
+    }
+
     /// Forgets an attempt; its message is done with.
     pub(super) fn discard(&mut self, key: u64) {
         if let Some(attempt) = self.running.remove(key) {
@@ -118,6 +131,7 @@ impl Control {
                 self.exclusive -= 1;
             }
             self.deliveries.settle(attempt.delivery, Place::Running);
+            self.look_again(attempt.id());
         }
     }
 }

@@ -157,6 +157,11 @@ impl Running {
         Self { stop, stats, task }
     }
 
+    /// Does not wait for its drain.
+    pub(crate) fn abandon(self) {
+        self.stop.cancel();
+    }
+
     pub(crate) async fn stop(self) -> RunReport {
         self.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.task).await;
