@@ -354,8 +354,8 @@ async fn a_deleted_queue_ends_its_subscription_and_is_made_anew(rig: Rig) {
 
 async fn what_the_broker_gave_up_comes_as_it_was_sent(rig: Rig) {
     let sent = rig.message(&[&rig.job(|_| {})]);
-    rig.send(sent.clone()).await;
     rig.sabotage().give_up(&QueueName::default()).await;
+    rig.send(sent.clone()).await;
     let mut given_up = rig.ports.consume.subscribe(Source::GivenUp, 10).await.unwrap();
     let came = delivery(given_up.as_mut()).await;
     assert_eq!(message(&came), &sent);

@@ -38,7 +38,7 @@ pub trait Sabotage: Send + Sync {
     fn wipe(&self) -> BoxFuture<'_, ()>;
     /// Puts bytes that nobody of ours wrote into a logical queue's broker queue.
     fn inject(&self, queue: &QueueName, body: &'static [u8]) -> BoxFuture<'_, ()>;
-    /// From now on the broker gives up what waits in a logical queue.
+    /// From now on the broker gives up what comes into a logical queue.
     fn give_up(&self, queue: &QueueName) -> BoxFuture<'_, ()>;
     /// Deletes the broker's queues of a logical queue, with all messages.
     fn delete_queue(&self, queue: &QueueName) -> BoxFuture<'_, ()>;
