@@ -3,12 +3,12 @@
 //! The only crate that knows lapin, redis and fjall. A URL chooses the backend: [`Endpoints`] says where it is,
 //! [`BackendConfig`] how to use it, and [`Backend::connect`] makes the ports.
 
+pub mod amqp;
 pub mod config;
 mod connect;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod secret;
-#[expect(dead_code, reason = "used once the broker module lands")]
 mod wire;
 
 pub use config::{BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};

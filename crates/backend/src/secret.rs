@@ -1,11 +1,15 @@
 //! URLs with credentials in them, which must never be seen.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A URL whose user and password never show: [`Display`](fmt::Display) and [`Debug`] print scheme, hosts, ports and
 /// path alone. One URL may name several hosts (`redis-cluster://a:7000,b:7000`).
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretUrl {
+pub struct SecretUrl(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
     raw: String,
     scheme: String,
     hosts: String,
@@ -68,32 +72,32 @@ impl SecretUrl {
         };
         check_hosts(hosts)?;
         let path = tail.split(['?', '#']).next().unwrap_or_default();
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             raw: text.to_owned(),
             scheme: scheme.to_ascii_lowercase(),
             hosts: hosts.to_owned(),
             path: path.to_owned(),
-        })
+        })))
     }
 
     /// The whole URL, credentials included. For connecting; never for showing.
     pub fn expose(&self) -> &str {
-        &self.raw
+        &self.0.raw
     }
 
     /// What stands before `://`, in lower case.
     pub fn scheme(&self) -> &str {
-        &self.scheme
+        &self.0.scheme
     }
 
     /// Host and port, or several with commas between, without credentials.
     pub fn hosts(&self) -> &str {
-        &self.hosts
+        &self.0.hosts
     }
 
     /// What follows the hosts, from its slash on; empty when there is none.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 }
 
@@ -120,7 +124,7 @@ fn check_hosts(hosts: &str) -> Result<(), InvalidUrl> {
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.scheme, self.hosts, self.path)
+        write!(f, "{}://{}{}", self.0.scheme, self.0.hosts, self.0.path)
     }
 }
 

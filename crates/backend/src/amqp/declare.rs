@@ -1,0 +1,262 @@
+//! Asserting the topology, and noticing what was deleted behind our back.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use longshore_core::clock::{Clock as _, SystemClock, Timestamp};
+use longshore_core::name::QueueName;
+use longshore_core::shard::Shards;
+use parking_lot::Mutex;
+
+use super::RPC_TIMEOUT;
+use super::drift::Drift;
+use super::link::Error;
+use super::topology::{self, Exchange, Queue};
+use crate::config::Profile;
+
+/// Asserts the topology of one installation.
+#[derive(Debug)]
+pub(super) struct Declarer {
+    profile: Profile,
+    shards: Shards,
+    /// Broker queues that this process found missing, and when it made them: what was in them before is gone. One
+    /// entry for each queue that this process has ever used.
+    recreated: Mutex<BTreeMap<String, Timestamp>>,
+}
+
+/// What waits in a broker queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) ready: u64,
+    pub(super) consumers: u64,
+}
+
+impl Declarer {
+    pub(super) fn new(profile: Profile, shards: Shards) -> Self {
+        Self {
+            profile,
+            shards,
+            recreated: Mutex::default(),
+        }
+    }
+
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Asserts the exchanges and the queues for dead letters.
+    ///
+    /// # Errors
+    /// When they exist with other arguments, or the connection ends.
+    pub(super) async fn base(&self, connection: &Connection) -> Result<(), Error> {
+        let mut scratch = Scratch::new(connection);
+        for exchange in topology::exchanges(self.shards) {
+            self.exchange(&mut scratch, &exchange).await?;
+        }
+        for queue in topology::dead_letter_queues(self.profile) {
+            self.assert(&mut scratch, &queue).await?;
+        }
+        scratch.close().await;
+        Ok(())
+    }
+
+    /// Asserts the broker's queues of a logical queue.
+    ///
+    /// # Errors
+    /// When they exist with other arguments, or the connection ends.
+    pub(super) async fn queue(&self, connection: &Connection, logical: &QueueName) -> Result<(), Error> {
+        let mut scratch = Scratch::new(connection);
+        for queue in topology::queues(self.profile, logical) {
+            self.assert(&mut scratch, &queue).await?;
+        }
+        scratch.close().await;
+        Ok(())
+    }
+
+    /// What waits in the broker's queues of a logical queue; those that are missing are made.
+    ///
+    /// # Errors
+    /// When they exist with other arguments, or the connection ends.
+    pub(super) async fn depths(
+        &self,
+        connection: &Connection,
+        logical: &QueueName,
+    ) -> Result<Vec<(Queue, Waiting, Option<Timestamp>)>, Error> {
+        let mut scratch = Scratch::new(connection);
+        let mut depths = Vec::new();
+        for queue in topology::queues(self.profile, logical) {
+            let waiting = if let Some(waiting) = scratch.look(&queue.name).await? {
+                waiting
+            } else {
+                self.make(&mut scratch, &queue).await?;
+                self.note_recreated(&queue.name);
+                Waiting::default()
+            };
+            let recreated = self.recreated.lock().get(&queue.name).copied();
+            depths.push((queue, waiting, recreated));
+        }
+        scratch.close().await;
+        Ok(depths)
+    }
+
+    async fn exchange(&self, scratch: &mut Scratch<'_>, exchange: &Exchange) -> Result<(), Error> {
+        let channel = scratch.channel().await?;
+        let declared = channel.exchange_declare(
+            exchange.name.into(),
+            ExchangeKind::Direct,
+            ExchangeDeclareOptions {
+                durable: true,
+                ..ExchangeDeclareOptions::default()
+            },
+            topology::table(&exchange.arguments),
+        );
+        let shards = self.shards.count();
+        answered(exchange.name, declared)
+            .await
+            .map_err(|error| match error {
+                Error::Drift(drift) if exchange.name == topology::SHARDS => {
+                    match topology::shards_of_mark(&drift.found) {
+                        Some(found) => Error::Shards {
+                            found,
+                            wanted: shards,
+                        },
+                        None => Error::Drift(drift),
+                    }
+                }
+                error => error,
+            })
+    }
+
+    /// A queue is looked for before it is declared, because a declaration does not tell whether it made it.
+    async fn assert(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
+        let was_there = scratch.look(&queue.name).await?.is_some();
+        self.make(scratch, queue).await?;
+        if !was_there {
+            self.note_recreated(&queue.name);
+        }
+        Ok(())
+    }
+
+    async fn make(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
+        let channel = scratch.channel().await?;
+        let declared = channel.queue_declare(
+            queue.name.as_str().into(),
+            QueueDeclareOptions {
+                durable: true,
+                ..QueueDeclareOptions::default()
+            },
+            topology::table(&queue.arguments),
+        );
+        answered(&queue.name, declared).await?;
+        let bound = channel.queue_bind(
+            queue.name.as_str().into(),
+            queue.exchange.into(),
+            queue.key.as_str().into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        );
+        answered(&queue.name, bound).await
+    }
+
+    fn note_recreated(&self, name: &str) {
+        self.recreated.lock().insert(name.to_owned(), SystemClock.now());
+    }
+}
+
+/// A channel for declarations, opened when first needed: the broker closes it with every refusal.
+struct Scratch<'a> {
+    connection: &'a Connection,
+    channel: Option<Channel>,
+}
+
+impl<'a> Scratch<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        Self {
+            connection,
+            channel: None,
+        }
+    }
+
+    async fn channel(&mut self) -> Result<Channel, Error> {
+        if let Some(channel) = self
+            .channel
+            .as_ref()
+            .filter(|channel| channel.status().connected())
+        {
+            return Ok(channel.clone());
+        }
+        let channel = answered("a channel", self.connection.create_channel()).await?;
+        self.channel = Some(channel.clone());
+        Ok(channel)
+    }
+
+    /// What waits in a queue, or `None` when it does not exist.
+    async fn look(&mut self, name: &str) -> Result<Option<Waiting>, Error> {
+        let channel = self.channel().await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let looked = channel.queue_declare(name.into(), passive, FieldTable::default());
+        match tokio::time::timeout(RPC_TIMEOUT, looked).await {
+            Ok(Ok(queue)) => Ok(Some(Waiting {
+                ready: u64::from(queue.message_count()),
+                consumers: u64::from(queue.consumer_count()),
+            })),
+            Ok(Err(error)) if is_not_found(&error) => Ok(None),
+            Ok(Err(error)) => Err(refused(name, &error)),
+            Err(_) => Err(timed_out()),
+        }
+    }
+
+    async fn close(self) {
+        if let Some(channel) = self.channel {
+            // It is closed by its drop as well; waiting keeps the number of open channels down.
+            drop(tokio::time::timeout(RPC_TIMEOUT, channel.close(200, "done".into())).await);
+        }
+    }
+}
+
+/// Awaits an answer of the broker, but not for ever.
+pub(super) async fn answered<T>(name: &str, rpc: impl Future<Output = lapin::Result<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(RPC_TIMEOUT, rpc).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(refused(name, &error)),
+        Err(_) => Err(timed_out()),
+    }
+}
+
+fn timed_out() -> Error {
+    Error::Lost {
+        reason: format!("no answer within {} s", RPC_TIMEOUT.as_secs()),
+    }
+}
+
+fn refused(name: &str, error: &lapin::Error) -> Error {
+    if let Some(drift) = Drift::of(name, error) {
+        return Error::Drift(drift);
+    }
+    match error.kind() {
+        ErrorKind::ProtocolError(refusal) if matches!(refusal.kind(), AMQPErrorKind::Soft(_)) => {
+            Error::Declare {
+                name: name.to_owned(),
+                reason: refusal.get_message().to_string(),
+            }
+        }
+        _ => Error::Lost {
+            reason: error.to_string(),
+        },
+    }
+}
+
+fn is_not_found(error: &lapin::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ProtocolError(refusal)
+            if matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+    )
+}

@@ -1,0 +1,124 @@
+//! The task behind a link: dials, watches, dials again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use futures_util::StreamExt as _;
+use lapin::{Connection, Event};
+use longshore_core::clock::{Clock as _, SystemClock, Timestamp};
+use tokio::sync::watch;
+
+use super::{Error, Live, State};
+use crate::amqp::dial::Dialer;
+
+/// First and longest pause between two attempts, before jitter.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Not every end of a connection is told as an event: its status is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a polite goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Keeps a connection up until told to stop, or until every handle of the link is gone.
+pub(super) async fn keep(
+    dialer: Dialer,
+    first: Result<Connection, Error>,
+    state: watch::Sender<State>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let stopped = async {
+        // An error means that no handle is left, which is a stop as well.
+        drop(stop.wait_for(|stop| *stop).await);
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = keep_up(&dialer, first, &state) => {}
+    }
+    let last = state.send_replace(State::Closed);
+    if let State::Connected(live) = last {
+        let goodbye = live.connection.close(200, "goodbye".into());
+        if !matches!(tokio::time::timeout(GOODBYE, goodbye).await, Ok(Ok(()))) {
+            tracing::debug!(url = %dialer.url(), "the connection ended without a goodbye");
+        }
+    }
+}
+
+async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watch::Sender<State>) {
+    let mut attempt = Some(first);
+    let mut epoch = 0;
+    let mut away_since = SystemClock.now();
+    let mut pauses = pauses();
+    loop {
+        let dialled = match attempt.take() {
+            Some(first) => first,
+            None => dialer.dial().await,
+        };
+        let reason = match dialled {
+            Ok(connection) => {
+                epoch += 1;
+                let from = tokio::time::Instant::now();
+                let reason = watch_over(epoch, connection, state).await;
+                away_since = SystemClock.now();
+                // A connection that never held starts no new round of short pauses.
+                if from.elapsed() > PAUSE_MAX {
+                    pauses = self::pauses();
+                }
+                tracing::warn!(url = %dialer.url(), %reason, "lost the connection to RabbitMQ");
+                reason
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot connect to RabbitMQ");
+                error.to_string()
+            }
+        };
+        state.send_replace(away(away_since, reason));
+        tokio::time::sleep(pauses.next().unwrap_or(PAUSE_MAX)).await;
+    }
+}
+
+fn away(since: Timestamp, reason: String) -> State {
+    State::Away { since, reason }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(PAUSE_MIN)
+        .with_max_delay(PAUSE_MAX)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// Publishes the connection as the link's state and returns when it has ended, with the reason.
+async fn watch_over(epoch: u64, connection: Connection, state: &watch::Sender<State>) -> String {
+    let events = connection.events_listener();
+    let mut events = std::pin::pin!(events);
+    let connection = Arc::new(connection);
+    let live = |blocked: Option<Arc<str>>| {
+        State::Connected(Live {
+            epoch,
+            connection: Arc::clone(&connection),
+            blocked,
+        })
+    };
+    state.send_replace(live(None));
+    let mut reason = "the connection was closed".to_owned();
+    while connection.status().connected() {
+        match tokio::time::timeout(LOOK, events.next()).await {
+            Ok(Some(Event::ConnectionBlocked(why))) => {
+                tracing::warn!(reason = %why, "RabbitMQ holds publishers back");
+                state.send_replace(live(Some(why.into())));
+            }
+            Ok(Some(Event::ConnectionUnblocked)) => {
+                tracing::info!("RabbitMQ takes messages again");
+                state.send_replace(live(None));
+            }
+            // Also told when a channel alone was closed.
+            Ok(Some(Event::Error(error))) => reason = error.to_string(),
+            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => break,
+        }
+    }
+    reason
+}
