@@ -222,9 +222,10 @@ impl Pair<'_> {
             }
             Action::SettleEdge { completed } => {
                 let (parent, child) = (self.ids[0], self.ids[JOBS - 1]);
-                let outcome = match completed {
-                    true => ParentOutcome::Completed { result: None },
-                    false => ParentOutcome::Failed,
+                let outcome = if completed {
+                    ParentOutcome::Completed { result: None }
+                } else {
+                    ParentOutcome::Failed
                 };
                 let edge = EdgeSettlement {
                     child,
@@ -314,9 +315,10 @@ impl Pair<'_> {
             }
             Action::GiveBack { job, gen_, runnable } => {
                 let (id, gen_) = (self.ids[job], self.gen_(job, gen_));
-                let reason = match runnable {
-                    true => GiveBackReason::Unstarted,
-                    false => GiveBackReason::NotRunnable,
+                let reason = if runnable {
+                    GiveBackReason::Unstarted
+                } else {
+                    GiveBackReason::NotRunnable
                 };
                 self.model.give_back(id, gen_, &reason, now);
                 port.give_back(SHARD, vec![GiveBack { id, gen_, reason }]).await?;
