@@ -13,6 +13,7 @@ use longshore_core::transition::{self, Gate};
 use longshore_core::view::WorkerView;
 
 use super::core::Core;
+use super::inspect::is_live;
 use super::load::QUARANTINE;
 use super::rows::Group;
 use super::state::{State, Tx};
@@ -84,6 +85,9 @@ impl AttemptPort for Core {
             for shard in state.shard_numbers() {
                 unpark(state, tx, shard, &worker.functions);
             }
+            let now = tx.now;
+            // Those that ended without a word.
+            state.workers.retain(|_, known| is_live(known, now));
             let worker = WorkerView {
                 seen_at: tx.now,
                 ..worker

@@ -1,0 +1,8 @@
+//! The embedded store as whole processes see it: what survives, who owns a folder, how guests reach it. What every
+//! backend does is in the conformance suite.
+#![cfg(test)]
+
+mod folder;
+mod guests;
+mod rate;
+mod rig;
