@@ -1,0 +1,209 @@
+//! Settings of a client.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
+use longshore_core::limits::BUNDLE_JOBS_MAX;
+use longshore_core::port::Ports;
+use longshore_core::random::{Random, SystemRandom};
+use longshore_core::shard::Shards;
+use longshore_core::{Clock, SystemClock};
+
+use crate::client::Client;
+use crate::error::ConnectError;
+
+/// What an enqueue does while Redis is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedisAway {
+    /// It fails, after a few tries. Default.
+    #[default]
+    Error,
+    /// It publishes the job without a record, which the worker makes when the job arrives. Only for jobs that start
+    /// now and have no parents; the others fail. Such a job cannot be found until a worker has it, and an id that is
+    /// taken is not noticed.
+    PublishWithoutRecord,
+}
+
+/// What a client works with besides its backend.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) created_by: Option<String>,
+    pub(crate) redis_away: RedisAway,
+    pub(crate) publish_timeout: Duration,
+    pub(crate) bundle_max: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            created_by: None,
+            redis_away: RedisAway::default(),
+            publish_timeout: Duration::from_secs(10),
+            bundle_max: 1,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        }
+    }
+}
+
+/// Sets a client up; made by [`Client::builder`].
+#[derive(Clone, Debug, Default)]
+pub struct ClientBuilder {
+    settings: Settings,
+    profile: Profile,
+    shards: Option<u64>,
+    amqp_ca_file: Option<PathBuf>,
+    redis_ca_file: Option<PathBuf>,
+    wait_for_broker: bool,
+}
+
+impl ClientBuilder {
+    /// How logical queues are laid out in RabbitMQ; the same for all programs of an installation. Default: quorum.
+    #[must_use]
+    pub const fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// How many shards a new installation gets, 1 to 4096. Default: 4 on one Redis, 64 on a cluster. An existing
+    /// installation keeps its number, and another one here is an error.
+    #[must_use]
+    pub const fn shards(mut self, shards: u16) -> Self {
+        self.shards = Some(shards as u64);
+        self
+    }
+
+    /// PEM file with the certificate authority of an `amqps://` server. Default: the system's authorities.
+    #[must_use]
+    pub fn amqp_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.amqp_ca_file = Some(file.into());
+        self
+    }
+
+    /// PEM file with the certificate authority of a `rediss://` server. Default: the system's authorities.
+    #[must_use]
+    pub fn redis_ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.redis_ca_file = Some(file.into());
+        self
+    }
+
+    /// Connect although RabbitMQ cannot be reached now; what is enqueued meanwhile is deferred. Default: no.
+    #[must_use]
+    pub const fn wait_for_broker(mut self, wait: bool) -> Self {
+        self.wait_for_broker = wait;
+        self
+    }
+
+    /// Who asks for jobs that do not say so themselves, for example the service's name. Default: nobody.
+    #[must_use]
+    pub fn created_by(mut self, who: impl Into<String>) -> Self {
+        self.settings.created_by = Some(who.into());
+        self
+    }
+
+    /// What an enqueue does while Redis is away. Default: an error.
+    #[must_use]
+    pub const fn redis_away(mut self, policy: RedisAway) -> Self {
+        self.settings.redis_away = policy;
+        self
+    }
+
+    /// How long an enqueue waits for the broker's confirm before it answers "deferred". Default: 10 s.
+    #[must_use]
+    pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.publish_timeout = timeout;
+        self
+    }
+
+    /// How many jobs that were enqueued at once, of one queue and priority, may share a broker message, 1 to 64.
+    /// More is faster for short jobs; a worker takes a message whole. Default: 1.
+    #[must_use]
+    pub const fn bundle_max(mut self, jobs: usize) -> Self {
+        self.settings.bundle_max = jobs;
+        self
+    }
+
+    /// Another clock. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Another source of randomness, for ids. Default: the operating system's.
+    #[must_use]
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.settings.random = random;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// When a setting is out of range, a URL is wrong, or a server or folder cannot be used.
+    pub async fn connect<E>(self, endpoints: E) -> Result<Client, ConnectError>
+    where
+        E: TryInto<Endpoints>,
+        ConnectError: From<E::Error>,
+    {
+        self.check()?;
+        let mut config = BackendConfig::new(endpoints.try_into()?);
+        config.profile = self.profile;
+        config.amqp_ca_file = self.amqp_ca_file;
+        config.redis_ca_file = self.redis_ca_file;
+        config.wait_for_broker = self.wait_for_broker;
+        config.shards = self
+            .shards
+            .map(Shards::new)
+            .transpose()
+            .map_err(|error| setting("shards", error))?;
+        let backend = Box::pin(Backend::connect(&config)).await?;
+        Ok(Client::new(backend.ports().clone(), Some(backend), self.settings))
+    }
+
+    /// A client of a backend that is connected already, and that others (a worker, say) may share. What is said here
+    /// of connections is the backend's own business then.
+    ///
+    /// # Errors
+    /// When a setting is out of range.
+    pub fn backend(self, backend: &Backend) -> Result<Client, ConnectError> {
+        self.check()?;
+        Ok(Client::new(backend.ports().clone(), None, self.settings))
+    }
+
+    /// A client of ports of any making.
+    ///
+    /// # Errors
+    /// When a setting is out of range.
+    pub fn ports(self, ports: Ports) -> Result<Client, ConnectError> {
+        self.check()?;
+        Ok(Client::new(ports, None, self.settings))
+    }
+
+    fn check(&self) -> Result<(), ConnectError> {
+        let jobs = self.settings.bundle_max;
+        if !(1..=BUNDLE_JOBS_MAX).contains(&jobs) {
+            let problem = format!("{jobs} is out of range; use 1 to {BUNDLE_JOBS_MAX}");
+            return Err(setting("bundle_max", problem));
+        }
+        if self.settings.publish_timeout.is_zero() {
+            return Err(setting(
+                "publish_timeout",
+                "is zero; use at least 1 ms, for example 10 s",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn setting(field: &'static str, problem: impl std::fmt::Display) -> ConnectError {
+    // The domain's own errors name the field already.
+    let text = problem.to_string();
+    let prefix = format!("{field}: ");
+    let problem = text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned);
+    ConnectError::Setting { field, problem }
+}

@@ -1,0 +1,182 @@
+//! From a validated spec to an acknowledged job.
+//!
+//! One job: look up its parents, gather with other callers' jobs into one script call, then tie it to its parents or
+//! publish it, and answer. A batch takes the same stages with more at once ([`crate::batch`]).
+
+mod bundle;
+mod edges;
+mod marks;
+pub(crate) mod retry;
+pub(crate) mod stages;
+pub(crate) mod trips;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use longshore_core::gather::{Carry, Dropped, Gather, Trip, TripLimits};
+use longshore_core::limits::SCRIPT_JOBS_MAX;
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::port::{self, EnqueuePort, Ports};
+use longshore_core::random::Random;
+use longshore_core::{Envelope, JobId, JobSpec, JobStatus, Timestamp};
+
+use self::retry::retrying;
+use self::stages::{Accepted, Stages};
+use self::trips::{Fixed, Fresh, Ticket};
+use crate::builder::Settings;
+use crate::error::EnqueueError;
+use crate::options::{Draft, chosen_id};
+use crate::read::spawner;
+
+type Status = Result<Option<JobStatus>, port::Error>;
+
+/// The client's way in.
+pub(crate) struct Pipeline {
+    pub(crate) stages: Arc<Stages>,
+    fresh: Fresh,
+    fixed: Vec<Fixed>,
+    statuses: Vec<Gather<JobId, Status, StatusTrip>>,
+}
+
+impl Pipeline {
+    pub(crate) fn new(ports: &Ports, settings: &Settings) -> Self {
+        let stages = Arc::new(Stages::new(ports, settings));
+        Self {
+            fresh: trips::fresh(&stages),
+            fixed: trips::fixed(&stages),
+            statuses: status_gathers(&ports.enqueue, &settings.random),
+            stages,
+        }
+    }
+
+    /// Enqueues one job.
+    pub(crate) async fn enqueue(
+        &self,
+        draft: &Draft,
+        created_by: Option<&str>,
+    ) -> Result<(JobId, Accepted), EnqueueError> {
+        let spec = draft.finish(created_by)?;
+        let chosen = chosen_id(&spec);
+        if !spec.depends_on.is_empty() {
+            self.check_parents(&spec, chosen, draft.label()).await?;
+        }
+        let ticket = if let Some(id) = chosen {
+            self.fix(prepare(&spec, id, self.stages.clock.now())?).await
+        } else {
+            let spawn = spawner().ok_or(EnqueueError::NoRuntime)?;
+            self.fresh.call(spec, spawn).await
+        };
+        let (id, fate) = ticket.map_err(|_| EnqueueError::Interrupted)??;
+        let accepted = fate.await.map_err(|_| EnqueueError::Interrupted)??;
+        Ok((id, accepted))
+    }
+
+    async fn fix(&self, job: NewJob) -> Result<Ticket, Dropped> {
+        let shard = usize::from(self.stages.enqueue.shards().of(&job.id));
+        match (spawner(), self.fixed.get(shard)) {
+            (Some(spawn), Some(gather)) => gather.call(job, spawn).await,
+            (None, _) => Ok(Err(EnqueueError::NoRuntime)),
+            (_, None) => Err(Dropped),
+        }
+    }
+
+    async fn check_parents(
+        &self,
+        spec: &JobSpec,
+        chosen: Option<JobId>,
+        label: &str,
+    ) -> Result<(), EnqueueError> {
+        let parents: BTreeSet<JobId> = spec.depends_on.iter().map(|parent| parent.id).collect();
+        if let Some(own) = chosen.filter(|own| parents.contains(own)) {
+            let name = format!("{label} ({own})");
+            return Err(EnqueueError::Cycle {
+                jobs: vec![name.clone(), name],
+            });
+        }
+        let lookup = |source| EnqueueError::Lookup {
+            job: label.to_owned(),
+            source,
+        };
+        let unknown = self.unknown(parents).await.map_err(lookup)?;
+        let Some(parent) = unknown.first().copied() else {
+            return Ok(());
+        };
+        // A known job may have outlived its parents: this enqueue is a repetition, and finds the job itself.
+        if let Some(own) = chosen
+            && self.unknown([own]).await.map_err(lookup)?.is_empty()
+        {
+            return Ok(());
+        }
+        Err(EnqueueError::UnknownParent {
+            job: label.to_owned(),
+            parent,
+        })
+    }
+
+    /// Those of the jobs that the store does not know.
+    pub(crate) async fn unknown(
+        &self,
+        ids: impl IntoIterator<Item = JobId>,
+    ) -> Result<BTreeSet<JobId>, port::Error> {
+        let lookups = ids
+            .into_iter()
+            .map(|id| async move { self.status(id).await.map(|status| (id, status)) });
+        let found = futures_util::future::try_join_all(lookups).await?;
+        Ok(found
+            .into_iter()
+            .filter(|(_, status)| status.is_none())
+            .map(|(id, _)| id)
+            .collect())
+    }
+
+    async fn status(&self, id: JobId) -> Status {
+        let shard = usize::from(self.stages.enqueue.shards().of(&id));
+        let (Some(spawn), Some(gather)) = (spawner(), self.statuses.get(shard)) else {
+            return Err(port::Error::Closed);
+        };
+        gather.call(id, spawn).await.map_err(|_| port::Error::Closed)?
+    }
+}
+
+/// The record of a spec, or why its fields do not fit.
+pub(crate) fn prepare(spec: &JobSpec, id: JobId, now: Timestamp) -> Result<NewJob, EnqueueError> {
+    let envelope = Envelope::from_spec(spec, id, now);
+    let encoded = envelope
+        .encode()
+        .map_err(|error| EnqueueError::problem(error.to_string()))?;
+    Ok(NewJob::from_envelope(&envelope, encoded))
+}
+
+struct StatusTrip {
+    shard: u16,
+    port: Arc<dyn EnqueuePort>,
+    random: Arc<dyn Random>,
+}
+
+impl Carry<JobId, Status> for StatusTrip {
+    fn carry(&self, batch: Vec<JobId>) -> Trip<'_, Status> {
+        Box::pin(async move {
+            let count = batch.len();
+            match retrying(&*self.random, || self.port.statuses(self.shard, batch.clone())).await {
+                Ok(statuses) => statuses.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error); count],
+            }
+        })
+    }
+}
+
+fn status_gathers(
+    port: &Arc<dyn EnqueuePort>,
+    random: &Arc<dyn Random>,
+) -> Vec<Gather<JobId, Status, StatusTrip>> {
+    let limits = TripLimits {
+        batch_max: SCRIPT_JOBS_MAX,
+        weight_max: usize::MAX,
+        trips_max: 1,
+    };
+    let gather = |shard| {
+        let (port, random) = (Arc::clone(port), Arc::clone(random));
+        Gather::new(StatusTrip { shard, port, random }, limits)
+    };
+    port.shards().all().map(gather).collect()
+}

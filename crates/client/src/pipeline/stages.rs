@@ -1,0 +1,265 @@
+//! The stages of an enqueue, each for jobs of one shard: record, tie to parents, publish, mark.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::limits::SCRIPT_JOBS_MAX;
+use longshore_core::message::Epoch;
+use longshore_core::port::enqueue::{EnqueueReply, Enqueued, NewJob};
+use longshore_core::port::{self, EnqueuePort, PublishPort};
+use longshore_core::random::Random;
+use longshore_core::{Clock, JobStatus};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::bundle::{Address, Dispatch, bundle};
+use super::marks::Marks;
+use super::retry::{may_pass, retrying};
+use crate::builder::RedisAway;
+use crate::error::EnqueueError;
+
+/// Jobs between the start of their record and the end of their publish. Records must not run far ahead: what waits
+/// longer than the outbox's grace for its publish is published twice.
+const UNDER_WAY_MAX: usize = 8 * SCRIPT_JOBS_MAX;
+
+/// What was accepted, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// The job was known before this enqueue.
+    pub(crate) existing: bool,
+    /// Recorded, not confirmed by the broker: the scheduler publishes it.
+    pub(crate) deferred: bool,
+    /// Published without a record.
+    pub(crate) unrecorded: bool,
+    /// Where it stood.
+    pub(crate) status: JobStatus,
+}
+
+impl Accepted {
+    pub(crate) const fn new(existing: bool, status: JobStatus) -> Self {
+        Self {
+            existing,
+            deferred: false,
+            unrecorded: false,
+            status,
+        }
+    }
+}
+
+/// What became of one job.
+pub(crate) type Fate = Result<Accepted, EnqueueError>;
+
+/// A Blocked job that is to be tied to its parents.
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    pub(crate) job: NewJob,
+    /// This call made the record.
+    pub(crate) created: bool,
+}
+
+/// Recorded jobs by what comes next; `K` says whose each is.
+pub(crate) struct Recorded<K> {
+    pub(crate) address: Address,
+    pub(crate) to_publish: Vec<(K, Dispatch)>,
+    pub(crate) to_tie: Vec<(K, Child)>,
+    pub(crate) done: Vec<(K, Fate)>,
+}
+
+/// What the stages work with.
+pub(crate) struct Stages {
+    pub(crate) enqueue: Arc<dyn EnqueuePort>,
+    pub(crate) publish: Arc<dyn PublishPort>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) redis_away: RedisAway,
+    pub(crate) publish_timeout: Duration,
+    pub(crate) bundle_max: usize,
+    under_way: Arc<Semaphore>,
+}
+
+impl Stages {
+    pub(crate) fn new(ports: &port::Ports, settings: &crate::builder::Settings) -> Self {
+        Self {
+            enqueue: Arc::clone(&ports.enqueue),
+            publish: Arc::clone(&ports.publish),
+            marks: Arc::new(Marks::new(&ports.enqueue, &settings.random)),
+            clock: Arc::clone(&settings.clock),
+            random: Arc::clone(&settings.random),
+            redis_away: settings.redis_away,
+            publish_timeout: settings.publish_timeout,
+            bundle_max: settings.bundle_max,
+            under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+        }
+    }
+
+    /// Waits until there is room for so many jobs more under way; `None` never comes.
+    pub(crate) async fn room(&self, jobs: usize) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(jobs.min(UNDER_WAY_MAX)).unwrap_or(u32::MAX);
+        Arc::clone(&self.under_way).acquire_many_owned(count).await.ok()
+    }
+
+    /// Records jobs of one shard, at most [`SCRIPT_JOBS_MAX`]. When the store is away, policy may let those through
+    /// that need no record.
+    pub(crate) async fn record<K>(&self, shard: u16, jobs: Vec<(K, NewJob)>) -> Recorded<K> {
+        let batch: Vec<NewJob> = jobs.iter().map(|(_, job)| job.clone()).collect();
+        let reply = retrying(&*self.random, || self.enqueue.enqueue(shard, batch.clone())).await;
+        match reply {
+            Ok(reply) => sort(shard, jobs, reply),
+            Err(error) => self.unrecorded(shard, jobs, &error),
+        }
+    }
+
+    fn unrecorded<K>(&self, shard: u16, jobs: Vec<(K, NewJob)>, error: &port::Error) -> Recorded<K> {
+        let mut recorded = Recorded::empty(shard, 0, true);
+        let allowed = self.redis_away == RedisAway::PublishWithoutRecord && may_pass(error);
+        let now = self.clock.now();
+        for (key, job) in jobs {
+            let due = job.run_at.is_none_or(|at| at <= now);
+            if allowed && due && job.parents.is_empty() {
+                let dispatch = Dispatch {
+                    job,
+                    gen_: 1,
+                    existing: false,
+                };
+                recorded.to_publish.push((key, dispatch));
+            } else {
+                let (id, source) = (job.id, error.clone());
+                recorded.done.push((key, Err(EnqueueError::Store { id, source })));
+            }
+        }
+        recorded
+    }
+
+    /// Publishes and marks. A job that the broker does not confirm is deferred, or an error when it has no record.
+    pub(crate) async fn publish<K>(&self, address: Address, jobs: Vec<(K, Dispatch)>) -> Vec<(K, Fate)> {
+        let (keys, dispatches): (Vec<K>, Vec<Dispatch>) = jobs.into_iter().unzip();
+        let ids: Vec<_> = dispatches
+            .iter()
+            .map(|dispatch| (dispatch.job.id, dispatch.existing))
+            .collect();
+        let confirmed = self.confirmed(address, &dispatches).await;
+        let fates = ids.into_iter().zip(confirmed).map(|((id, existing), confirmed)| {
+            if address.norecord && !confirmed {
+                let source = port::Error::Unavailable {
+                    server: "Redis",
+                    reason: "and the broker did not take the job without a record".to_owned(),
+                };
+                return Err(EnqueueError::Store { id, source });
+            }
+            Ok(Accepted {
+                deferred: !confirmed,
+                unrecorded: address.norecord,
+                ..Accepted::new(existing, JobStatus::Queued)
+            })
+        });
+        keys.into_iter().zip(fates).collect()
+    }
+
+    /// Which dispatches the broker confirmed in time. One that is confirmed later is marked all the same.
+    async fn confirmed(&self, address: Address, dispatches: &[Dispatch]) -> Vec<bool> {
+        let mut confirmed = vec![false; dispatches.len()];
+        if dispatches.is_empty() || !self.publish.is_ready() {
+            return confirmed;
+        }
+        let (messages, carried): (Vec<_>, Vec<_>) =
+            bundle(dispatches, address, self.bundle_max, &*self.clock)
+                .into_iter()
+                .unzip();
+        let jobs: Vec<_> = dispatches
+            .iter()
+            .map(|dispatch| (dispatch.job.id, dispatch.gen_))
+            .collect();
+        let (port, marks) = (Arc::clone(&self.publish), Arc::clone(&self.marks));
+        let publishing = tokio::spawn(async move {
+            let published = port.publish(messages).await;
+            let taken: Vec<usize> = published
+                .iter()
+                .zip(carried)
+                .filter(|(published, _)| published.is_confirmed())
+                .flat_map(|(_, carried)| carried)
+                .collect();
+            if !address.norecord {
+                let done = taken.iter().filter_map(|index| jobs.get(*index).copied());
+                marks.published(address.shard, done);
+            }
+            taken
+        });
+        let in_time = tokio::time::timeout(self.publish_timeout, publishing).await;
+        for index in in_time.ok().and_then(Result::ok).unwrap_or_default() {
+            if let Some(flag) = confirmed.get_mut(index) {
+                *flag = true;
+            }
+        }
+        confirmed
+    }
+}
+
+impl<K> Recorded<K> {
+    fn empty(shard: u16, epoch: Epoch, norecord: bool) -> Self {
+        Self {
+            address: Address {
+                shard,
+                epoch,
+                norecord,
+            },
+            to_publish: Vec::new(),
+            to_tie: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+}
+
+/// Sorts recorded jobs by what comes next.
+fn sort<K>(shard: u16, jobs: Vec<(K, NewJob)>, reply: EnqueueReply) -> Recorded<K> {
+    let mut recorded = Recorded::empty(shard, reply.epoch, false);
+    for ((key, job), enqueued) in jobs.into_iter().zip(reply.jobs) {
+        let created = matches!(enqueued, Enqueued::Created { .. });
+        match enqueued {
+            Enqueued::Conflict => {
+                let name = job.name.unwrap_or_else(|| job.function_name.to_string());
+                let conflict = EnqueueError::Conflict {
+                    id: job.id,
+                    job: name,
+                };
+                recorded.done.push((key, Err(conflict)));
+            }
+            Enqueued::Created {
+                status: JobStatus::Blocked,
+                ..
+            }
+            | Enqueued::Existing {
+                status: JobStatus::Blocked,
+                ..
+            } => recorded.to_tie.push((key, Child { job, created })),
+            Enqueued::Created {
+                status: JobStatus::Queued,
+                gen_,
+            } => recorded.to_publish.push((
+                key,
+                Dispatch {
+                    job,
+                    gen_,
+                    existing: false,
+                },
+            )),
+            // Only the first dispatch is this call's to repeat: of a later one it does not know the counts that
+            // travel in the message.
+            Enqueued::Existing {
+                gen_: gen_ @ 1,
+                unpublished: true,
+                ..
+            } => recorded.to_publish.push((
+                key,
+                Dispatch {
+                    job,
+                    gen_,
+                    existing: true,
+                },
+            )),
+            Enqueued::Created { status, .. } | Enqueued::Existing { status, .. } => {
+                recorded.done.push((key, Ok(Accepted::new(!created, status))));
+            }
+        }
+    }
+    recorded
+}
