@@ -1,0 +1,242 @@
+//! The configuration: `longshore.toml`, `LONGSHORE_…` in the environment, and the command line, the later the stronger.
+//!
+//! Every key stands in one table ([`keys::KEYS`]). A wrong configuration is told as a whole: every problem, each with
+//! its key, where the value came from, and the fix.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use longshore_core::shard::Shards;
+use longshore_core::{FunctionName, QueueName};
+
+mod check;
+mod dump;
+pub mod keys;
+mod problem;
+mod read;
+pub mod reference;
+mod secret;
+mod sources;
+mod suggest;
+mod url;
+
+pub use problem::{Origin, Problem, Problems};
+pub use secret::Secret;
+pub use sources::Sources;
+
+use read::Values;
+
+/// A checked configuration.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where jobs are kept.
+    pub endpoints: Endpoints,
+    /// How queues are laid out in RabbitMQ.
+    pub profile: Profile,
+    /// Shards of a new installation; `None` leaves it to the store.
+    pub shards: Option<Shards>,
+    /// Start although Redis may lose jobs.
+    pub allow_degraded: bool,
+    /// How much a write to Redis waits for.
+    pub durability: Durability,
+    /// Certificate authority of an `amqps://` server.
+    pub amqp_ca_file: Option<PathBuf>,
+    /// Certificate authority of a `rediss://` server.
+    pub redis_ca_file: Option<PathBuf>,
+    /// RabbitMQ's own consumer time-out.
+    pub consumer_timeout: Duration,
+    /// The worker.
+    pub worker: Worker,
+    /// The scheduler.
+    pub scheduler: Scheduler,
+    /// The log.
+    pub log: Log,
+    values: Values,
+}
+
+/// Where jobs are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoints {
+    /// RabbitMQ and Redis.
+    Servers {
+        /// RabbitMQ.
+        amqp: Secret,
+        /// Redis.
+        redis: Secret,
+    },
+    /// The embedded store in this folder.
+    Embedded(PathBuf),
+}
+
+/// How queues are laid out in RabbitMQ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// A quorum queue per priority.
+    #[default]
+    Quorum,
+    /// One classic queue with priorities.
+    Classic,
+}
+
+/// How much a write to Redis waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// As Redis is configured.
+    #[default]
+    Default,
+    /// On disk, and on a replica where there is one.
+    Strict,
+}
+
+/// `[worker]`
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Worker {
+    /// Jobs at once.
+    pub max_workers: u32,
+    /// Run time limit of an attempt whose job sets none.
+    pub job_timeout: Duration,
+    /// Queues to consume, at least one.
+    pub queues: Vec<QueueName>,
+    /// How long running jobs may go on after a stop.
+    pub drain_deadline: Duration,
+    /// How long a cancelled job may take to stop.
+    pub cancel_grace: Duration,
+    /// Functions that run a program.
+    pub commands: BTreeMap<FunctionName, CommandFunction>,
+    /// Functions that post to a URL.
+    pub http: BTreeMap<FunctionName, HttpFunction>,
+}
+
+/// `[worker.commands.NAME]`
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CommandFunction {
+    /// The program, found through `PATH` unless it has a slash.
+    pub program: PathBuf,
+    /// Its fixed arguments.
+    pub args: Vec<String>,
+    /// Extra environment.
+    pub env: BTreeMap<String, Secret>,
+    /// Working directory; the worker's when `None`.
+    pub cwd: Option<PathBuf>,
+    /// Run time limit of an attempt; the job's own when `None`.
+    pub timeout: Option<Duration>,
+}
+
+/// `[worker.http.NAME]`
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HttpFunction {
+    /// Where to post.
+    pub url: Secret,
+    /// Key of the signature; unsigned when `None`.
+    pub secret: Option<Secret>,
+    /// Run time limit of an attempt; the job's own when `None`.
+    pub timeout: Option<Duration>,
+    /// Extra headers.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+/// `[scheduler]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scheduler {
+    /// Most jobs in one message.
+    pub bundle_max: usize,
+    /// The audit takes nothing for lost before this.
+    pub hold_limit: Duration,
+    /// Jobs a second that the audit publishes again.
+    pub audit_rate: u32,
+    /// How long ended jobs are kept.
+    pub retention: Retention,
+    /// How often the daemons look.
+    pub intervals: Intervals,
+}
+
+/// `[scheduler.retention]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Completed jobs.
+    pub completed: Duration,
+    /// Dead letters.
+    pub failed: Duration,
+    /// Cancelled jobs.
+    pub cancelled: Duration,
+    /// Expired jobs.
+    pub expired: Duration,
+}
+
+/// `[scheduler.intervals]`: the time between two looks of each daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each field is the daemon of its name; the reference says what it does")]
+pub struct Intervals {
+    pub dispatch_outbox: Duration,
+    pub promote_due: Duration,
+    pub promote_due_idle: Duration,
+    pub expire_leases: Duration,
+    pub expire_waiting: Duration,
+    pub tell_children: Duration,
+    pub verify_edges: Duration,
+    pub audit_published: Duration,
+    pub keep_dead_letters: Duration,
+    pub prune_finished: Duration,
+    pub release_parked: Duration,
+    pub lease_shards: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Shape of a line.
+    pub format: LogFormat,
+    /// Lowest level, or a filter.
+    pub level: String,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Config {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Every problem of every source at once.
+    pub fn load(sources: &Sources) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let layers = sources.read(&mut problems);
+        let values = Values::read(layers, &mut problems);
+        let config = check::build(values, &mut problems);
+        problems.sort_by(|one, other| one.key.cmp(&other.key));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Problems(problems)),
+        }
+    }
+
+    /// Every problem of the configuration; none when it can be used.
+    pub fn check(sources: &Sources) -> Vec<Problem> {
+        Self::load(sources).err().map(|Problems(problems)| problems).unwrap_or_default()
+    }
+
+    /// The effective configuration as TOML, without secrets. Values that are not defaults say where they came from.
+    pub fn dump(&self) -> String {
+        dump::dump(&self.values, &self.endpoints)
+    }
+
+    /// Where the value of a key came from.
+    pub fn origin(&self, key: &str) -> Origin {
+        self.values.origin(key)
+    }
+}

@@ -1,0 +1,92 @@
+//! Texts that are never shown.
+
+use std::fmt;
+
+/// A text that is never shown: `Display` and `Debug` print what [`Secret::shown`] gives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    text: String,
+    shown: String,
+}
+
+/// What stands for a secret in output.
+const REDACTED: &str = "***";
+
+impl Secret {
+    /// A secret of which nothing may be shown.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), shown: REDACTED.to_owned() }
+    }
+
+    /// A URL, of which everything but user, password and query may be shown.
+    pub fn url(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { shown: redact(&text), text }
+    }
+
+    /// The text itself: for whoever connects or signs with it, and nobody else.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// What may be shown of it.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.shown)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.shown)
+    }
+}
+
+/// A URL without user, password, query and fragment. What is no URL shows nothing at all: it may be all password.
+fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return REDACTED.to_owned() };
+    let known = scheme.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char));
+    if !known || scheme.is_empty() {
+        return REDACTED.to_owned();
+    }
+    // A password may hold any of "/?#" unescaped in a wrong URL: the last '@' counts.
+    let (user, hosts) = rest.rsplit_once('@').map_or((false, rest), |(_, hosts)| (true, hosts));
+    let end = hosts.find(['?', '#']).unwrap_or(hosts.len());
+    let (hosts, query) = hosts.split_at(end);
+    let user = if user { "***@" } else { "" };
+    let query = if query.is_empty() { "" } else { "?***" };
+    format!("{scheme}://{user}{hosts}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_shows_neither_user_nor_password_nor_query() {
+        let cases = [
+            ("amqp://user:s3cret@host:5672/vhost", "amqp://***@host:5672/vhost"),
+            ("redis://:s3cret@host", "redis://***@host"),
+            ("redis://host:6379/0", "redis://host:6379/0"),
+            ("redis-cluster://a:s3cret@h:7000,h:7001", "redis-cluster://***@h:7000,h:7001"),
+            ("amqp://u:s3/cr@et@host", "amqp://***@host"),
+            ("https://host/hook?token=s3cret", "https://host/hook?***"),
+            ("u:s3cret@host", "***"),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(Secret::url(url).shown(), shown);
+            assert!(!format!("{:?} {}", Secret::url(url), Secret::url(url)).contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn a_secret_shows_nothing() {
+        let secret = Secret::new("whsec_abc");
+        assert_eq!((secret.to_string(), secret.expose()), ("***".to_owned(), "whsec_abc"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Where values come from: a file, the environment, the command line. Read as they are, without judging them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat, Source, Value, ValueKind};
+
+use super::problem::{Origin, Problem};
+
+/// Variables with our prefix that are no settings.
+const RESERVED: [&str; 3] = ["LONGSHORE_CONFIG", "LONGSHORE_BLESS", "LONGSHORE_LOG"];
+/// Variables that the tests of the project use.
+const RESERVED_PREFIX: &str = "LONGSHORE_TEST_";
+
+/// Where to look for values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// A file that was named and must exist (`--config`, `LONGSHORE_CONFIG`).
+    pub file: Option<PathBuf>,
+    /// Files that may exist; the first that does is read, unless `file` names one.
+    pub search: Vec<PathBuf>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// Values from the command line, by dotted key.
+    pub flags: BTreeMap<String, String>,
+}
+
+impl Sources {
+    /// What a process has: its environment (`LONGSHORE_CONFIG` names the file), `./longshore.toml` and
+    /// `/etc/longshore/longshore.toml`.
+    pub fn process() -> Self {
+        let env: BTreeMap<_, _> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            file: env.get("LONGSHORE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from),
+            search: vec!["longshore.toml".into(), "/etc/longshore/longshore.toml".into()],
+            env,
+            flags: BTreeMap::new(),
+        }
+    }
+
+    /// Reads this file; it must exist.
+    #[must_use]
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file = Some(path.into());
+        self
+    }
+
+    /// Sets a key from the command line.
+    #[must_use]
+    pub fn flag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.flags.insert(key.into(), value.into());
+        self
+    }
+
+    /// Every value of every layer, the weakest layer first.
+    pub(super) fn read(&self, problems: &mut Vec<Problem>) -> Vec<Raw> {
+        let mut raw = self.read_file(problems);
+        raw.extend(self.read_env(problems));
+        raw.extend(self.flags.iter().map(|(key, value)| Raw {
+            path: key.split('.').map(str::to_owned).collect(),
+            value: ValueKind::String(value.clone()),
+            origin: Origin::Flag,
+        }));
+        raw
+    }
+
+    fn read_file(&self, problems: &mut Vec<Problem>) -> Vec<Raw> {
+        let found = self.file.as_deref().or_else(|| self.search.iter().map(PathBuf::as_path).find(|path| path.exists()));
+        let Some(path) = found else { return Vec::new() };
+        let origin = Origin::File(path.to_owned());
+        match parse(path) {
+            Ok(table) => flatten(&[], table, &origin),
+            Err(message) => {
+                problems.push(Problem { key: String::new(), origin, message });
+                Vec::new()
+            }
+        }
+    }
+
+    fn read_env(&self, problems: &mut Vec<Problem>) -> Vec<Raw> {
+        let mut raw = Vec::new();
+        for (name, value) in self.env.iter().filter(|(name, _)| is_setting(name)) {
+            let one = [(name.clone(), value.clone())].into_iter().collect();
+            let source = Environment::with_prefix("LONGSHORE").prefix_separator("_").separator("__");
+            match source.source(Some(one)).collect() {
+                Ok(table) => raw.extend(table.into_iter().map(|(key, value)| Raw {
+                    path: key.split('.').map(str::to_owned).collect(),
+                    value: value.kind,
+                    origin: Origin::Env(name.clone()),
+                })),
+                Err(error) => problems.push(Problem {
+                    key: String::new(),
+                    origin: Origin::Env(name.clone()),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        raw
+    }
+}
+
+/// One value as it was found.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    pub(super) path: Vec<String>,
+    pub(super) value: ValueKind,
+    pub(super) origin: Origin,
+}
+
+fn parse(path: &Path) -> Result<config::Map<String, Value>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let parsed = File::from_str(&text, FileFormat::Toml).collect();
+    parsed.map_err(|error| format!("is not TOML: {}", one_line(&error.to_string())))
+}
+
+/// Parsers draw their finding under the text; a list of problems has a line for each.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('|'));
+    lines.collect::<Vec<_>>().join(" ")
+}
+
+/// Tables become paths; everything else is a value.
+fn flatten(prefix: &[String], table: config::Map<String, Value>, origin: &Origin) -> Vec<Raw> {
+    let mut raw = Vec::new();
+    for (name, value) in table {
+        let path = [prefix, &[name]].concat();
+        match value.kind {
+            ValueKind::Table(table) if !table.is_empty() => raw.extend(flatten(&path, table, origin)),
+            ValueKind::Table(_) => {}
+            value => raw.push(Raw { path, value, origin: origin.clone() }),
+        }
+    }
+    raw.sort_by(|one, other| one.path.cmp(&other.path));
+    raw
+}
+
+/// Whether a variable is a setting. Kubernetes sets `LONGSHORE_PORT`, `LONGSHORE_SERVICE_HOST` and the like in every
+/// container beside a service of our name; those are not.
+fn is_setting(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    let Some(rest) = upper.strip_prefix("LONGSHORE_") else { return false };
+    let from_kubernetes = rest.ends_with("_SERVICE_HOST")
+        || rest == "SERVICE_HOST"
+        || rest.contains("SERVICE_PORT")
+        || rest == "PORT"
+        || rest.ends_with("_PORT")
+        || rest.starts_with("PORT_")
+        || rest.contains("_PORT_");
+    !from_kubernetes && !RESERVED.contains(&upper.as_str()) && !upper.starts_with(RESERVED_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_kubernetes_and_of_the_tools_are_no_settings() {
+        for name in [
+            "LONGSHORE_PORT",
+            "LONGSHORE_PORT_8080_TCP_ADDR",
+            "LONGSHORE_SERVICE_HOST",
+            "LONGSHORE_GATEWAY_SERVICE_PORT_HTTP",
+            "LONGSHORE_CONFIG",
+            "LONGSHORE_TEST_CLOCK",
+            "PATH",
+        ] {
+            assert!(!is_setting(name), "{name}");
+        }
+        assert!(is_setting("LONGSHORE_WORKER__MAX_WORKERS"));
+    }
+}
