@@ -1,7 +1,10 @@
 //! From a configuration to the ports.
 
+use std::sync::Arc;
+
 use longshore_core::port::Ports;
 use longshore_core::shard::Shards;
+use parking_lot::Mutex;
 
 use crate::config::{BackendConfig, Endpoints};
 
@@ -10,14 +13,27 @@ use crate::config::{BackendConfig, Endpoints};
 pub struct Backend {
     ports: Ports,
     is_owner: bool,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// What must be closed.
+#[derive(Debug)]
+enum Held {
     #[cfg(feature = "embedded")]
-    embedded: std::sync::Arc<parking_lot::Mutex<Option<crate::embedded::Embedded>>>,
+    Folder(crate::embedded::Embedded),
 }
 
 /// Why a backend could not be connected. Never shows credentials.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
+    /// RabbitMQ.
+    #[error("amqp_url: {0}")]
+    Broker(#[from] crate::amqp::Error),
+    /// The embedded store's folder can be neither opened nor connected to.
+    #[cfg(feature = "embedded")]
+    #[error("embedded: {0}")]
+    Embedded(Arc<crate::embedded::OpenError>),
     /// This build lacks what the endpoint needs.
     #[error("{endpoint}: this build cannot connect to it; {fix}")]
     Unsupported {
@@ -26,10 +42,6 @@ pub enum ConnectError {
         /// What to do instead.
         fix: &'static str,
     },
-    /// The embedded store's folder can be neither opened nor connected to.
-    #[cfg(feature = "embedded")]
-    #[error("embedded: {0}")]
-    Embedded(#[from] crate::embedded::OpenError),
 }
 
 impl Backend {
@@ -42,11 +54,11 @@ impl Backend {
     pub async fn connect(config: &BackendConfig) -> Result<Self, ConnectError> {
         match &config.endpoints {
             #[cfg(feature = "embedded")]
-            Endpoints::Embedded { folder } => Self::open(folder, config.shards).await,
+            Endpoints::Embedded { folder } => Self::open(config, folder).await,
             #[cfg(not(feature = "embedded"))]
             Endpoints::Embedded { .. } => Err(ConnectError::Unsupported {
                 endpoint: config.endpoints.to_string(),
-                fix: "turn on the feature `embedded`",
+                fix: "turn on the feature `embedded` of longshore-backend",
             }),
             Endpoints::Servers { .. } => Err(ConnectError::Unsupported {
                 endpoint: config.endpoints.to_string(),
@@ -56,17 +68,25 @@ impl Backend {
     }
 
     #[cfg(feature = "embedded")]
-    async fn open(folder: &std::path::Path, shards: Option<Shards>) -> Result<Self, ConnectError> {
-        use crate::embedded::{Options, Role, open_or_connect};
+    async fn open(config: &BackendConfig, folder: &std::path::Path) -> Result<Self, ConnectError> {
+        use crate::config::Durability;
+        use crate::embedded::{Options, Role, Sync, open_or_connect};
+
         let options = Options {
-            shards,
+            shards: config.shards,
+            sync: match config.durability {
+                Durability::Default => Sync::Process,
+                Durability::Strict => Sync::Always,
+            },
             ..Options::default()
         };
-        let embedded = open_or_connect(folder, options).await?;
+        let opened = open_or_connect(folder, options)
+            .await
+            .map_err(|error| ConnectError::Embedded(Arc::new(error)))?;
         Ok(Self {
-            ports: embedded.ports.clone(),
-            is_owner: embedded.role == Role::Owner,
-            embedded: std::sync::Arc::new(parking_lot::Mutex::new(Some(embedded))),
+            ports: opened.ports.clone(),
+            is_owner: opened.role == Role::Owner,
+            held: Arc::new(Mutex::new(Some(Held::Folder(opened)))),
         })
     }
 
@@ -87,19 +107,18 @@ impl Backend {
     }
 
     /// Closes every connection after what was acknowledged is sent. Deliveries that are still unacknowledged come
-    /// again to others.
-    ///
-    /// # Errors
-    /// When the embedded store's disk does not take what is left.
-    #[expect(
-        clippy::unused_async,
-        reason = "closing connections to servers waits for them"
-    )]
-    pub async fn close(&self) -> Result<(), longshore_core::port::Error> {
-        #[cfg(feature = "embedded")]
-        if let Some(embedded) = self.embedded.lock().take() {
-            return embedded.close();
+    /// again to others. What goes wrong is logged: whatever was answered before is kept all the same.
+    #[expect(clippy::unused_async, reason = "connections to servers are waited for")]
+    pub async fn close(&self) {
+        let held = self.held.lock().take();
+        match held {
+            None => {}
+            #[cfg(feature = "embedded")]
+            Some(Held::Folder(folder)) => {
+                if let Err(error) = folder.close() {
+                    tracing::error!(%error, "the embedded store did not close well");
+                }
+            }
         }
-        Ok(())
     }
 }
