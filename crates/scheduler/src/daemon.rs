@@ -12,6 +12,8 @@ mod tell_children;
 mod verify_edges;
 
 pub(crate) use keep_dead_letters::Keeper;
+#[cfg(test)]
+pub(crate) use keep_dead_letters::take_given_up;
 
 use crate::context::Context;
 use crate::error::Error;

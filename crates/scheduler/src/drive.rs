@@ -53,7 +53,10 @@ impl Driver {
             let pause = if errors > 0 {
                 back_off(errors, self.random.as_ref())
             } else {
-                self.context.settings.intervals.of(daemon, Instant::now() < busy_until)
+                self.context
+                    .settings
+                    .intervals
+                    .of(daemon, Instant::now() < busy_until)
             };
             tokio::select! {
                 () = sleep(pause) => {}
@@ -72,16 +75,21 @@ pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> R
         return Ok(Done::default());
     }
     let pass: BoxFuture<'_, _> = Box::pin(daemon.pass(context, shards));
-    AssertUnwindSafe(pass).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Error::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
-    })
+    AssertUnwindSafe(pass)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(Error::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
+        })
 }
 
 /// Doubles with every error in a row; half of it is random, so that replicas do not come back in step.
 fn back_off(errors: u32, random: &dyn Random) -> Duration {
-    let whole = PAUSE_MIN.saturating_mul(1 << errors.saturating_sub(1).min(16)).min(PAUSE_MAX);
+    let whole = PAUSE_MIN
+        .saturating_mul(1 << errors.saturating_sub(1).min(16))
+        .min(PAUSE_MAX);
     whole / 2 + (whole / 2).mul_f64(unit_f64(random.next_u64()))
 }
 
@@ -95,7 +103,10 @@ mod tests {
     fn the_pause_grows_and_stays_below_five_seconds() {
         for errors in 1..40 {
             let pause = back_off(errors, &SystemRandom);
-            assert!(pause >= PAUSE_MIN / 2 && pause <= PAUSE_MAX, "{errors}: {pause:?}");
+            assert!(
+                pause >= PAUSE_MIN / 2 && pause <= PAUSE_MAX,
+                "{errors}: {pause:?}"
+            );
         }
         assert!(back_off(6, &SystemRandom) >= PAUSE_MAX / 2);
     }

@@ -14,6 +14,8 @@ mod scheduler;
 mod settings;
 mod shards;
 mod status;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod wakes;
 

@@ -12,7 +12,10 @@ pub(crate) fn build(shard: u16, leased: Leased, bundle_max: usize, now: Timestam
     let bundle_max = bundle_max.clamp(1, BUNDLE_JOBS_MAX);
     let mut messages: Vec<Message> = Vec::with_capacity(leased.jobs.len().div_ceil(bundle_max));
     for job in leased.jobs {
-        let open = messages.iter_mut().rev().find(|message| fits(message, &job, bundle_max));
+        let open = messages
+            .iter_mut()
+            .rev()
+            .find(|message| fits(message, &job, bundle_max));
         match open {
             Some(message) => message.jobs.push(travelling(job)),
             None => messages.push(begin(shard, leased.epoch, job, now)),
@@ -80,16 +83,25 @@ mod tests {
     }
 
     fn leased(jobs: Vec<Publishable>) -> Leased {
-        Leased { epoch: 9, looked_at: jobs.len(), jobs }
+        Leased {
+            epoch: 9,
+            looked_at: jobs.len(),
+            jobs,
+        }
     }
 
     fn sizes(jobs: Vec<Publishable>, bundle_max: usize) -> Vec<usize> {
-        build(3, leased(jobs), bundle_max, Timestamp(5)).iter().map(|message| message.jobs.len()).collect()
+        build(3, leased(jobs), bundle_max, Timestamp(5))
+            .iter()
+            .map(|message| message.jobs.len())
+            .collect()
     }
 
     #[test]
     fn one_job_travels_alone_unless_bundles_are_asked_for() {
-        let jobs: Vec<_> = (0..5).map(|_| dispatch("default", Priority::Normal, 10)).collect();
+        let jobs: Vec<_> = (0..5)
+            .map(|_| dispatch("default", Priority::Normal, 10))
+            .collect();
         assert_eq!(sizes(jobs.clone(), 1), [1, 1, 1, 1, 1]);
         assert_eq!(sizes(jobs.clone(), 0), [1, 1, 1, 1, 1]);
         assert_eq!(sizes(jobs, 2), [2, 2, 1]);
@@ -106,14 +118,22 @@ mod tests {
         let messages = build(3, leased(jobs), 64, Timestamp(5));
         assert_eq!(messages.len(), 3);
         assert_eq!(messages[0].jobs.len(), 2);
-        assert!(messages.iter().all(|message| message.shard == 3 && message.epoch == 9 && !message.norecord));
+        assert!(
+            messages
+                .iter()
+                .all(|message| message.shard == 3 && message.epoch == 9 && !message.norecord)
+        );
     }
 
     #[test]
     fn a_bundle_stays_within_the_limits_whatever_is_asked_for() {
-        let many: Vec<_> = (0..65).map(|_| dispatch("default", Priority::Normal, 10)).collect();
+        let many: Vec<_> = (0..65)
+            .map(|_| dispatch("default", Priority::Normal, 10))
+            .collect();
         assert_eq!(sizes(many, usize::MAX), [64, 1]);
-        let large: Vec<_> = (0..3).map(|_| dispatch("default", Priority::Normal, BUNDLE_BYTES_MAX / 2)).collect();
+        let large: Vec<_> = (0..3)
+            .map(|_| dispatch("default", Priority::Normal, BUNDLE_BYTES_MAX / 2))
+            .collect();
         assert_eq!(sizes(large, 64), [2, 1]);
     }
 

@@ -34,7 +34,12 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: usize) -> Self {
-        Self { ports, clock, bundle_max, confirms: Semaphore::new(CONFIRMS_MAX) }
+        Self {
+            ports,
+            clock,
+            bundle_max,
+            confirms: Semaphore::new(CONFIRMS_MAX),
+        }
     }
 
     /// Room for a bite, to be had before the rows are leased: a row that is leased should be published at once.
@@ -46,9 +51,17 @@ impl Publisher {
             return Err(Error::BrokerNotReady);
         }
         let bite = u32::try_from(BITE).unwrap_or(u32::MAX);
-        let room = self.confirms.acquire_many(bite).await.map_err(|_| port::Error::Closed)?;
+        let room = self
+            .confirms
+            .acquire_many(bite)
+            .await
+            .map_err(|_| port::Error::Closed)?;
         // The broker may have gone while others were waited for.
-        if self.ports.publish.is_ready() { Ok(room) } else { Err(Error::BrokerNotReady) }
+        if self.ports.publish.is_ready() {
+            Ok(room)
+        } else {
+            Err(Error::BrokerNotReady)
+        }
     }
 
     /// Publishes the dispatches of a shard and marks those that were confirmed. Answers how many. The others stay in
@@ -112,10 +125,16 @@ impl Publisher {
 /// [`Error::Unconfirmed`] when one was not.
 pub(crate) fn check(answers: &[Published]) -> Result<(), Error> {
     let mut unconfirmed = answers.iter().filter(|answer| !answer.is_confirmed());
-    let Some(first) = unconfirmed.next() else { return Ok(()) };
+    let Some(first) = unconfirmed.next() else {
+        return Ok(());
+    };
     let reason = match first {
         Published::Refused(reason) => reason.clone(),
         Published::Confirmed | Published::Unknown => "no confirm came in time".to_owned(),
     };
-    Err(Error::Unconfirmed { count: unconfirmed.count() + 1, of: answers.len(), reason })
+    Err(Error::Unconfirmed {
+        count: unconfirmed.count() + 1,
+        of: answers.len(),
+        reason,
+    })
 }

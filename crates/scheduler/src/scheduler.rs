@@ -26,9 +26,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// One replica of the scheduler.
 #[derive(Debug)]
 pub struct Scheduler {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     leases: Leases,
-    held: watch::Sender<Held>,
+    pub(crate) held: watch::Sender<Held>,
     random: Arc<dyn Random>,
     senders: Vec<(Daemon, watch::Sender<Status>)>,
     handle: Handle,
@@ -64,7 +64,10 @@ pub struct Report {
 impl Report {
     /// The last status of a daemon.
     pub fn of(&self, daemon: Daemon) -> Option<&Status> {
-        self.daemons.iter().find(|(of, _)| *of == daemon).map(|(_, status)| status)
+        self.daemons
+            .iter()
+            .find(|(of, _)| *of == daemon)
+            .map(|(_, status)| status)
     }
 }
 
@@ -91,19 +94,29 @@ impl Scheduler {
     pub async fn run(self) -> Report {
         let stop = self.context.stop.clone();
         let leases = tokio::spawn(self.leases.hold(self.held, stop.clone()));
-        let driver = Driver { context: self.context, trouble: Arc::default(), random: self.random };
+        let driver = Driver {
+            context: self.context,
+            trouble: Arc::default(),
+            random: self.random,
+        };
         let mut daemons = JoinSet::new();
         for (daemon, status) in self.senders {
             daemons.spawn(driver.clone().run(daemon, status));
         }
         stop.cancelled().await;
-        let ended = tokio::time::timeout(STOP_DEADLINE, async { while daemons.join_next().await.is_some() {} }).await;
+        let ended = tokio::time::timeout(STOP_DEADLINE, async {
+            while daemons.join_next().await.is_some() {}
+        })
+        .await;
         let dropped = if ended.is_ok() { 0 } else { daemons.len() };
         daemons.shutdown().await;
         if tokio::time::timeout(STOP_DEADLINE, leases).await.is_err() {
             tracing::debug!("the leases over shards were not given back in time; they end by themselves");
         }
-        Report { daemons: self.handle.statuses(), dropped }
+        Report {
+            daemons: self.handle.statuses(),
+            dropped,
+        }
     }
 }
 
@@ -175,7 +188,11 @@ impl Builder {
     /// The scheduler, not yet running.
     pub fn build(self) -> Scheduler {
         let holder = self.holder.unwrap_or_else(|| {
-            format!("scheduler-{}-{:08x}", std::process::id(), self.random.next_u64() >> 32)
+            format!(
+                "scheduler-{}-{:08x}",
+                std::process::id(),
+                self.random.next_u64() >> 32
+            )
         });
         let (held, watch_held) = watch::channel(Held::default());
         let leases = Leases::new(self.ports.clone(), holder, self.settings.intervals.lease_shards);
@@ -190,11 +207,26 @@ impl Builder {
             keeper: Keeper::default(),
             stop: self.stop,
         });
-        let senders: Vec<_> =
-            Daemon::ALL.into_iter().map(|daemon| (daemon, watch::Sender::new(Status::default()))).collect();
-        let statuses = senders.iter().map(|(daemon, status)| (*daemon, status.subscribe())).collect();
-        let handle = Handle { context: context.clone(), statuses };
-        Scheduler { context, leases, held, random: self.random, senders, handle }
+        let senders: Vec<_> = Daemon::ALL
+            .into_iter()
+            .map(|daemon| (daemon, watch::Sender::new(Status::default())))
+            .collect();
+        let statuses = senders
+            .iter()
+            .map(|(daemon, status)| (*daemon, status.subscribe()))
+            .collect();
+        let handle = Handle {
+            context: context.clone(),
+            statuses,
+        };
+        Scheduler {
+            context,
+            leases,
+            held,
+            random: self.random,
+            senders,
+            handle,
+        }
     }
 
     /// Builds and runs it.
@@ -206,12 +238,18 @@ impl Builder {
 impl Handle {
     /// The status of a daemon, as it changes.
     pub fn watch(&self, daemon: Daemon) -> Option<watch::Receiver<Status>> {
-        self.statuses.iter().find(|(of, _)| *of == daemon).map(|(_, status)| status.clone())
+        self.statuses
+            .iter()
+            .find(|(of, _)| *of == daemon)
+            .map(|(_, status)| status.clone())
     }
 
     /// The status of every daemon now.
     pub fn statuses(&self) -> Vec<(Daemon, Status)> {
-        self.statuses.iter().map(|(daemon, status)| (*daemon, status.borrow().clone())).collect()
+        self.statuses
+            .iter()
+            .map(|(daemon, status)| (*daemon, status.borrow().clone()))
+            .collect()
     }
 
     /// Lets a daemon look for work now.

@@ -10,7 +10,6 @@ use crate::daemon::Daemon;
 
 /// How often each daemon looks for work of its own accord; wake-ups come on top.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Intervals {
     /// Outbox rows. Default 200 ms.
     pub dispatch_outbox: Duration,
@@ -97,7 +96,6 @@ impl Intervals {
 
 /// How long ended jobs are kept, by how they ended. Default 7 days each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Retention {
     /// Completed jobs with their results.
     pub completed: Duration,
@@ -118,7 +116,12 @@ impl Default for Retention {
 impl Retention {
     /// The same time for every end.
     pub const fn all(time: Duration) -> Self {
-        Self { completed: time, failed: time, cancelled: time, expired: time }
+        Self {
+            completed: time,
+            failed: time,
+            cancelled: time,
+            expired: time,
+        }
     }
 
     /// As the store takes it.

@@ -41,7 +41,13 @@ pub(crate) struct Leases {
 
 impl Leases {
     pub(crate) fn new(ports: Ports, holder: String, interval: Duration) -> Self {
-        Self { ports, holder, interval, round: 0, leased: Vec::new() }
+        Self {
+            ports,
+            holder,
+            interval,
+            round: 0,
+            leased: Vec::new(),
+        }
     }
 
     /// Keeps the leases until the scheduler stops, and gives them back then.
@@ -77,7 +83,11 @@ impl Leases {
         let want = self.want(count);
         self.round += 1;
         let ttl = self.interval * TTL_ROUNDS;
-        let mut now = self.ports.schedule.lease_shards(self.holder.clone(), want, ttl).await?;
+        let mut now = self
+            .ports
+            .schedule
+            .lease_shards(self.holder.clone(), want, ttl)
+            .await?;
         now.sort_unstable();
         now.dedup();
         let offering = want < self.leased.len();
@@ -102,6 +112,10 @@ impl Leases {
         }
         // The poorer, the sooner.
         let every = 1 + u64::from(has > 0) + u64::from(has * 2 > count);
-        if self.round.is_multiple_of(every) { count } else { has }
+        if self.round.is_multiple_of(every) {
+            count
+        } else {
+            has
+        }
     }
 }

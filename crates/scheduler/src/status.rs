@@ -22,7 +22,10 @@ impl Done {
     /// Both together.
     #[must_use]
     pub(crate) const fn and(self, other: Self) -> Self {
-        Self { rows: self.rows.saturating_add(other.rows), more: self.more || other.more }
+        Self {
+            rows: self.rows.saturating_add(other.rows),
+            more: self.more || other.more,
+        }
     }
 }
 
@@ -48,15 +51,12 @@ impl Status {
     pub(crate) fn record(&mut self, now: Timestamp, result: Result<Done, Error>) {
         self.passes = self.passes.saturating_add(1);
         self.last_ended = Some(now);
-        match &result {
-            Ok(done) => {
-                self.rows = self.rows.saturating_add(done.rows);
-                self.errors_in_a_row = 0;
-            }
-            Err(_) => {
-                self.errors = self.errors.saturating_add(1);
-                self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
-            }
+        if let Ok(done) = &result {
+            self.rows = self.rows.saturating_add(done.rows);
+            self.errors_in_a_row = 0;
+        } else {
+            self.errors = self.errors.saturating_add(1);
+            self.errors_in_a_row = self.errors_in_a_row.saturating_add(1);
         }
         self.last = Some(result);
     }

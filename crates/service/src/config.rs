@@ -158,7 +158,6 @@ pub struct Scheduler {
 
 /// `[scheduler.retention]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Retention {
     /// Completed jobs.
     pub completed: Duration,
@@ -172,8 +171,10 @@ pub struct Retention {
 
 /// `[scheduler.intervals]`: the time between two looks of each daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each field is the daemon of its name; the reference says what it does")]
+#[expect(
+    missing_docs,
+    reason = "each field is the daemon of its name; the reference says what it does"
+)]
 pub struct Intervals {
     pub dispatch_outbox: Duration,
     pub promote_due: Duration,
@@ -227,7 +228,10 @@ impl Config {
 
     /// Every problem of the configuration; none when it can be used.
     pub fn check(sources: &Sources) -> Vec<Problem> {
-        Self::load(sources).err().map(|Problems(problems)| problems).unwrap_or_default()
+        Self::load(sources)
+            .err()
+            .map(|Problems(problems)| problems)
+            .unwrap_or_default()
     }
 
     /// The effective configuration as TOML, without secrets. Values that are not defaults say where they came from.

@@ -45,8 +45,14 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
         return Err(Error::Empty);
     }
     if let Some(rest) = text.strip_prefix('-') {
-        let number = rest.trim_start().starts_with(|first: char| first.is_ascii_digit());
-        return Err(if number { Error::Negative(shown()) } else { Error::NotADuration(shown()) });
+        let number = rest
+            .trim_start()
+            .starts_with(|first: char| first.is_ascii_digit());
+        return Err(if number {
+            Error::Negative(shown())
+        } else {
+            Error::NotADuration(shown())
+        });
     }
     let mut rest = text;
     let mut seconds = 0.0;
@@ -55,7 +61,10 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
         // A number alone is seconds; inside a longer text it is a slip.
         let alone = unit.is_empty() && rest.len() == text.len() && left.is_empty();
         let factor = if alone { Some(1.0) } else { factor(unit) };
-        let factor = factor.ok_or_else(|| Error::Unit { text: shown(), unit: unit.to_owned() })?;
+        let factor = factor.ok_or_else(|| Error::Unit {
+            text: shown(),
+            unit: unit.to_owned(),
+        })?;
         seconds += number * factor;
         rest = left.trim_start();
     }
@@ -67,10 +76,14 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
 
 /// Splits `1.5h30m` into 1.5, `h` and `30m`.
 fn part(text: &str) -> Option<(f64, &str, &str)> {
-    let unit_at = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
+    let unit_at = text
+        .find(|char: char| !char.is_ascii_digit() && char != '.')
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at(unit_at);
     let rest = rest.trim_start();
-    let left_at = rest.find(|char: char| char.is_ascii_digit() || char.is_whitespace()).unwrap_or(rest.len());
+    let left_at = rest
+        .find(|char: char| char.is_ascii_digit() || char.is_whitespace())
+        .unwrap_or(rest.len());
     let (unit, left) = rest.split_at(left_at);
     Some((number.parse().ok()?, unit, left))
 }
@@ -91,7 +104,13 @@ fn factor(unit: &str) -> Option<f64> {
 pub fn format(duration: Duration) -> String {
     let mut millis = duration.as_millis();
     let mut text = String::new();
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+    for (unit, size) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ] {
         if millis >= size {
             text.push_str(&(millis / size).to_string());
             text.push_str(unit);
@@ -130,14 +149,32 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let cases = [
-            ("", "is empty; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds"),
+            (
+                "",
+                "is empty; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds",
+            ),
             ("-5s", "\"-5s\" is negative; a duration cannot be"),
             ("- 5", "\"- 5\" is negative; a duration cannot be"),
-            ("soon", "\"soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds"),
-            ("-soon", "\"-soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds"),
-            ("5 parsecs", "\"5 parsecs\" has the unknown unit \"parsecs\"; use ms, s, m, h, d or w"),
-            ("1h30", "\"1h30\" has the unknown unit \"\"; use ms, s, m, h, d or w"),
-            ("1.2.3s", "\"1.2.3s\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds"),
+            (
+                "soon",
+                "\"soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds",
+            ),
+            (
+                "-soon",
+                "\"-soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds",
+            ),
+            (
+                "5 parsecs",
+                "\"5 parsecs\" has the unknown unit \"parsecs\"; use ms, s, m, h, d or w",
+            ),
+            (
+                "1h30",
+                "\"1h30\" has the unknown unit \"\"; use ms, s, m, h, d or w",
+            ),
+            (
+                "1.2.3s",
+                "\"1.2.3s\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds",
+            ),
             ("99999d", "\"99999d\" is longer than ten years"),
         ];
         for (text, message) in cases {

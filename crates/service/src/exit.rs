@@ -80,8 +80,10 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code_with_its_meaning() {
-        let lines: Vec<_> =
-            ExitCode::ALL.iter().map(|code| format!("  {}  {}", code.code(), code.meaning())).collect();
+        let lines: Vec<_> = ExitCode::ALL
+            .iter()
+            .map(|code| format!("  {}  {}", code.code(), code.meaning()))
+            .collect();
         assert_eq!(HELP, format!("Exit codes:\n{}", lines.join("\n")));
     }
 

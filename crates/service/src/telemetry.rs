@@ -14,7 +14,9 @@ use crate::config::{Log, LogFormat};
 #[non_exhaustive]
 pub enum Error {
     /// A filter that does not parse.
-    #[error("log.level: \"{filter}\" is not a filter ({reason}); use a level such as info, or target=level pairs")]
+    #[error(
+        "log.level: \"{filter}\" is not a filter ({reason}); use a level such as info, or target=level pairs"
+    )]
     Filter {
         /// What was given.
         filter: String,
@@ -32,7 +34,9 @@ pub enum Error {
 /// When the level does not parse, or the log is set up already.
 pub fn install(log: &Log) -> Result<(), Error> {
     let color = io::stderr().is_terminal();
-    subscriber(log, color, io::stderr)?.try_init().map_err(|_| Error::Installed)?;
+    subscriber(log, color, io::stderr)?
+        .try_init()
+        .map_err(|_| Error::Installed)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
@@ -54,8 +58,10 @@ where
 /// # Errors
 /// When it does not parse.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(text)
-        .map_err(|error| Error::Filter { filter: text.to_owned(), reason: error.to_string() })
+    EnvFilter::try_new(text).map_err(|error| Error::Filter {
+        filter: text.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// A panic is a bug: its place and backtrace belong into the log. Whoever contains it, such as a worker around its
@@ -94,7 +100,10 @@ mod tests {
     fn written(format: LogFormat, level: &str, work: impl FnOnce()) -> String {
         let page = Page::default();
         let out = page.clone();
-        let log = Log { format, level: level.to_owned() };
+        let log = Log {
+            format,
+            level: level.to_owned(),
+        };
         tracing::subscriber::with_default(subscriber(&log, false, move || out.clone()).unwrap(), work);
         let bytes = page.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -102,7 +111,9 @@ mod tests {
 
     #[test]
     fn json_lines_carry_their_fields() {
-        let text = written(LogFormat::Json, "info", || tracing::info!(queue = "default", jobs = 3, "published"));
+        let text = written(LogFormat::Json, "info", || {
+            tracing::info!(queue = "default", jobs = 3, "published");
+        });
         let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
         assert_eq!(line["message"], "published");
         assert_eq!((&line["queue"], &line["jobs"]), (&"default".into(), &3.into()));
@@ -116,7 +127,10 @@ mod tests {
             tracing::warn!("seen");
         });
         assert!(text.contains("seen") && !text.contains("not seen"), "{text}");
-        assert!(!text.contains('\u{1b}'), "no colours where nobody asked: {text:?}");
+        assert!(
+            !text.contains('\u{1b}'),
+            "no colours where nobody asked: {text:?}"
+        );
     }
 
     #[test]

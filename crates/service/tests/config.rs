@@ -17,8 +17,19 @@ fn sources(toml: &str, env: &[(&str, &str)]) -> (Sources, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("longshore.toml");
     std::fs::write(&path, toml).unwrap();
-    let env: BTreeMap<_, _> = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    (Sources { file: Some(path), search: Vec::new(), env, flags: BTreeMap::new() }, folder)
+    let env: BTreeMap<_, _> = env
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect();
+    (
+        Sources {
+            file: Some(path),
+            search: Vec::new(),
+            env,
+            flags: BTreeMap::new(),
+        },
+        folder,
+    )
 }
 
 fn load(toml: &str) -> Config {
@@ -30,7 +41,10 @@ fn load(toml: &str) -> Config {
 fn problems(toml: &str) -> Vec<String> {
     let (sources, folder) = sources(toml, &[]);
     let folder = format!("{}/", folder.path().display());
-    Config::check(&sources).iter().map(|problem| problem.to_string().replace(&folder, "")).collect()
+    Config::check(&sources)
+        .iter()
+        .map(|problem| problem.to_string().replace(&folder, ""))
+        .collect()
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -41,23 +55,48 @@ fn seconds(seconds: u64) -> Duration {
 fn nothing_at_all_is_the_embedded_store_with_the_defaults() {
     let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config.endpoints, Endpoints::Embedded(".longshore".into()));
-    assert_eq!((config.profile, config.shards, config.allow_degraded), (Profile::Quorum, None, false));
-    assert_eq!((config.worker.max_workers, config.worker.job_timeout), (8, seconds(3_600)));
-    assert_eq!(config.worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>(), ["default"]);
+    assert_eq!(
+        (config.profile, config.shards, config.allow_degraded),
+        (Profile::Quorum, None, false)
+    );
+    assert_eq!(
+        (config.worker.max_workers, config.worker.job_timeout),
+        (8, seconds(3_600))
+    );
+    assert_eq!(
+        config
+            .worker
+            .queues
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["default"]
+    );
     assert_eq!(config.scheduler.retention.failed, seconds(7 * 86_400));
-    assert_eq!(config.scheduler.intervals.dispatch_outbox, Duration::from_millis(200));
-    assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
+    assert_eq!(
+        config.scheduler.intervals.dispatch_outbox,
+        Duration::from_millis(200)
+    );
+    assert_eq!(
+        (config.log.format, config.log.level.as_str()),
+        (LogFormat::Text, "info")
+    );
 }
 
 #[test]
 fn every_key_without_a_name_is_optional_or_has_a_default_that_is_valid() {
-    for key in KEYS.iter().filter(|key| !key.path.contains('*') && !key.default.is_empty()) {
+    for key in KEYS
+        .iter()
+        .filter(|key| !key.path.contains('*') && !key.default.is_empty())
+    {
         let (sources, _folder) = sources("", &[]);
         let problems = Config::check(&sources.flag(key.path, key.default));
         assert_eq!(problems, [], "{}", key.path);
     }
     // A time without a default would be read as zero.
-    let times = KEYS.iter().filter(|key| matches!(key.kind, Kind::Time(..)) && !key.path.contains('*'));
+    let times = KEYS
+        .iter()
+        .filter(|key| matches!(key.kind, Kind::Time(..)) && !key.path.contains('*'));
     assert!(times.into_iter().all(|key| !key.default.is_empty()));
 }
 
@@ -93,8 +132,14 @@ fn a_whole_file_is_read() {
         "#,
     );
     assert!(matches!(&config.endpoints, Endpoints::Servers { amqp, .. } if amqp.expose().contains("s3cret")));
-    assert_eq!((config.profile, config.shards.unwrap().count()), (Profile::Classic, 16));
-    assert_eq!((config.worker.max_workers, config.worker.job_timeout), (2, seconds(90)));
+    assert_eq!(
+        (config.profile, config.shards.unwrap().count()),
+        (Profile::Classic, 16)
+    );
+    assert_eq!(
+        (config.worker.max_workers, config.worker.job_timeout),
+        (2, seconds(90))
+    );
     let command = &config.worker.commands[&FunctionName::new("images.Resize").unwrap()];
     assert_eq!((command.args.len(), command.timeout), (2, Some(seconds(300))));
     assert_eq!(command.env["TOKEN"].expose(), "s3cret");
@@ -109,13 +154,31 @@ fn a_whole_file_is_read() {
 fn the_environment_wins_over_the_file_and_a_flag_over_both() {
     let (sources, _folder) = sources(
         "[worker]\nmax_workers = 1\njob_timeout = \"1m\"\nqueues = [\"a\"]",
-        &[("LONGSHORE_WORKER__MAX_WORKERS", "2"), ("LONGSHORE_WORKER__QUEUES", "b, c"), ("OTHER", "x")],
+        &[
+            ("LONGSHORE_WORKER__MAX_WORKERS", "2"),
+            ("LONGSHORE_WORKER__QUEUES", "b, c"),
+            ("OTHER", "x"),
+        ],
     );
     let config = Config::load(&sources.flag("worker.max_workers", "3")).unwrap();
-    assert_eq!((config.worker.max_workers, config.worker.job_timeout), (3, seconds(60)));
-    assert_eq!(config.worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!(
+        (config.worker.max_workers, config.worker.job_timeout),
+        (3, seconds(60))
+    );
+    assert_eq!(
+        config
+            .worker
+            .queues
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["b", "c"]
+    );
     assert_eq!(config.origin("worker.max_workers"), Origin::Flag);
-    assert_eq!(config.origin("worker.queues"), Origin::Env("LONGSHORE_WORKER__QUEUES".to_owned()));
+    assert_eq!(
+        config.origin("worker.queues"),
+        Origin::Env("LONGSHORE_WORKER__QUEUES".to_owned())
+    );
     assert_eq!(config.origin("log.level"), Origin::Default);
 }
 
@@ -127,9 +190,15 @@ fn a_stronger_source_replaces_the_other_kind_of_store() {
     assert_eq!(config.endpoints, Endpoints::Embedded("here".into()));
     let (other, _folder) = sources(
         "embedded = \"here\"",
-        &[("LONGSHORE_AMQP_URL", "amqp://h"), ("LONGSHORE_REDIS_URL", "redis://h")],
+        &[
+            ("LONGSHORE_AMQP_URL", "amqp://h"),
+            ("LONGSHORE_REDIS_URL", "redis://h"),
+        ],
     );
-    assert!(matches!(Config::load(&other).unwrap().endpoints, Endpoints::Servers { .. }));
+    assert!(matches!(
+        Config::load(&other).unwrap().endpoints,
+        Endpoints::Servers { .. }
+    ));
 }
 
 #[test]
@@ -137,45 +206,140 @@ fn a_file_that_must_exist_is_missed_and_one_that_may_is_not() {
     let missing = Sources::default().file("/nowhere/longshore.toml");
     let problems = Config::check(&missing);
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].to_string().starts_with("/nowhere/longshore.toml: cannot be read: "), "{}", problems[0]);
-    let may = Sources { search: vec!["/nowhere/longshore.toml".into()], ..Sources::default() };
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("/nowhere/longshore.toml: cannot be read: "),
+        "{}",
+        problems[0]
+    );
+    let may = Sources {
+        search: vec!["/nowhere/longshore.toml".into()],
+        ..Sources::default()
+    };
     assert!(Config::check(&may).is_empty());
 }
 
+/// A file, and the one problem it has.
+const BAD: &[(&str, &str)] = &[
+    (
+        "[worker]\nmax_workers = 0",
+        "worker.max_workers (longshore.toml): 0 is out of range; use 1 to 10000",
+    ),
+    (
+        "[worker]\nmax_workers = -1",
+        "worker.max_workers (longshore.toml): -1 is negative; use 1 to 10000",
+    ),
+    (
+        "[worker]\nmax_workers = \"many\"",
+        "worker.max_workers (longshore.toml): \"many\" is not a whole number; use 1 to 10000",
+    ),
+    (
+        "[worker]\nmax_workers = [1]",
+        "worker.max_workers (longshore.toml): is a list or table; use a whole number from 1 to 10000",
+    ),
+    (
+        "[worker]\njob_timeout = \"-5s\"",
+        "worker.job_timeout (longshore.toml): \"-5s\" is negative; a duration cannot be",
+    ),
+    (
+        "[worker]\njob_timeout = \"soon\"",
+        "worker.job_timeout (longshore.toml): \"soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds",
+    ),
+    (
+        "[worker]\njob_timeout = 0",
+        "worker.job_timeout (longshore.toml): 0 is out of range; use 1s to 3650d",
+    ),
+    (
+        "[worker]\nqueues = []",
+        "worker.queues (longshore.toml): names no queue; name at least one",
+    ),
+    (
+        "[worker]\nqueues = [\"a/b\"]",
+        "worker.queues (longshore.toml): \"a/b\" has a character that is not allowed; use 1 to 64 characters of a-z, A-Z, 0-9, '_', '-', '.', ':' or '/', starting with a letter or digit",
+    ),
+    (
+        "profile = \"quorun\"",
+        "profile (longshore.toml): \"quorun\" is not known; use quorum or classic; did you mean quorum?",
+    ),
+    (
+        "allow_degraded = \"maybe\"",
+        "allow_degraded (longshore.toml): \"maybe\" is neither true nor false",
+    ),
+    (
+        "log.level = \"a=b=c\"",
+        "log.level (longshore.toml): \"a=b=c\" is not a log filter; use error, warn, info, debug, trace, or target=level pairs",
+    ),
+    (
+        "embedded = \"\"",
+        "embedded (longshore.toml): is empty; use a path, or leave the key out",
+    ),
+    (
+        "[worker]\nmax_worker = 1",
+        "worker.max_worker (longshore.toml): is not a known key; did you mean worker.max_workers?",
+    ),
+    (
+        "[workers]\nqueues = [\"a\"]",
+        "workers.queues (longshore.toml): is not a known key; did you mean worker.queues?",
+    ),
+    (
+        "banana = 1",
+        "banana (longshore.toml): is not a known key; docs/reference/config.md lists every key",
+    ),
+    (
+        "[worker.commands.f]\nprogram = \"x\"\nargz = []",
+        "worker.commands.f.argz (longshore.toml): is not a known key; did you mean worker.commands.f.args?",
+    ),
+    (
+        "[worker.commands.f]\nargs = [\"x\"]",
+        "worker.commands.f.program: is missing; the function cannot run without it",
+    ),
+    (
+        "[worker.commands.\"bad name\"]\nprogram = \"x\"",
+        "worker.commands.bad name (longshore.toml): \"bad name\" has a character that is not allowed; use 1 to 128 characters of a-z, A-Z, 0-9, '_', '-', '.', ':' or '/', starting with a letter or digit",
+    ),
+    (
+        "[worker.commands.f]\nprogram = \"x\"\n[worker.http.f]\nurl = \"http://h\"",
+        "worker.http.f: worker.commands.f names the same function; keep one of them",
+    ),
+    (
+        "[worker.http.f]\nurl = \"ftp://u:s3cret@h\"",
+        "worker.http.f.url (longshore.toml): has the scheme \"ftp\"; use https://host/path",
+    ),
+    (
+        "amqp_url = \"amqp://h\"",
+        "redis_url: is missing, and amqp_url is set (longshore.toml); RabbitMQ and Redis are used together",
+    ),
+    (
+        "amqp_url = \"amqp://h\"\nredis_url = \"redis://h\"\nembedded = \"x\"",
+        "embedded (longshore.toml): cannot be used together with amqp_url and redis_url; keep the servers or the folder",
+    ),
+    (
+        "amqp_url = \"amqp://u:s3cret@\"\nredis_url = \"redis://h\"",
+        "amqp_url (longshore.toml): names no host; use amqp://user:password@host:5672/vhost, or amqps:// for TLS",
+    ),
+    (
+        "amqp_url = \"amqp://h\"\nredis_url = \"redis://h\"\namqp_ca_file = \"/dev/null\"",
+        "amqp_ca_file (longshore.toml): has no effect, because amqp_url does not use TLS; use amqps:// there, or leave this key out",
+    ),
+    (
+        "redis_ca_file = \"/nowhere/ca.pem\"",
+        "redis_ca_file (longshore.toml): /nowhere/ca.pem cannot be read: No such file or directory (os error 2)",
+    ),
+    (
+        "[scheduler]\nbundle_max = 65",
+        "scheduler.bundle_max (longshore.toml): 65 is out of range; use 1 to 64",
+    ),
+    (
+        "[scheduler.intervals]\nexpire_leases = \"20s\"",
+        "scheduler.intervals.expire_leases (longshore.toml): 20s is out of range; use 10ms to 10s",
+    ),
+];
+
 #[test]
 fn bad_values_are_told_with_key_place_and_fix() {
-    let cases = [
-        ("[worker]\nmax_workers = 0", "worker.max_workers (longshore.toml): 0 is out of range; use 1 to 10000"),
-        ("[worker]\nmax_workers = -1", "worker.max_workers (longshore.toml): -1 is negative; use 1 to 10000"),
-        ("[worker]\nmax_workers = \"many\"", "worker.max_workers (longshore.toml): \"many\" is not a whole number; use 1 to 10000"),
-        ("[worker]\nmax_workers = [1]", "worker.max_workers (longshore.toml): is a list or table; use a whole number from 1 to 10000"),
-        ("[worker]\njob_timeout = \"-5s\"", "worker.job_timeout (longshore.toml): \"-5s\" is negative; a duration cannot be"),
-        ("[worker]\njob_timeout = \"soon\"", "worker.job_timeout (longshore.toml): \"soon\" is not a duration; use a number with a unit (500ms, 30s, 5m, 2h, 7d) or a number of seconds"),
-        ("[worker]\njob_timeout = 0", "worker.job_timeout (longshore.toml): 0 is out of range; use 1s to 3650d"),
-        ("[worker]\nqueues = []", "worker.queues (longshore.toml): names no queue; name at least one"),
-        ("[worker]\nqueues = [\"a/b\"]", "worker.queues (longshore.toml): \"a/b\" has a character that is not allowed; use 1 to 64 characters of a-z, A-Z, 0-9, '_', '-', '.', ':' or '/', starting with a letter or digit"),
-        ("profile = \"quorun\"", "profile (longshore.toml): \"quorun\" is not known; use quorum or classic; did you mean quorum?"),
-        ("allow_degraded = \"maybe\"", "allow_degraded (longshore.toml): \"maybe\" is neither true nor false"),
-        ("log.level = \"a=b=c\"", "log.level (longshore.toml): \"a=b=c\" is not a log filter; use error, warn, info, debug, trace, or target=level pairs"),
-        ("embedded = \"\"", "embedded (longshore.toml): is empty; use a path, or leave the key out"),
-        ("[worker]\nmax_worker = 1", "worker.max_worker (longshore.toml): is not a known key; did you mean worker.max_workers?"),
-        ("[workers]\nqueues = [\"a\"]", "workers.queues (longshore.toml): is not a known key; did you mean worker.queues?"),
-        ("banana = 1", "banana (longshore.toml): is not a known key; docs/reference/config.md lists every key"),
-        ("[worker.commands.f]\nprogram = \"x\"\nargz = []", "worker.commands.f.argz (longshore.toml): is not a known key; did you mean worker.commands.f.args?"),
-        ("[worker.commands.f]\nargs = [\"x\"]", "worker.commands.f.program: is missing; the function cannot run without it"),
-        ("[worker.commands.\"bad name\"]\nprogram = \"x\"", "worker.commands.bad name (longshore.toml): \"bad name\" has a character that is not allowed; use 1 to 128 characters of a-z, A-Z, 0-9, '_', '-', '.', ':' or '/', starting with a letter or digit"),
-        ("[worker.commands.f]\nprogram = \"x\"\n[worker.http.f]\nurl = \"http://h\"", "worker.http.f: worker.commands.f names the same function; keep one of them"),
-        ("[worker.http.f]\nurl = \"ftp://u:s3cret@h\"", "worker.http.f.url (longshore.toml): has the scheme \"ftp\"; use https://host/path"),
-        ("amqp_url = \"amqp://h\"", "redis_url: is missing, and amqp_url is set (longshore.toml); RabbitMQ and Redis are used together"),
-        ("amqp_url = \"amqp://h\"\nredis_url = \"redis://h\"\nembedded = \"x\"", "embedded (longshore.toml): cannot be used together with amqp_url and redis_url; keep the servers or the folder"),
-        ("amqp_url = \"amqp://u:s3cret@\"\nredis_url = \"redis://h\"", "amqp_url (longshore.toml): names no host; use amqp://user:password@host:5672/vhost, or amqps:// for TLS"),
-        ("amqp_url = \"amqp://h\"\nredis_url = \"redis://h\"\namqp_ca_file = \"/dev/null\"", "amqp_ca_file (longshore.toml): has no effect, because amqp_url does not use TLS; use amqps:// there, or leave this key out"),
-        ("redis_ca_file = \"/nowhere/ca.pem\"", "redis_ca_file (longshore.toml): /nowhere/ca.pem cannot be read: No such file or directory (os error 2)"),
-        ("[scheduler]\nbundle_max = 65", "scheduler.bundle_max (longshore.toml): 65 is out of range; use 1 to 64"),
-        ("[scheduler.intervals]\nexpire_leases = \"20s\"", "scheduler.intervals.expire_leases (longshore.toml): 20s is out of range; use 10ms to 10s"),
-    ];
-    for (toml, expected) in cases {
-        assert_eq!(problems(toml), [expected], "{toml}");
+    for (toml, expected) in BAD {
+        assert_eq!(problems(toml), [*expected], "{toml}");
     }
 }
 
@@ -183,9 +347,15 @@ fn bad_values_are_told_with_key_place_and_fix() {
 fn every_problem_of_every_source_is_told_at_once() {
     let (sources, _folder) = sources(
         "profile = \"x\"\n[worker]\nmax_workers = 0\nqueue = \"a\"",
-        &[("LONGSHORE_LOG__FORMAT", "xml"), ("LONGSHORE_WORKER__MAXWORKERS", "3"), ("LONGSHORE_PORT", "tcp://10.0.0.1:80")],
+        &[
+            ("LONGSHORE_LOG__FORMAT", "xml"),
+            ("LONGSHORE_WORKER__MAXWORKERS", "3"),
+            ("LONGSHORE_PORT", "tcp://10.0.0.1:80"),
+        ],
     );
-    let text = Config::load(&sources.flag("log.levle", "info")).unwrap_err().to_string();
+    let text = Config::load(&sources.flag("log.levle", "info"))
+        .unwrap_err()
+        .to_string();
     for part in [
         "the configuration has 6 problems:",
         "  profile (",
@@ -203,7 +373,11 @@ fn every_problem_of_every_source_is_told_at_once() {
 fn a_file_that_is_not_toml_is_told_in_a_line() {
     let found = problems("[worker\nmax_workers = 1");
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("longshore.toml: is not TOML: ") && !found[0].contains('\n'), "{}", found[0]);
+    assert!(
+        found[0].starts_with("longshore.toml: is not TOML: ") && !found[0].contains('\n'),
+        "{}",
+        found[0]
+    );
 }
 
 #[test]
@@ -229,9 +403,16 @@ fn what_is_dumped_has_no_secrets_and_reads_back() {
     assert!(dump.contains("[worker.commands.\"a.b\"]"), "{dump}");
     let again = load(&dump);
     assert_eq!(again.worker.job_timeout, seconds(5_400));
-    assert_eq!(again.worker.commands.values().next().unwrap().args, ["\"quoted\"", "back\\slash"]);
+    assert_eq!(
+        again.worker.commands.values().next().unwrap().args,
+        ["\"quoted\"", "back\\slash"]
+    );
     assert_eq!(again.scheduler, config.scheduler);
-    let strip = |dump: &str| dump.lines().map(|line| line.split(" # ").next().unwrap().to_owned()).collect::<Vec<_>>();
+    let strip = |dump: &str| {
+        dump.lines()
+            .map(|line| line.split(" # ").next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(strip(&again.dump()), strip(&dump));
 }
 
@@ -243,5 +424,8 @@ fn the_reference_page_is_that_of_the_code() {
         std::fs::write(&path, &rendered).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == rendered, "docs/reference/config.md is not that of the code; run this test with LONGSHORE_BLESS=1");
+    assert!(
+        written == rendered,
+        "docs/reference/config.md is not that of the code; run this test with LONGSHORE_BLESS=1"
+    );
 }

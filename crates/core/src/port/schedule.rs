@@ -183,8 +183,8 @@ pub struct CronFire {
 
 /// The scheduler's side of the store.
 pub trait SchedulePort: Send + Sync {
-    /// Leases up to `want` shards to `holder` for `ttl`, renewing those it has. Saves duplicate work; nothing depends
-    /// on it.
+    /// Leases up to `want` shards to `holder` for `ttl`: those it has are renewed first, in order of their number, and
+    /// those above `want` are given back. Saves duplicate work; nothing depends on it.
     fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>>;
 
     /// Gives every shard lease of `holder` back.

@@ -32,7 +32,8 @@ pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
     if marks.is_empty() {
         return Ok(Done::default());
     }
-    cx.each_shard(shards, |shard| Box::pin(audit(cx, shard, marks.clone()))).await
+    cx.each_shard(shards, |shard| Box::pin(audit(cx, shard, marks.clone())))
+        .await
 }
 
 async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>) -> Result<Done, Error> {
@@ -43,7 +44,11 @@ async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>) -> Result<Done, 
         let (found, full) = (leased.jobs.len(), leased.looked_at >= BITE);
         total += cx.publisher.send(shard, leased, room).await?;
         if found > 0 {
-            tracing::warn!(shard, jobs = found, "published jobs had no message in the broker; published again");
+            tracing::warn!(
+                shard,
+                jobs = found,
+                "published jobs had no message in the broker; published again"
+            );
         }
         if !full || found == 0 {
             return Ok(Done::rows(total));
@@ -70,7 +75,13 @@ async fn watermarks(cx: &Context) -> Result<Vec<Watermark>, Error> {
         .queues()
         .await?
         .into_iter()
-        .filter(|(_, view)| !view.paused && view.counts.get(&JobStatus::Queued).is_some_and(|count| *count > 0))
+        .filter(|(_, view)| {
+            !view.paused
+                && view
+                    .counts
+                    .get(&JobStatus::Queued)
+                    .is_some_and(|count| *count > 0)
+        })
         .map(|(queue, _)| queue)
         .collect();
     if queues.is_empty() {
@@ -96,12 +107,19 @@ fn derive(
     for (queue, priority, oldest) in fresh.flat_map(|worker| &worker.watermarks) {
         // Of several workers the one that is furthest behind counts.
         let mark = oldest.before(SKEW).min(held);
-        marks.entry((queue.clone(), *priority)).and_modify(|known| *known = mark.min(*known)).or_insert(mark);
+        marks
+            .entry((queue.clone(), *priority))
+            .and_modify(|known| *known = mark.min(*known))
+            .or_insert(mark);
     }
     for depth in depths {
         let empty = (depth.ready == 0).then_some(held);
-        let Some(mark) = empty.max(depth.recreated_at) else { continue };
-        let priorities = Priority::DESCENDING.into_iter().filter(|of| depth.priority.is_none_or(|only| only == *of));
+        let Some(mark) = empty.max(depth.recreated_at) else {
+            continue;
+        };
+        let priorities = Priority::DESCENDING
+            .into_iter()
+            .filter(|of| depth.priority.is_none_or(|only| only == *of));
         for priority in priorities {
             let known = marks.entry((depth.queue.clone(), priority)).or_default();
             *known = mark.max(*known);
@@ -110,7 +128,11 @@ fn derive(
     marks
         .into_iter()
         .filter(|((queue, _), _)| queues.contains(queue))
-        .map(|((queue, priority), published_before)| Watermark { queue, priority, published_before })
+        .map(|((queue, priority), published_before)| Watermark {
+            queue,
+            priority,
+            published_before,
+        })
         .collect()
 }
 
@@ -146,12 +168,21 @@ mod tests {
     }
 
     fn depth(priority: Option<Priority>, ready: u64, recreated_at: Option<Timestamp>) -> Depth {
-        Depth { queue: queue(), priority, ready, consumers: 1, recreated_at }
+        Depth {
+            queue: queue(),
+            priority,
+            ready,
+            consumers: 1,
+            recreated_at,
+        }
     }
 
     fn marks(workers: &[WorkerView], depths: &[Depth]) -> Vec<(Priority, Timestamp)> {
         let marks = derive(&[queue()], workers, depths, NOW, HOLD);
-        marks.into_iter().map(|mark| (mark.priority, mark.published_before)).collect()
+        marks
+            .into_iter()
+            .map(|mark| (mark.priority, mark.published_before))
+            .collect()
     }
 
     #[test]
@@ -163,7 +194,11 @@ mod tests {
     fn an_empty_queue_proves_what_is_older_than_the_hold_limit() {
         let found = marks(&[], &[depth(Some(Priority::Low), 0, None)]);
         assert_eq!(found, [(Priority::Low, NOW.before(HOLD))]);
-        assert_eq!(marks(&[], &[depth(None, 0, None)]).len(), 4, "a classic queue holds every priority");
+        assert_eq!(
+            marks(&[], &[depth(None, 0, None)]).len(),
+            4,
+            "a classic queue holds every priority"
+        );
     }
 
     #[test]

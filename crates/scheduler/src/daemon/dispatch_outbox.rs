@@ -9,7 +9,8 @@ use crate::status::Done;
 
 /// Leases due rows, publishes them, and marks those that the broker confirmed.
 pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
-    cx.each_shard(shards, |shard| Box::pin(drain(cx, shard, Lease::Outbox))).await
+    cx.each_shard(shards, |shard| Box::pin(drain(cx, shard, Lease::Outbox)))
+        .await
 }
 
 /// Where dispatches are leased from.

@@ -7,9 +7,12 @@
 mod given_up;
 mod lap;
 
+#[cfg(test)]
+pub(crate) use given_up::take as take_given_up;
+
 use longshore_core::message::Epoch;
-use longshore_core::port::Ports;
-use longshore_core::port::broker::{Delivery, Subscription};
+use longshore_core::port::broker::{Delivery, Source, Subscription};
+use longshore_core::port::{self, Ports};
 use tokio::sync::Mutex;
 use tokio::time::{Duration, timeout};
 
@@ -21,6 +24,9 @@ use crate::status::Done;
 
 /// Quiet time after which a subscription counts as drained.
 const QUIET: Duration = Duration::from_millis(300);
+
+/// How long a subscription may take to begin.
+const SUBSCRIBE: Duration = Duration::from_secs(10);
 
 /// What the keeper remembers between passes. Nothing of it is needed for correctness.
 #[derive(Debug, Default)]
@@ -142,17 +148,31 @@ async fn clear(ports: &Ports, before: &[u64]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Subscribes, but does not wait for a broker that is away.
+async fn subscribe(cx: &Context, source: Source, prefetch: u16) -> Result<Box<dyn Subscription>, Error> {
+    if !cx.ports.publish.is_ready() {
+        return Err(Error::BrokerNotReady);
+    }
+    tokio::select! {
+        subscription = timeout(SUBSCRIBE, cx.ports.consume.subscribe(source, prefetch)) => match subscription {
+            Ok(subscription) => Ok(subscription?),
+            Err(_) => Err(Error::BrokerNotReady),
+        },
+        () = cx.stop.cancelled() => Err(port::Error::Closed.into()),
+    }
+}
+
 /// The next delivery, or `None` when the subscription is quiet or has ended.
 async fn next(subscription: &mut dyn Subscription) -> Next {
     match timeout(QUIET, subscription.next()).await {
-        Ok(Some(delivery)) => Next::Delivery(delivery),
+        Ok(Some(delivery)) => Next::Delivery(Box::new(delivery)),
         Ok(None) => Next::Ended,
         Err(_) => Next::Quiet,
     }
 }
 
 enum Next {
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
     Quiet,
     Ended,
 }

@@ -12,5 +12,6 @@ use crate::status::Done;
 /// Promotes due jobs, publishes them, and marks those that the broker confirmed. One that is promoted and not
 /// published, because this process ends between, is a row of the outbox.
 pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
-    cx.each_shard(shards, |shard| Box::pin(drain(cx, shard, Lease::Due))).await
+    cx.each_shard(shards, |shard| Box::pin(drain(cx, shard, Lease::Due)))
+        .await
 }

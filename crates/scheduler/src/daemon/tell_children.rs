@@ -62,7 +62,12 @@ async fn settle(cx: &Context, relation: Relation) -> Result<Done, Error> {
 
 /// Settles edges of children of one shard and wakes whoever has to go on with them.
 pub(super) async fn settle_edges(cx: &Context, shard: u16, edges: Vec<EdgeSettlement>) -> Result<(), Error> {
-    for settled in cx.ports.enqueue.settle_edges(shard, edges, Duration::ZERO).await? {
+    for settled in cx
+        .ports
+        .enqueue
+        .settle_edges(shard, edges, Duration::ZERO)
+        .await?
+    {
         match settled {
             EdgeSettled::Released { .. } => cx.wakes.wake(Daemon::DispatchOutbox),
             // A cancelled child has children of its own to be told.

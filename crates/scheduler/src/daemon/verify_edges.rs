@@ -49,7 +49,10 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
         cx.wakes.wake(Daemon::TellChildren);
         cx.wakes.wake(Daemon::KeepDeadLetters);
     }
-    Ok(Done { rows, more: full && !cx.is_stopping() })
+    Ok(Done {
+        rows,
+        more: full && !cx.is_stopping(),
+    })
 }
 
 /// Registers every open edge with its parent, in the parent's shard. Answers how the parents stand, by edge.
@@ -58,7 +61,11 @@ async fn register(cx: &Context, open: &[OpenEdges]) -> Result<BTreeMap<(JobId, J
     let mut by_shard: BTreeMap<u16, Vec<Registration>> = BTreeMap::new();
     for edges in open {
         for &(parent, policy) in &edges.edges {
-            let edge = Registration { parent, child: edges.child, policy };
+            let edge = Registration {
+                parent,
+                child: edges.child,
+                policy,
+            };
             by_shard.entry(shards.of(&parent)).or_default().push(edge);
         }
     }
@@ -104,7 +111,9 @@ fn sort(open: &[OpenEdges], states: &BTreeMap<(JobId, JobId), ParentState>, now:
             None => found.verified.push(edges.child),
             Some(parent) if now.since(edges.since) > UNKNOWN_PARENT_AGE => {
                 let message = format!("parent unknown: no job has the id {parent}");
-                found.failed.push((edges.child, ErrorInfo::new("parent_unknown", message)));
+                found
+                    .failed
+                    .push((edges.child, ErrorInfo::new("parent_unknown", message)));
             }
             Some(_) => found.waiting.push(edges.child),
         }
@@ -124,17 +133,29 @@ mod tests {
     }
 
     fn looked_at(parents: &[&str]) -> OpenEdges {
-        let edges = parents.iter().map(|parent| (id(parent), EdgePolicy::default())).collect();
-        OpenEdges { child: id("child"), edges, since: Timestamp(0) }
+        let edges = parents
+            .iter()
+            .map(|parent| (id(parent), EdgePolicy::default()))
+            .collect();
+        OpenEdges {
+            child: id("child"),
+            edges,
+            since: Timestamp(0),
+        }
     }
 
     fn states(of: &[(&str, ParentState)]) -> BTreeMap<(JobId, JobId), ParentState> {
-        of.iter().map(|(parent, state)| ((id("child"), id(parent)), state.clone())).collect()
+        of.iter()
+            .map(|(parent, state)| ((id("child"), id(parent)), state.clone()))
+            .collect()
     }
 
     #[test]
     fn a_child_whose_parents_are_all_known_is_verified_and_told() {
-        let states = states(&[("a", ParentState::Open), ("b", ParentState::Settled(ParentOutcome::Failed))]);
+        let states = states(&[
+            ("a", ParentState::Open),
+            ("b", ParentState::Settled(ParentOutcome::Failed)),
+        ]);
         let found = sort(&[looked_at(&["a", "b"])], &states, Timestamp(1));
         assert_eq!(found.verified, [id("child")]);
         assert_eq!(found.settled.len(), 1);

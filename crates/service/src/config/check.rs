@@ -11,8 +11,8 @@ use super::problem::{Origin, Problem};
 use super::read::Values;
 use super::secret::Secret;
 use super::{
-    CommandFunction, Config, Durability, Endpoints, HttpFunction, Intervals, Log, LogFormat, Profile, Retention,
-    Scheduler, Worker,
+    CommandFunction, Config, Durability, Endpoints, HttpFunction, Intervals, Log, LogFormat, Profile,
+    Retention, Scheduler, Worker,
 };
 
 /// Makes the configuration. `None` when something without a default is missing, which is a problem as well.
@@ -22,17 +22,29 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
     check_files(&values, endpoints.as_ref(), problems);
     Some(Config {
         endpoints: endpoints?,
-        profile: if values.text("profile") == "classic" { Profile::Classic } else { Profile::Quorum },
+        profile: if values.text("profile") == "classic" {
+            Profile::Classic
+        } else {
+            Profile::Quorum
+        },
         shards: values.count("shards").and_then(|count| Shards::new(count).ok()),
         allow_degraded: values.switch("allow_degraded"),
-        durability: if values.text("durability") == "strict" { Durability::Strict } else { Durability::Default },
+        durability: if values.text("durability") == "strict" {
+            Durability::Strict
+        } else {
+            Durability::Default
+        },
         amqp_ca_file: values.path("amqp_ca_file"),
         redis_ca_file: values.path("redis_ca_file"),
         consumer_timeout: time(&values, "consumer_timeout"),
         worker,
         scheduler: scheduler(&values),
         log: Log {
-            format: if values.text("log.format") == "json" { LogFormat::Json } else { LogFormat::Text },
+            format: if values.text("log.format") == "json" {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
             level: values.text("log.level"),
         },
         values,
@@ -40,7 +52,11 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
 }
 
 fn problem(values: &Values, key: &str, message: impl Into<String>) -> Problem {
-    Problem { key: key.to_owned(), origin: values.origin(key), message: message.into() }
+    Problem {
+        key: key.to_owned(),
+        origin: values.origin(key),
+        message: message.into(),
+    }
 }
 
 /// Two servers or one folder. What a stronger source says replaces what a weaker one said of the other kind.
@@ -61,10 +77,16 @@ fn endpoints(values: &mut Values, problems: &mut Vec<Problem>) -> Option<Endpoin
     match (values.secret("amqp_url"), values.secret("redis_url")) {
         (Some(amqp), Some(redis)) => Some(Endpoints::Servers { amqp, redis }),
         (amqp, _) => {
-            let (missing, given) =
-                if amqp.is_none() { ("amqp_url", "redis_url") } else { ("redis_url", "amqp_url") };
+            let (missing, given) = if amqp.is_none() {
+                ("amqp_url", "redis_url")
+            } else {
+                ("redis_url", "amqp_url")
+            };
             if !had_problem(missing) {
-                let message = format!("is missing, and {given} is set ({}); RabbitMQ and Redis are used together", values.origin(given));
+                let message = format!(
+                    "is missing, and {given} is set ({}); RabbitMQ and Redis are used together",
+                    values.origin(given)
+                );
                 problems.push(problem(values, missing, message));
             }
             None
@@ -79,13 +101,22 @@ fn check_files(values: &Values, endpoints: Option<&Endpoints>, problems: &mut Ve
         (Some(Endpoints::Servers { redis, .. }), _) => Some(redis.clone()),
         _ => None,
     };
-    for (key, of, scheme) in [("amqp_ca_file", "amqp_url", "amqps"), ("redis_ca_file", "redis_url", "rediss")] {
+    for (key, of, scheme) in [
+        ("amqp_ca_file", "amqp_url", "amqps"),
+        ("redis_ca_file", "redis_url", "rediss"),
+    ] {
         let Some(path) = values.path(key) else { continue };
         if let Err(error) = std::fs::File::open(&path) {
-            problems.push(problem(values, key, format!("{} cannot be read: {error}", path.display())));
+            problems.push(problem(
+                values,
+                key,
+                format!("{} cannot be read: {error}", path.display()),
+            ));
         }
         if url(of).is_some_and(|url: Secret| !url.expose().starts_with(scheme)) {
-            let message = format!("has no effect, because {of} does not use TLS; use {scheme}:// there, or leave this key out");
+            let message = format!(
+                "has no effect, because {of} does not use TLS; use {scheme}:// there, or leave this key out"
+            );
             problems.push(problem(values, key, message));
         }
     }
@@ -95,7 +126,8 @@ fn worker(values: &Values, problems: &mut Vec<Problem>) -> Worker {
     let drain_deadline = time(values, "worker.drain_deadline");
     let cancel_grace = time(values, "worker.cancel_grace");
     let commands = functions(values, "worker.commands.", problems, |at, problems| {
-        required(values, &format!("{at}.program"), problems, Values::path).map(|program| command(values, at, program))
+        required(values, &format!("{at}.program"), problems, Values::path)
+            .map(|program| command(values, at, program))
     });
     let http = functions(values, "worker.http.", problems, |at, problems| {
         required(values, &format!("{at}.url"), problems, Values::secret).map(|url| http(values, at, url))
@@ -103,12 +135,20 @@ fn worker(values: &Values, problems: &mut Vec<Problem>) -> Worker {
     for name in commands.keys().filter(|name| http.contains_key(*name)) {
         let key = format!("worker.http.{name}");
         let message = format!("worker.commands.{name} names the same function; keep one of them");
-        problems.push(Problem { key, origin: Origin::Default, message });
+        problems.push(Problem {
+            key,
+            origin: Origin::Default,
+            message,
+        });
     }
     Worker {
         max_workers: values.count("worker.max_workers").unwrap_or(8),
         job_timeout: time(values, "worker.job_timeout"),
-        queues: values.list("worker.queues").iter().filter_map(|name| QueueName::new(name).ok()).collect(),
+        queues: values
+            .list("worker.queues")
+            .iter()
+            .filter_map(|name| QueueName::new(name).ok())
+            .collect(),
         drain_deadline,
         cancel_grace,
         commands,
@@ -129,7 +169,11 @@ fn functions<T>(
         let function = one(&at, problems);
         match super::read::function(&name) {
             Ok(name) => found.extend(function.map(|function| (name, function))),
-            Err(message) => problems.push(Problem { key: at, origin, message }),
+            Err(message) => problems.push(Problem {
+                key: at,
+                origin,
+                message,
+            }),
         }
     }
     found
@@ -144,7 +188,11 @@ fn required<T>(
 ) -> Option<T> {
     let value = get(values, key);
     if value.is_none() && !problems.iter().any(|problem| problem.key == key) {
-        problems.push(problem(values, key, "is missing; the function cannot run without it"));
+        problems.push(problem(
+            values,
+            key,
+            "is missing; the function cannot run without it",
+        ));
     }
     value
 }

@@ -44,7 +44,12 @@ pub struct Key {
 }
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'static str) -> Key {
-    Key { path, kind, default, meaning }
+    Key {
+        path,
+        kind,
+        default,
+        meaning,
+    }
 }
 
 /// Schemes of `amqp_url`.
@@ -75,68 +80,290 @@ const _: () = assert!(TIMEOUT_DEFAULT.as_secs() == 3_600);
 
 /// Every key.
 pub const KEYS: &[Key] = &[
-    key("amqp_url", Kind::Url(AMQP), "", "RabbitMQ, for example `amqps://user:password@host:5671/vhost`. Needs `redis_url`."),
-    key("redis_url", Kind::Url(REDIS), "", "Redis, for example `rediss://user:password@host:6379`; `redis-cluster://host:port,host:port` and `redis-sentinel://host:port,host:port/master` work too. Needs `amqp_url`."),
-    key("embedded", Kind::Path, ".longshore", "Folder of the embedded store, which is used instead of the two servers."),
-    key("profile", Kind::Choice(&["quorum", "classic"]), "quorum", "How queues are laid out in RabbitMQ: a quorum queue per priority, or one classic queue with priorities (a single node; a host's power loss may lose messages)."),
-    key("shards", Kind::Count(1, 4096), "", "Shards of a new installation; 4 on one Redis and embedded, 64 on a cluster unless set. An existing one keeps its number."),
-    key("allow_degraded", Kind::Switch, "false", "Start although Redis is set up so that it may lose jobs (eviction, no append-only file)."),
-    key("durability", Kind::Choice(&["default", "strict"]), "default", "`strict`: a write is on disk, and on a replica where there is one, before it is acknowledged."),
-    key("amqp_ca_file", Kind::Path, "", "PEM file with the certificate authority of an `amqps://` server, instead of the system's."),
-    key("redis_ca_file", Kind::Path, "", "PEM file with the certificate authority of a `rediss://` server, instead of the system's."),
-    key("consumer_timeout", Kind::Time(60 * SECOND, 7 * DAY), "30m", "RabbitMQ's own `consumer_timeout`: deliveries are acknowledged well before it."),
-    key("worker.max_workers", Kind::Count(1, 10_000), "8", "Jobs that one worker runs at once."),
-    key("worker.job_timeout", Kind::Time(SECOND, LONGEST), "1h", "Run time limit of an attempt whose job sets none."),
-    key("worker.queues", Kind::Queues, "default", "Queues that a worker consumes."),
-    key("worker.drain_deadline", Kind::Time(0, DAY), "30s", "How long running jobs may go on after a stop; then they are cancelled."),
-    key("worker.cancel_grace", Kind::Time(0, DAY), "10s", "How long a cancelled job may take to stop; then it is dropped and given back."),
-    key("worker.commands.*.program", Kind::Path, "", "A function that runs this program: arguments as JSON on its stdin."),
-    key("worker.commands.*.args", Kind::Texts, "", "Fixed arguments of the program. Nothing of a job becomes an argument or goes through a shell."),
-    key("worker.commands.*.env", Kind::SecretTable, "", "Extra environment of the program."),
-    key("worker.commands.*.cwd", Kind::Path, "", "Working directory of the program; the worker's unless set."),
-    key("worker.commands.*.timeout", Kind::Time(SECOND, LONGEST), "", "Run time limit of an attempt; the job's own unless this is shorter."),
-    key("worker.http.*.url", Kind::Url(HTTP), "", "A function that posts to this URL: arguments as JSON, outcome by status."),
-    key("worker.http.*.secret", Kind::Secret, "", "Key of the signature (Standard Webhooks); unsigned unless set."),
-    key("worker.http.*.timeout", Kind::Time(SECOND, LONGEST), "", "Run time limit of an attempt; the job's own unless this is shorter."),
-    key("worker.http.*.headers", Kind::SecretTable, "", "Extra headers of the request."),
-    key("scheduler.bundle_max", Kind::Count(1, BUNDLE), "1", "Most jobs that the scheduler puts into one message."),
-    key("scheduler.hold_limit", Kind::Time(SECOND, DAY), "5m", "The audit takes no published job for lost before this. Not below the time for which workers hold messages."),
-    key("scheduler.audit_rate", Kind::Count(1, 1_000_000), "1000", "Jobs a second that the audit publishes again at most."),
-    key("scheduler.retention.completed", RETENTION, "7d", "How long completed jobs and their results are kept."),
-    key("scheduler.retention.failed", RETENTION, "7d", "How long dead letters are kept."),
-    key("scheduler.retention.cancelled", RETENTION, "7d", "How long cancelled jobs are kept."),
-    key("scheduler.retention.expired", RETENTION, "7d", "How long expired jobs are kept."),
-    key("scheduler.intervals.dispatch_outbox", INTERVAL, "200ms", "How often the outbox is looked at."),
-    key("scheduler.intervals.promote_due", INTERVAL, "100ms", "How often due jobs are looked for while some were due lately."),
-    key("scheduler.intervals.promote_due_idle", INTERVAL, "400ms", "How often due jobs are looked for otherwise."),
-    key("scheduler.intervals.expire_leases", Kind::Time(10, 10 * SECOND), "2s", "How often running jobs without beats are looked for."),
-    key("scheduler.intervals.expire_waiting", INTERVAL, "1s", "How often expiries and deadlines are looked at."),
-    key("scheduler.intervals.tell_children", INTERVAL, "200ms", "How often ended parents are looked for."),
-    key("scheduler.intervals.verify_edges", INTERVAL, "2s", "How often open edges are looked at."),
-    key("scheduler.intervals.audit_published", INTERVAL, "15s", "How often published jobs are compared with the broker."),
-    key("scheduler.intervals.keep_dead_letters", INTERVAL, "2s", "How often dead letters are looked at."),
-    key("scheduler.intervals.prune_finished", INTERVAL, "30s", "How often ended jobs are looked at."),
-    key("scheduler.intervals.release_parked", INTERVAL, "5s", "How often parked jobs are looked at."),
-    key("scheduler.intervals.lease_shards", Kind::Time(10, 60 * SECOND), "2s", "How often leases over shards are renewed; a lease lasts four of these."),
-    key("log.format", Kind::Choice(&["text", "json"]), "text", "Lines for people, or JSON for machines."),
-    key("log.level", Kind::Filter, "info", "Lowest level: `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs separated by commas."),
+    key(
+        "amqp_url",
+        Kind::Url(AMQP),
+        "",
+        "RabbitMQ, for example `amqps://user:password@host:5671/vhost`. Needs `redis_url`.",
+    ),
+    key(
+        "redis_url",
+        Kind::Url(REDIS),
+        "",
+        "Redis, for example `rediss://user:password@host:6379`; `redis-cluster://host:port,host:port` and `redis-sentinel://host:port,host:port/master` work too. Needs `amqp_url`.",
+    ),
+    key(
+        "embedded",
+        Kind::Path,
+        ".longshore",
+        "Folder of the embedded store, which is used instead of the two servers.",
+    ),
+    key(
+        "profile",
+        Kind::Choice(&["quorum", "classic"]),
+        "quorum",
+        "How queues are laid out in RabbitMQ: a quorum queue per priority, or one classic queue with priorities (a single node; a host's power loss may lose messages).",
+    ),
+    key(
+        "shards",
+        Kind::Count(1, 4096),
+        "",
+        "Shards of a new installation; 4 on one Redis and embedded, 64 on a cluster unless set. An existing one keeps its number.",
+    ),
+    key(
+        "allow_degraded",
+        Kind::Switch,
+        "false",
+        "Start although Redis is set up so that it may lose jobs (eviction, no append-only file).",
+    ),
+    key(
+        "durability",
+        Kind::Choice(&["default", "strict"]),
+        "default",
+        "`strict`: a write is on disk, and on a replica where there is one, before it is acknowledged.",
+    ),
+    key(
+        "amqp_ca_file",
+        Kind::Path,
+        "",
+        "PEM file with the certificate authority of an `amqps://` server, instead of the system's.",
+    ),
+    key(
+        "redis_ca_file",
+        Kind::Path,
+        "",
+        "PEM file with the certificate authority of a `rediss://` server, instead of the system's.",
+    ),
+    key(
+        "consumer_timeout",
+        Kind::Time(60 * SECOND, 7 * DAY),
+        "30m",
+        "RabbitMQ's own `consumer_timeout`: deliveries are acknowledged well before it.",
+    ),
+    key(
+        "worker.max_workers",
+        Kind::Count(1, 10_000),
+        "8",
+        "Jobs that one worker runs at once.",
+    ),
+    key(
+        "worker.job_timeout",
+        Kind::Time(SECOND, LONGEST),
+        "1h",
+        "Run time limit of an attempt whose job sets none.",
+    ),
+    key(
+        "worker.queues",
+        Kind::Queues,
+        "default",
+        "Queues that a worker consumes.",
+    ),
+    key(
+        "worker.drain_deadline",
+        Kind::Time(0, DAY),
+        "30s",
+        "How long running jobs may go on after a stop; then they are cancelled.",
+    ),
+    key(
+        "worker.cancel_grace",
+        Kind::Time(0, DAY),
+        "10s",
+        "How long a cancelled job may take to stop; then it is dropped and given back.",
+    ),
+    key(
+        "worker.commands.*.program",
+        Kind::Path,
+        "",
+        "A function that runs this program: arguments as JSON on its stdin.",
+    ),
+    key(
+        "worker.commands.*.args",
+        Kind::Texts,
+        "",
+        "Fixed arguments of the program. Nothing of a job becomes an argument or goes through a shell.",
+    ),
+    key(
+        "worker.commands.*.env",
+        Kind::SecretTable,
+        "",
+        "Extra environment of the program.",
+    ),
+    key(
+        "worker.commands.*.cwd",
+        Kind::Path,
+        "",
+        "Working directory of the program; the worker's unless set.",
+    ),
+    key(
+        "worker.commands.*.timeout",
+        Kind::Time(SECOND, LONGEST),
+        "",
+        "Run time limit of an attempt; the job's own unless this is shorter.",
+    ),
+    key(
+        "worker.http.*.url",
+        Kind::Url(HTTP),
+        "",
+        "A function that posts to this URL: arguments as JSON, outcome by status.",
+    ),
+    key(
+        "worker.http.*.secret",
+        Kind::Secret,
+        "",
+        "Key of the signature (Standard Webhooks); unsigned unless set.",
+    ),
+    key(
+        "worker.http.*.timeout",
+        Kind::Time(SECOND, LONGEST),
+        "",
+        "Run time limit of an attempt; the job's own unless this is shorter.",
+    ),
+    key(
+        "worker.http.*.headers",
+        Kind::SecretTable,
+        "",
+        "Extra headers of the request.",
+    ),
+    key(
+        "scheduler.bundle_max",
+        Kind::Count(1, BUNDLE),
+        "1",
+        "Most jobs that the scheduler puts into one message.",
+    ),
+    key(
+        "scheduler.hold_limit",
+        Kind::Time(SECOND, DAY),
+        "5m",
+        "The audit takes no published job for lost before this. Not below the time for which workers hold messages.",
+    ),
+    key(
+        "scheduler.audit_rate",
+        Kind::Count(1, 1_000_000),
+        "1000",
+        "Jobs a second that the audit publishes again at most.",
+    ),
+    key(
+        "scheduler.retention.completed",
+        RETENTION,
+        "7d",
+        "How long completed jobs and their results are kept.",
+    ),
+    key(
+        "scheduler.retention.failed",
+        RETENTION,
+        "7d",
+        "How long dead letters are kept.",
+    ),
+    key(
+        "scheduler.retention.cancelled",
+        RETENTION,
+        "7d",
+        "How long cancelled jobs are kept.",
+    ),
+    key(
+        "scheduler.retention.expired",
+        RETENTION,
+        "7d",
+        "How long expired jobs are kept.",
+    ),
+    key(
+        "scheduler.intervals.dispatch_outbox",
+        INTERVAL,
+        "200ms",
+        "How often the outbox is looked at.",
+    ),
+    key(
+        "scheduler.intervals.promote_due",
+        INTERVAL,
+        "100ms",
+        "How often due jobs are looked for while some were due lately.",
+    ),
+    key(
+        "scheduler.intervals.promote_due_idle",
+        INTERVAL,
+        "400ms",
+        "How often due jobs are looked for otherwise.",
+    ),
+    key(
+        "scheduler.intervals.expire_leases",
+        Kind::Time(10, 10 * SECOND),
+        "2s",
+        "How often running jobs without beats are looked for.",
+    ),
+    key(
+        "scheduler.intervals.expire_waiting",
+        INTERVAL,
+        "1s",
+        "How often expiries and deadlines are looked at.",
+    ),
+    key(
+        "scheduler.intervals.tell_children",
+        INTERVAL,
+        "200ms",
+        "How often ended parents are looked for.",
+    ),
+    key(
+        "scheduler.intervals.verify_edges",
+        INTERVAL,
+        "2s",
+        "How often open edges are looked at.",
+    ),
+    key(
+        "scheduler.intervals.audit_published",
+        INTERVAL,
+        "15s",
+        "How often published jobs are compared with the broker.",
+    ),
+    key(
+        "scheduler.intervals.keep_dead_letters",
+        INTERVAL,
+        "2s",
+        "How often dead letters are looked at.",
+    ),
+    key(
+        "scheduler.intervals.prune_finished",
+        INTERVAL,
+        "30s",
+        "How often ended jobs are looked at.",
+    ),
+    key(
+        "scheduler.intervals.release_parked",
+        INTERVAL,
+        "5s",
+        "How often parked jobs are looked at.",
+    ),
+    key(
+        "scheduler.intervals.lease_shards",
+        Kind::Time(10, 60 * SECOND),
+        "2s",
+        "How often leases over shards are renewed; a lease lasts four of these.",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["text", "json"]),
+        "text",
+        "Lines for people, or JSON for machines.",
+    ),
+    key(
+        "log.level",
+        Kind::Filter,
+        "info",
+        "Lowest level: `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs separated by commas.",
+    ),
 ];
 
 impl Key {
     /// The key of this path, with the name that stands for its `*`.
     pub(crate) fn find(path: &[String]) -> Option<(&'static Self, Option<String>)> {
-        KEYS.iter().find_map(|key| key.matches(path).map(|name| (key, name)))
-    }
-
-    /// Matches a path; a name may have dots of its own.
-    fn matches(&self, path: &[String]) -> Option<Option<String>> {
         let whole = path.join(".");
-        let Some((before, after)) = self.path.split_once('*') else {
-            return (whole == self.path).then_some(None);
-        };
-        let name = whole.strip_prefix(before)?.strip_suffix(after)?;
-        // `env` and `headers` hold tables, which are leaves here.
-        (!name.is_empty()).then(|| Some(name.to_owned()))
+        KEYS.iter().find_map(|key| match key.path.split_once('*') {
+            // A name may have dots of its own.
+            Some((before, after)) => {
+                let name = whole.strip_prefix(before)?.strip_suffix(after)?;
+                (!name.is_empty()).then(|| (key, Some(name.to_owned())))
+            }
+            None => (whole == key.path).then_some((key, None)),
+        })
     }
 
     /// Whether paths below this key belong to it.
@@ -146,7 +373,10 @@ impl Key {
 
     /// Its environment variable.
     pub fn env_name(&self) -> String {
-        format!("LONGSHORE_{}", self.path.replace('.', "__").replace('*', "NAME").to_uppercase())
+        format!(
+            "LONGSHORE_{}",
+            self.path.replace('.', "__").replace('*', "NAME").to_uppercase()
+        )
     }
 
     /// What it holds, for people.
@@ -184,7 +414,10 @@ mod tests {
     #[test]
     fn names_may_have_dots() {
         let (key, name) = Key::find(&path(&["worker", "commands", "sample.hash", "program"])).unwrap();
-        assert_eq!((key.path, name.as_deref()), ("worker.commands.*.program", Some("sample.hash")));
+        assert_eq!(
+            (key.path, name.as_deref()),
+            ("worker.commands.*.program", Some("sample.hash"))
+        );
         assert!(Key::find(&path(&["worker", "commands", "program"])).is_none());
         assert!(Key::find(&path(&["worker", "max_worker"])).is_none());
     }
@@ -193,7 +426,11 @@ mod tests {
     fn keys_are_unique_and_lower_case() {
         for (at, key) in KEYS.iter().enumerate() {
             assert_eq!(key.path, key.path.to_lowercase());
-            assert!(KEYS[at + 1..].iter().all(|other| other.path != key.path), "{}", key.path);
+            assert!(
+                KEYS[at + 1..].iter().all(|other| other.path != key.path),
+                "{}",
+                key.path
+            );
         }
     }
 }

@@ -50,13 +50,33 @@ impl Values {
             let full = raw.path.join(".");
             match place(&raw.path) {
                 Some((key, name, field)) => {
-                    let at = if field.is_some() { without_last(&raw.path) } else { full.clone() };
+                    let at = if field.is_some() {
+                        without_last(&raw.path)
+                    } else {
+                        full.clone()
+                    };
                     match typed(key.kind, field, &raw.value) {
-                        Ok(value) => values.put(at, Entry { key: key.path, name, value, origin: raw.origin }),
-                        Err(message) => problems.push(Problem { key: full, origin: raw.origin, message }),
+                        Ok(value) => values.put(
+                            at,
+                            Entry {
+                                key: key.path,
+                                name,
+                                value,
+                                origin: raw.origin,
+                            },
+                        ),
+                        Err(message) => problems.push(Problem {
+                            key: full,
+                            origin: raw.origin,
+                            message,
+                        }),
                     }
                 }
-                None => problems.push(Problem { message: unknown(&raw.path), key: full, origin: raw.origin }),
+                None => problems.push(Problem {
+                    message: unknown(&raw.path),
+                    key: full,
+                    origin: raw.origin,
+                }),
             }
         }
         values
@@ -64,8 +84,14 @@ impl Values {
 
     fn put(&mut self, at: String, entry: Entry) {
         // Tables of texts are merged, field by field.
-        if let (Typed::Table(new), Some(Entry { value: Typed::Table(known), origin, .. })) =
-            (&entry.value, self.0.get_mut(&at))
+        if let (
+            Typed::Table(new),
+            Some(Entry {
+                value: Typed::Table(known),
+                origin,
+                ..
+            }),
+        ) = (&entry.value, self.0.get_mut(&at))
         {
             known.extend(new.clone());
             *origin = entry.origin;
@@ -76,24 +102,41 @@ impl Values {
 
     /// The value of a key, or its default.
     pub(super) fn get(&self, key: &str) -> Option<Typed> {
-        self.0.get(key).map(|entry| entry.value.clone()).or_else(|| default(key))
+        self.0
+            .get(key)
+            .map(|entry| entry.value.clone())
+            .or_else(|| default(key))
     }
 
     /// Where a key's value came from.
     pub(super) fn origin(&self, key: &str) -> Origin {
-        self.0.get(key).map_or(Origin::Default, |entry| entry.origin.clone())
+        self.0
+            .get(key)
+            .map_or(Origin::Default, |entry| entry.origin.clone())
     }
 
     pub(super) fn secret(&self, key: &str) -> Option<Secret> {
-        if let Some(Typed::Secret(secret)) = self.get(key) { Some(secret) } else { None }
+        if let Some(Typed::Secret(secret)) = self.get(key) {
+            Some(secret)
+        } else {
+            None
+        }
     }
 
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
-        if let Some(Typed::Path(path)) = self.get(key) { Some(path) } else { None }
+        if let Some(Typed::Path(path)) = self.get(key) {
+            Some(path)
+        } else {
+            None
+        }
     }
 
     pub(super) fn text(&self, key: &str) -> String {
-        if let Some(Typed::Text(text)) = self.get(key) { text } else { String::new() }
+        if let Some(Typed::Text(text)) = self.get(key) {
+            text
+        } else {
+            String::new()
+        }
     }
 
     pub(super) fn switch(&self, key: &str) -> bool {
@@ -101,25 +144,43 @@ impl Values {
     }
 
     pub(super) fn count<T: TryFrom<u64>>(&self, key: &str) -> Option<T> {
-        if let Some(Typed::Count(count)) = self.get(key) { T::try_from(count).ok() } else { None }
+        if let Some(Typed::Count(count)) = self.get(key) {
+            T::try_from(count).ok()
+        } else {
+            None
+        }
     }
 
     pub(super) fn time(&self, key: &str) -> Option<Duration> {
-        if let Some(Typed::Time(time)) = self.get(key) { Some(time) } else { None }
+        if let Some(Typed::Time(time)) = self.get(key) {
+            Some(time)
+        } else {
+            None
+        }
     }
 
     pub(super) fn list(&self, key: &str) -> Vec<String> {
-        if let Some(Typed::List(list)) = self.get(key) { list } else { Vec::new() }
+        if let Some(Typed::List(list)) = self.get(key) {
+            list
+        } else {
+            Vec::new()
+        }
     }
 
     pub(super) fn table(&self, key: &str) -> BTreeMap<String, Secret> {
-        if let Some(Typed::Table(table)) = self.get(key) { table } else { BTreeMap::new() }
+        if let Some(Typed::Table(table)) = self.get(key) {
+            table
+        } else {
+            BTreeMap::new()
+        }
     }
 
     /// The names that stand for `*` under this prefix, with the origin of one of their values.
     pub(super) fn names(&self, prefix: &str) -> BTreeMap<String, Origin> {
         let under = self.0.values().filter(|entry| entry.key.starts_with(prefix));
-        under.filter_map(|entry| Some((entry.name.clone()?, entry.origin.clone()))).collect()
+        under
+            .filter_map(|entry| Some((entry.name.clone()?, entry.origin.clone())))
+            .collect()
     }
 }
 
@@ -134,19 +195,25 @@ fn place(path: &[String]) -> Option<(&'static Key, Option<String>, Option<String
 }
 
 fn without_last(path: &[String]) -> String {
-    path.split_last().map(|(_, parent)| parent.join(".")).unwrap_or_default()
+    path.split_last()
+        .map(|(_, parent)| parent.join("."))
+        .unwrap_or_default()
 }
 
 /// The default of a key without a `*`.
 fn default(key: &str) -> Option<Typed> {
-    let key = KEYS.iter().find(|known| known.path == key && !known.default.is_empty())?;
+    let key = KEYS
+        .iter()
+        .find(|known| known.path == key && !known.default.is_empty())?;
     typed(key.kind, None, &ValueKind::String(key.default.to_owned())).ok()
 }
 
 fn unknown(path: &[String]) -> String {
     let whole = path.join(".");
     // A known key under the same name: `worker.commands.resize.progam`.
-    let named = path.get(2).filter(|_| path.len() > 3 && path.first().is_some_and(|first| first == "worker"));
+    let named = path
+        .get(2)
+        .filter(|_| path.len() > 3 && path.first().is_some_and(|first| first == "worker"));
     let candidates: Vec<String> = KEYS
         .iter()
         .filter_map(|key| match (named, key.path.contains('*')) {
@@ -197,7 +264,10 @@ fn typed(kind: Kind, field: Option<String>, value: &ValueKind) -> Result<Typed, 
         Kind::Count(min, max) => count(&text, min, max),
         Kind::Time(min, max) => time(&text, min, max),
         Kind::Choice(words) => choice(&text, words),
-        Kind::SecretTable => Ok(Typed::Table(BTreeMap::from([(field.unwrap_or_default(), Secret::new(text))]))),
+        Kind::SecretTable => Ok(Typed::Table(BTreeMap::from([(
+            field.unwrap_or_default(),
+            Secret::new(text),
+        )]))),
         Kind::Queues | Kind::Texts => list(kind, value),
     }
 }
@@ -222,8 +292,13 @@ fn choice(text: &str, words: &[&str]) -> Result<Typed, String> {
         return Ok(Typed::Text((*word).to_owned()));
     }
     let near = nearest(text, words.iter().copied());
-    let near = near.map(|word| format!("; did you mean {word}?")).unwrap_or_default();
-    Err(format!("\"{text}\" is not known; use {}{near}", words.join(" or ")))
+    let near = near
+        .map(|word| format!("; did you mean {word}?"))
+        .unwrap_or_default();
+    Err(format!(
+        "\"{text}\" is not known; use {}{near}",
+        words.join(" or ")
+    ))
 }
 
 fn count(text: &str, min: u64, max: u64) -> Result<Typed, String> {
@@ -243,7 +318,11 @@ fn time(text: &str, min: u64, max: u64) -> Result<Typed, String> {
     if (shortest..=longest).contains(&time) {
         Ok(Typed::Time(time))
     } else {
-        Err(format!("{text} is out of range; use {} to {}", shown(min), shown(max)))
+        Err(format!(
+            "{text} is out of range; use {} to {}",
+            shown(min),
+            shown(max)
+        ))
     }
 }
 
@@ -260,7 +339,10 @@ fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
     if items.iter().all(String::is_empty) {
         return Err("names no queue; name at least one".to_owned());
     }
-    let bad: Vec<_> = items.iter().filter_map(|item| QueueName::new(item).err()).collect();
+    let bad: Vec<_> = items
+        .iter()
+        .filter_map(|item| QueueName::new(item).err())
+        .collect();
     match bad.first() {
         Some(error) => Err(error.to_string().trim_start_matches("queue: ").to_owned()),
         None => Ok(Typed::List(items)),
@@ -272,5 +354,6 @@ fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
 /// # Errors
 /// What is wrong with it, without the field's name.
 pub(super) fn function(name: &str) -> Result<FunctionName, String> {
-    FunctionName::new(name).map_err(|error| error.to_string().trim_start_matches("function_name: ").to_owned())
+    FunctionName::new(name)
+        .map_err(|error| error.to_string().trim_start_matches("function_name: ").to_owned())
 }

@@ -28,7 +28,11 @@ pub fn render() -> String {
     for key in KEYS {
         let now = heading(key);
         if section.as_ref() != Some(&now) {
-            page.extend(["\n## ", &now, "\n\n| key | type | default | environment | meaning |\n|---|---|---|---|---|\n"]);
+            page.extend([
+                "\n## ",
+                &now,
+                "\n\n| key | type | default | environment | meaning |\n|---|---|---|---|---|\n",
+            ]);
             section = Some(now);
         }
         page += &row(key);
@@ -45,7 +49,19 @@ fn heading(key: &Key) -> String {
 
 fn row(key: &Key) -> String {
     let name = key.path.rsplit_once('.').map_or(key.path, |(_, name)| name);
-    let default = if key.default.is_empty() { "—".to_owned() } else { format!("`{}`", key.default) };
-    let env = if key.is_table() { "—".to_owned() } else { format!("`{}`", key.env_name()) };
-    format!("| `{name}` | {} | {default} | {env} | {} |\n", key.type_name(), key.meaning)
+    let default = if key.default.is_empty() {
+        "—".to_owned()
+    } else {
+        format!("`{}`", key.default)
+    };
+    let env = if key.is_table() {
+        "—".to_owned()
+    } else {
+        format!("`{}`", key.env_name())
+    };
+    format!(
+        "| `{name}` | {} | {default} | {env} | {} |\n",
+        key.type_name(),
+        key.meaning
+    )
 }

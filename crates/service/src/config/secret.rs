@@ -15,13 +15,19 @@ const REDACTED: &str = "***";
 impl Secret {
     /// A secret of which nothing may be shown.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), shown: REDACTED.to_owned() }
+        Self {
+            text: text.into(),
+            shown: REDACTED.to_owned(),
+        }
     }
 
     /// A URL, of which everything but user, password and query may be shown.
     pub fn url(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { shown: redact(&text), text }
+        Self {
+            shown: redact(&text),
+            text,
+        }
     }
 
     /// The text itself: for whoever connects or signs with it, and nobody else.
@@ -49,13 +55,19 @@ impl fmt::Debug for Secret {
 
 /// A URL without user, password, query and fragment. What is no URL shows nothing at all: it may be all password.
 fn redact(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return REDACTED.to_owned() };
-    let known = scheme.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char));
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return REDACTED.to_owned();
+    };
+    let known = scheme
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char));
     if !known || scheme.is_empty() {
         return REDACTED.to_owned();
     }
     // A password may hold any of "/?#" unescaped in a wrong URL: the last '@' counts.
-    let (user, hosts) = rest.rsplit_once('@').map_or((false, rest), |(_, hosts)| (true, hosts));
+    let (user, hosts) = rest
+        .rsplit_once('@')
+        .map_or((false, rest), |(_, hosts)| (true, hosts));
     let end = hosts.find(['?', '#']).unwrap_or(hosts.len());
     let (hosts, query) = hosts.split_at(end);
     let user = if user { "***@" } else { "" };
@@ -73,7 +85,10 @@ mod tests {
             ("amqp://user:s3cret@host:5672/vhost", "amqp://***@host:5672/vhost"),
             ("redis://:s3cret@host", "redis://***@host"),
             ("redis://host:6379/0", "redis://host:6379/0"),
-            ("redis-cluster://a:s3cret@h:7000,h:7001", "redis-cluster://***@h:7000,h:7001"),
+            (
+                "redis-cluster://a:s3cret@h:7000,h:7001",
+                "redis-cluster://***@h:7000,h:7001",
+            ),
             ("amqp://u:s3/cr@et@host", "amqp://***@host"),
             ("https://host/hook?token=s3cret", "https://host/hook?***"),
             ("u:s3cret@host", "***"),
@@ -87,6 +102,9 @@ mod tests {
     #[test]
     fn a_secret_shows_nothing() {
         let secret = Secret::new("whsec_abc");
-        assert_eq!((secret.to_string(), secret.expose()), ("***".to_owned(), "whsec_abc"));
+        assert_eq!(
+            (secret.to_string(), secret.expose()),
+            ("***".to_owned(), "whsec_abc")
+        );
     }
 }

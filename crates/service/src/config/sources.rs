@@ -33,7 +33,10 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         Self {
-            file: env.get("LONGSHORE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from),
+            file: env
+                .get("LONGSHORE_CONFIG")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             search: vec!["longshore.toml".into(), "/etc/longshore/longshore.toml".into()],
             env,
             flags: BTreeMap::new(),
@@ -67,13 +70,22 @@ impl Sources {
     }
 
     fn read_file(&self, problems: &mut Vec<Problem>) -> Vec<Raw> {
-        let found = self.file.as_deref().or_else(|| self.search.iter().map(PathBuf::as_path).find(|path| path.exists()));
+        let found = self.file.as_deref().or_else(|| {
+            self.search
+                .iter()
+                .map(PathBuf::as_path)
+                .find(|path| path.exists())
+        });
         let Some(path) = found else { return Vec::new() };
         let origin = Origin::File(path.to_owned());
         match parse(path) {
             Ok(table) => flatten(&[], table, &origin),
             Err(message) => {
-                problems.push(Problem { key: String::new(), origin, message });
+                problems.push(Problem {
+                    key: String::new(),
+                    origin,
+                    message,
+                });
                 Vec::new()
             }
         }
@@ -83,7 +95,9 @@ impl Sources {
         let mut raw = Vec::new();
         for (name, value) in self.env.iter().filter(|(name, _)| is_setting(name)) {
             let one = [(name.clone(), value.clone())].into_iter().collect();
-            let source = Environment::with_prefix("LONGSHORE").prefix_separator("_").separator("__");
+            let source = Environment::with_prefix("LONGSHORE")
+                .prefix_separator("_")
+                .separator("__");
             match source.source(Some(one)).collect() {
                 Ok(table) => raw.extend(table.into_iter().map(|(key, value)| Raw {
                     path: key.split('.').map(str::to_owned).collect(),
@@ -117,7 +131,10 @@ fn parse(path: &Path) -> Result<config::Map<String, Value>, String> {
 
 /// Parsers draw their finding under the text; a list of problems has a line for each.
 fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('|'));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('|'));
     lines.collect::<Vec<_>>().join(" ")
 }
 
@@ -129,7 +146,11 @@ fn flatten(prefix: &[String], table: config::Map<String, Value>, origin: &Origin
         match value.kind {
             ValueKind::Table(table) if !table.is_empty() => raw.extend(flatten(&path, table, origin)),
             ValueKind::Table(_) => {}
-            value => raw.push(Raw { path, value, origin: origin.clone() }),
+            value => raw.push(Raw {
+                path,
+                value,
+                origin: origin.clone(),
+            }),
         }
     }
     raw.sort_by(|one, other| one.path.cmp(&other.path));
@@ -140,7 +161,9 @@ fn flatten(prefix: &[String], table: config::Map<String, Value>, origin: &Origin
 /// container beside a service of our name; those are not.
 fn is_setting(name: &str) -> bool {
     let upper = name.to_uppercase();
-    let Some(rest) = upper.strip_prefix("LONGSHORE_") else { return false };
+    let Some(rest) = upper.strip_prefix("LONGSHORE_") else {
+        return false;
+    };
     let from_kubernetes = rest.ends_with("_SERVICE_HOST")
         || rest == "SERVICE_HOST"
         || rest.contains("SERVICE_PORT")

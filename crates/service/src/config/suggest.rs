@@ -18,7 +18,9 @@ fn distance(one: &str, other: &str) -> usize {
         let mut before = line + 1;
         for (cell, right) in row.iter_mut().skip(1).zip(other.chars()) {
             let above = *cell;
-            *cell = (diagonal + usize::from(left != right)).min(above + 1).min(before + 1);
+            *cell = (diagonal + usize::from(left != right))
+                .min(above + 1)
+                .min(before + 1);
             (diagonal, before) = (above, *cell);
         }
         if let Some(first) = row.first_mut() {
@@ -34,7 +36,12 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_the_textbook() {
-        for (one, other, edits) in [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "abc", 0), ("flaw", "lawn", 2)] {
+        for (one, other, edits) in [
+            ("kitten", "sitting", 3),
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("flaw", "lawn", 2),
+        ] {
             assert_eq!(distance(one, other), edits, "{one} {other}");
         }
     }
@@ -42,7 +49,10 @@ mod tests {
     #[test]
     fn only_what_is_near_is_suggested() {
         let words = ["worker.max_workers", "worker.queues"];
-        assert_eq!(nearest("worker.max_worker", words.into_iter()), Some("worker.max_workers"));
+        assert_eq!(
+            nearest("worker.max_worker", words.into_iter()),
+            Some("worker.max_workers")
+        );
         assert_eq!(nearest("banana", words.into_iter()), None);
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use longshore_core::JobId;
+use longshore_core::QueueName;
 use longshore_core::message::Message;
 use longshore_core::port::attempt::Quarantined;
 use longshore_core::port::broker::{Delivery, Payload, Source, Subscription, Undecodable};
-use longshore_core::QueueName;
 
-use super::{Next, next};
+use super::{Next, next, subscribe};
 use crate::context::Context;
 use crate::daemon::Daemon;
 use crate::error::Error;
@@ -25,12 +25,12 @@ const PASS: u64 = 10_000;
 pub(super) async fn drain(cx: &Context, kept: &mut Option<Box<dyn Subscription>>) -> Result<Done, Error> {
     let mut subscription = match kept.take() {
         Some(subscription) => subscription,
-        None => cx.ports.consume.subscribe(Source::GivenUp, PREFETCH).await?,
+        None => subscribe(cx, Source::GivenUp, PREFETCH).await?,
     };
     let mut rows = 0;
     while rows < PASS && !cx.is_stopping() {
         match next(subscription.as_mut()).await {
-            Next::Delivery(delivery) => take(cx, delivery).await?,
+            Next::Delivery(delivery) => take(cx, *delivery).await?,
             Next::Quiet => break,
             Next::Ended => return Ok(Done::rows(rows)),
         }
@@ -41,10 +41,13 @@ pub(super) async fn drain(cx: &Context, kept: &mut Option<Box<dyn Subscription>>
         tracing::warn!(messages = rows, "the broker had given messages up");
         cx.wakes.wake(Daemon::DispatchOutbox);
     }
-    Ok(Done { rows, more: rows >= PASS })
+    Ok(Done {
+        rows,
+        more: rows >= PASS,
+    })
 }
 
-async fn take(cx: &Context, delivery: Delivery) -> Result<(), Error> {
+pub(crate) async fn take(cx: &Context, delivery: Delivery) -> Result<(), Error> {
     match delivery.payload {
         Payload::Jobs(message) => jobs(cx, message).await?,
         Payload::Dead(letter) => publisher::check(&cx.ports.publish.archive(vec![letter]).await)?,
@@ -69,7 +72,10 @@ fn strays(message: Message, unknown: &BTreeSet<JobId>) -> Vec<Quarantined> {
     let headers = vec![
         ("epoch".to_owned(), message.epoch.to_string()),
         ("priority".to_owned(), message.priority.to_string()),
-        ("published_at".to_owned(), message.published_at.millis().to_string()),
+        (
+            "published_at".to_owned(),
+            message.published_at.millis().to_string(),
+        ),
     ];
     let strays = message.jobs.into_iter().filter(|job| unknown.contains(&job.id));
     let entry = |job: longshore_core::message::MessageJob| Quarantined {
@@ -87,11 +93,17 @@ fn undecodable(message: Undecodable) -> Quarantined {
     Quarantined {
         message_id: message.message_id,
         queue: QueueName::default(),
-        reason: format!("the broker gave the message up, and it cannot be read: {}", message.reason),
+        reason: format!(
+            "the broker gave the message up, and it cannot be read: {}",
+            message.reason
+        ),
         body: message.body,
         headers: message.headers,
         // Jobs of a newer schema are sound: a newer worker runs them once the audit publishes them again.
-        jobs: if message.newer_schema { Vec::new() } else { message.jobs },
+        jobs: if message.newer_schema {
+            Vec::new()
+        } else {
+            message.jobs
+        },
     }
 }
-

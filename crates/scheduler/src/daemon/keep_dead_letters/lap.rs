@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use longshore_core::JobId;
 use longshore_core::message::{Epoch, Gen};
 use longshore_core::port::attempt::Quarantined;
-use longshore_core::port::broker::{Payload, Receipt, Source};
+use longshore_core::port::broker::{Delivery, Payload, Receipt, Source};
 use longshore_core::port::schedule::{DeadLetter, TwinState};
 
-use super::{Next, next};
+use super::{Next, next, subscribe};
 use crate::context::Context;
 use crate::error::Error;
 use crate::publisher;
@@ -33,12 +33,14 @@ type Key = (JobId, Gen);
 /// Whether the oldest twins are of an epoch that their shards have no more.
 pub(super) async fn meets_another_epoch(cx: &Context, epochs: &[Epoch]) -> Result<bool, Error> {
     let prefetch = u16::try_from(SIGNS).unwrap_or(PREFETCH);
-    let mut archive = cx.ports.consume.subscribe(Source::Archive, prefetch).await?;
+    let mut archive = subscribe(cx, Source::Archive, prefetch).await?;
     let shards = cx.ports.enqueue.shards();
     // Held to the end, so that none of them comes twice.
     let mut seen = Vec::new();
     while seen.len() < SIGNS {
-        let Next::Delivery(delivery) = next(archive.as_mut()).await else { break };
+        let Next::Delivery(delivery) = next(archive.as_mut()).await else {
+            break;
+        };
         if let Payload::Dead(letter) = &delivery.payload
             && epochs.get(usize::from(shards.of(&letter.id))) != Some(&letter.epoch)
         {
@@ -51,24 +53,20 @@ pub(super) async fn meets_another_epoch(cx: &Context, epochs: &[Epoch]) -> Resul
 
 /// Makes a lap. Answers how many twins were dropped or moved on.
 pub(super) async fn run(cx: &Context, epochs: &[Epoch]) -> Result<Done, Error> {
-    let mut archive = cx.ports.consume.subscribe(Source::Archive, PREFETCH).await?;
-    let mut lap = Lap { cx, epochs, held: Vec::new(), seen: BTreeSet::new(), moved: BTreeSet::new(), dropped: 0 };
+    let mut archive = subscribe(cx, Source::Archive, PREFETCH).await?;
+    let mut lap = Lap {
+        cx,
+        epochs,
+        held: Vec::new(),
+        seen: BTreeSet::new(),
+        moved: BTreeSet::new(),
+        dropped: 0,
+    };
     let mut page = Vec::with_capacity(PAGE);
     loop {
         let came = next(archive.as_mut()).await;
         let over = match came {
-            Next::Delivery(delivery) => match delivery.payload {
-                Payload::Dead(letter) if lap.moved.contains(&key(&letter)) => true,
-                Payload::Dead(letter) => {
-                    page.push((letter, delivery.receipt));
-                    false
-                }
-                other => {
-                    stray(cx, other).await?;
-                    delivery.receipt.ack();
-                    false
-                }
-            },
+            Next::Delivery(delivery) => lap.take(*delivery, &mut page).await?,
             Next::Quiet | Next::Ended => true,
         };
         if over || page.len() >= PAGE {
@@ -80,7 +78,12 @@ pub(super) async fn run(cx: &Context, epochs: &[Epoch]) -> Result<Done, Error> {
     }
     let rows = lap.dropped + lap.moved.len() as u64;
     if rows > 0 {
-        tracing::info!(dropped = lap.dropped, moved = lap.moved.len(), kept = lap.held.len(), "a lap of the archive");
+        tracing::info!(
+            dropped = lap.dropped,
+            moved = lap.moved.len(),
+            kept = lap.held.len(),
+            "a lap of the archive"
+        );
     }
     Ok(Done::rows(rows))
 }
@@ -117,13 +120,30 @@ struct Lap<'a> {
 }
 
 impl Lap<'_> {
+    /// Takes a delivery. Answers whether the lap has come around.
+    async fn take(&self, delivery: Delivery, page: &mut Vec<Twin>) -> Result<bool, Error> {
+        match delivery.payload {
+            // Our own copy. It is left where it is: it goes back unacknowledged.
+            Payload::Dead(letter) if self.moved.contains(&key(&letter)) => return Ok(true),
+            Payload::Dead(letter) => page.push((letter, delivery.receipt)),
+            other => {
+                stray(self.cx, other).await?;
+                delivery.receipt.ack();
+            }
+        }
+        Ok(false)
+    }
+
     /// Looks at a page of twins.
     async fn look(&mut self, page: Vec<Twin>) -> Result<(), Error> {
         let shards = self.cx.ports.enqueue.shards();
         let mut by_shard: BTreeMap<u16, Vec<Twin>> = BTreeMap::new();
         for (letter, receipt) in page {
             if self.seen.insert(key(&letter)) {
-                by_shard.entry(shards.of(&letter.id)).or_default().push((letter, receipt));
+                by_shard
+                    .entry(shards.of(&letter.id))
+                    .or_default()
+                    .push((letter, receipt));
             } else {
                 // The first copy is held, or was moved with a confirm.
                 self.drop_twin(receipt);
@@ -139,7 +159,11 @@ impl Lap<'_> {
                     TwinState::Keep => self.held.push((letter, receipt)),
                     TwinState::Rebuilt => {
                         // It belongs to the new life of its shard: a later discard must find it.
-                        letter.epoch = self.epochs.get(usize::from(shard)).copied().unwrap_or(letter.epoch);
+                        letter.epoch = self
+                            .epochs
+                            .get(usize::from(shard))
+                            .copied()
+                            .unwrap_or(letter.epoch);
                         rebuilt.push((letter, receipt));
                     }
                 }

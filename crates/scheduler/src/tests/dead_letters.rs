@@ -1,0 +1,245 @@
+//! Dead letters and their archive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longshore_core::message::{Message, MessageJob};
+use longshore_core::port::broker::{AckSink, Delivery, Payload, Receipt, Source, Undecodable, message_id};
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange};
+use longshore_core::{Clock, JobId, JobStatus};
+
+use super::{Rig, failed, quick, rig};
+use crate::Daemon;
+use crate::daemon::take_given_up;
+
+impl Rig {
+    /// What is in the archive; it stays there.
+    async fn archive(&self) -> Vec<DeadLetter> {
+        let mut archive = self
+            .ports
+            .consume
+            .subscribe(Source::Archive, 10_000)
+            .await
+            .unwrap();
+        let mut held = Vec::new();
+        while let Some(delivery) = quick(archive.as_mut()).await {
+            held.push(delivery);
+        }
+        let letter = |delivery: &Delivery| match &delivery.payload {
+            Payload::Dead(letter) => letter.clone(),
+            other => panic!("{other:?}"),
+        };
+        held.iter().map(letter).collect()
+    }
+
+    async fn archived(&self) -> Vec<JobId> {
+        self.archive().await.into_iter().map(|letter| letter.id).collect()
+    }
+
+    async fn requeue(&self, id: JobId) {
+        self.pass_secs(1);
+        let changes = self
+            .ports
+            .schedule
+            .requeue(0, vec![id], self.clock.now())
+            .await
+            .unwrap();
+        assert_eq!(changes, [DeadLetterChange::Done]);
+    }
+
+    async fn keep(&self) -> u64 {
+        self.run(Daemon::KeepDeadLetters).await
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_gets_one_twin() {
+    let rig = rig();
+    let dead = rig.ended(failed()).await;
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!(rig.keep().await, 0);
+    let archive = rig.archive().await;
+    assert_eq!(archive.len(), 1);
+    assert_eq!((archive[0].id, &archive[0].envelope), (dead.id, &dead.envelope));
+}
+
+#[tokio::test]
+async fn twins_of_requeued_jobs_go_and_the_others_stay() {
+    let rig = rig();
+    let (kept, requeued) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    rig.keep().await;
+    assert_eq!(rig.archived().await.len(), 2);
+    rig.requeue(requeued.id).await;
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!(rig.archived().await, [kept.id]);
+    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 0);
+    assert_eq!(rig.keep().await, 0, "no lap without a reason");
+}
+
+#[tokio::test]
+async fn an_archive_larger_than_a_lap_may_hold_is_kept_whole() {
+    let rig = rig();
+    let jobs: Vec<NewJob> = (0..1_300).map(|_| rig.factory.job(0, |_| {})).collect();
+    rig.ports.enqueue.enqueue(0, jobs.clone()).await.unwrap();
+    for job in &jobs {
+        let running = rig.claim(job.id, 1).await;
+        rig.finish(&running, failed()).await;
+    }
+    assert_eq!(rig.keep().await, 1_300);
+    for job in jobs.iter().step_by(13) {
+        rig.requeue(job.id).await;
+    }
+    rig.keep().await;
+    let mut left = rig.archived().await;
+    left.sort_unstable();
+    let mut expected: Vec<_> = jobs
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| at % 13 != 0)
+        .map(|(_, job)| job.id)
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+}
+
+#[tokio::test]
+async fn a_second_copy_of_a_twin_goes_with_the_next_lap() {
+    let rig = rig();
+    let (twice, requeued) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    rig.keep().await;
+    let letter = rig
+        .archive()
+        .await
+        .into_iter()
+        .find(|letter| letter.id == twice.id)
+        .unwrap();
+    rig.ports.publish.archive(vec![letter]).await;
+    rig.requeue(requeued.id).await;
+    rig.keep().await;
+    assert_eq!(rig.archived().await, [twice.id]);
+}
+
+#[tokio::test]
+async fn twins_that_outlived_a_wipe_bring_their_jobs_back() {
+    let rig = rig();
+    rig.ended(failed()).await;
+    rig.keep().await;
+    // As a wipe leaves it: a twin of another epoch, of a job that nobody knows.
+    let lost = rig.factory.job(0, |_| {});
+    let mut letter = rig.archive().await.remove(0);
+    let epoch = letter.epoch;
+    letter = DeadLetter {
+        id: lost.id,
+        envelope: lost.envelope.clone(),
+        epoch: epoch.wrapping_add(1),
+        ..letter
+    };
+    rig.ports.publish.archive(vec![letter]).await;
+    // A keeper that starts anew.
+    let next = super::Scheduler::builder(rig.ports.clone())
+        .clock(Arc::new(rig.clock.clone()))
+        .build();
+    next.held.send_replace(crate::shards::Held {
+        shards: vec![0],
+        is_first: true,
+    });
+    crate::drive::pass(Daemon::KeepDeadLetters, &next.context, &[0])
+        .await
+        .unwrap();
+    assert_eq!(rig.status(lost.id).await, JobStatus::Failed);
+    let twins = rig.archive().await;
+    assert_eq!(twins.len(), 2);
+    assert!(
+        twins.iter().all(|twin| twin.epoch == epoch),
+        "it belongs to the new life of the store"
+    );
+}
+
+#[tokio::test]
+async fn only_the_holder_of_the_first_shard_keeps_the_archive() {
+    let rig = rig();
+    let (dead, requeued) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    rig.scheduler.held.send_modify(|held| held.is_first = false);
+    assert_eq!(rig.keep().await, 2, "copies are everybody's");
+    rig.requeue(requeued.id).await;
+    assert_eq!(rig.keep().await, 0);
+    assert_eq!(rig.archived().await.len(), 2);
+    rig.scheduler.held.send_modify(|held| held.is_first = true);
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!(rig.archived().await, [dead.id]);
+}
+
+/// Counts acknowledgements.
+#[derive(Default)]
+struct Acks(AtomicU64);
+
+impl AckSink for Acks {
+    fn ack(&self, _: u64) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_gave_up_goes_to_the_outbox_or_to_quarantine() {
+    let rig = rig();
+    let acks = Arc::new(Acks::default());
+    let delivery = |payload| Delivery {
+        redelivered: true,
+        payload,
+        receipt: Receipt::new(acks.clone(), 1),
+    };
+    let (known, unknown) = (rig.enqueued(|_| {}).await, rig.factory.job(0, |_| {}));
+    rig.ports
+        .enqueue
+        .mark_published(0, vec![(known.id, 1)])
+        .await
+        .unwrap();
+    let travelling = |job: &NewJob| MessageJob {
+        id: job.id,
+        gen_: 1,
+        attempts: 0,
+        retries: 0,
+        losts: 0,
+        envelope: job.envelope.clone(),
+    };
+    let message = Message {
+        id: message_id(),
+        queue: known.queue.clone(),
+        priority: known.priority,
+        shard: 0,
+        epoch: 1,
+        published_at: rig.clock.now(),
+        norecord: false,
+        jobs: vec![travelling(&known), travelling(&unknown)],
+    };
+    take_given_up(rig.cx(), delivery(Payload::Jobs(message)))
+        .await
+        .unwrap();
+    assert_eq!(rig.run(Daemon::DispatchOutbox).await, 1);
+    assert_eq!(rig.delivered().await, [(known.id, 1)]);
+    let garbage = Undecodable {
+        message_id: "m-1".to_owned(),
+        reason: "not MessagePack".to_owned(),
+        body: bytes::Bytes::from_static(b"?"),
+        headers: Vec::new(),
+        jobs: Vec::new(),
+        newer_schema: false,
+    };
+    take_given_up(rig.cx(), delivery(Payload::Undecodable(garbage)))
+        .await
+        .unwrap();
+    let aside = rig.store.quarantined().unwrap();
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    assert!(
+        aside
+            .iter()
+            .any(|entry| entry.jobs == [unknown.id] && entry.body == unknown.envelope)
+    );
+    assert!(
+        aside
+            .iter()
+            .any(|entry| entry.message_id == "m-1" && entry.reason.contains("not MessagePack"))
+    );
+    assert_eq!(acks.0.load(Ordering::SeqCst), 2);
+}
