@@ -1,0 +1,284 @@
+//! Runs a configured program as a handler: arguments as JSON on stdin, progress as JSON lines on stdout, outcome by exit
+//! code and stderr. The program runs in a process group of its own, which dies with the attempt.
+//!
+//! A line on stdout that is a JSON object with one of these keys speaks to Longshore; every other line is logged:
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `progress` | a number from 0 to 1 (or `null` while unknown), with `message` and `fields` if given |
+//! | `result` | the job's result, any JSON; the last one counts |
+//! | `retry_after` | with a failure: seconds until the next attempt |
+//! | `snooze` | run again after so many seconds, without using an attempt |
+//! | `error` | with a failure: what to show instead of stderr |
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use longshore_core::JobError;
+use longshore_core::classify::is_transient_text;
+use longshore_core::outcome::{ErrorInfo, FailureKind};
+use longshore_worker::JobContext;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// `EX_TEMPFAIL` of sysexits.h: "temporary failure; the user is invited to retry".
+const EXIT_TEMPORARY: i32 = 75;
+/// Longest line that is read from the program.
+const LINE_BYTES_MAX: u64 = 512 * 1024;
+/// How much of stderr is kept for the error: its end.
+const STDERR_BYTES_KEPT: usize = 8 * 1024;
+/// How long the group has between SIGTERM and SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(5);
+
+/// What the configuration says of one command function.
+#[derive(Clone, Debug)]
+pub(crate) struct CommandFunction {
+    /// The program, found through `PATH` unless it has a slash.
+    pub(crate) program: std::path::PathBuf,
+    /// Its fixed arguments. Nothing of a job ever becomes an argument or goes through a shell.
+    pub(crate) args: Vec<String>,
+    /// Extra environment.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Working directory.
+    pub(crate) cwd: Option<std::path::PathBuf>,
+}
+
+/// What a line of the program may say.
+#[derive(Debug, Default, Deserialize)]
+struct Line {
+    #[serde(default, with = "present")]
+    progress: Option<Value>,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    fields: BTreeMap<String, Value>,
+    #[serde(default, with = "present")]
+    result: Option<Value>,
+    retry_after: Option<f64>,
+    snooze: Option<f64>,
+    error: Option<String>,
+}
+
+/// Tells `"key": null` from an absent key.
+mod present {
+    use serde::{Deserialize, Deserializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        T::deserialize(from).map(Some)
+    }
+}
+
+/// What the program said that outlives its line.
+#[derive(Debug, Default)]
+struct Said {
+    result: Option<Value>,
+    retry_after: Option<Duration>,
+    snooze: Option<Duration>,
+    error: Option<String>,
+}
+
+/// Kills the process group when the attempt ends in any way.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        signal(self.0, Signal::SIGKILL);
+    }
+}
+
+/// Signals a group. That nobody is left in it is what is wanted.
+fn signal(group: Pid, signal: Signal) {
+    match killpg(group, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => tracing::warn!(%group, %signal, %error, "cannot signal the program's process group"),
+    }
+}
+
+/// Runs one attempt.
+///
+/// # Errors
+/// As the program's exit says; see the module page.
+pub(crate) async fn run(
+    function: &CommandFunction,
+    args: &Value,
+    ctx: &JobContext,
+) -> Result<Value, JobError> {
+    let mut child = spawn(function, ctx)?;
+    let group = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .map(|id| Group(Pid::from_raw(id)));
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let input = serde_json::to_vec(args)?;
+    let feed = async move {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read its input is free not to.
+            drop(stdin.write_all(&input).await);
+        }
+    };
+    let listen = async {
+        match stdout {
+            Some(stdout) => read_lines(stdout, ctx).await,
+            None => Said::default(),
+        }
+    };
+    let keep = async {
+        match stderr {
+            Some(stderr) => read_tail(stderr).await,
+            None => String::new(),
+        }
+    };
+    let work = async {
+        let ((), said, tail, status) = tokio::join!(feed, listen, keep, child.wait());
+        (said, tail, status)
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        (said, tail, status) = &mut work => conclude(said, tail, status?),
+        () = ctx.cancelled() => {
+            stop(group.as_ref(), &mut work).await;
+            Err(JobError::cancelled())
+        }
+    }
+}
+
+fn spawn(function: &CommandFunction, ctx: &JobContext) -> Result<Child, JobError> {
+    let mut command = Command::new(&function.program);
+    command
+        .args(&function.args)
+        .envs(&function.env)
+        .env("LONGSHORE_JOB_ID", ctx.id().to_string())
+        .env("LONGSHORE_ATTEMPT", ctx.attempt().to_string())
+        .env("LONGSHORE_FENCE", ctx.fence().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(cwd) = &function.cwd {
+        command.current_dir(cwd);
+    }
+    command.spawn().map_err(|error| {
+        let message = format!("cannot start {}: {error}", function.program.display());
+        JobError::with_info(
+            FailureKind::Permanent,
+            ErrorInfo::new("command_not_started", message),
+        )
+    })
+}
+
+/// Asks the group to end, and gives it [`TERM_GRACE`] before the group's guard kills it.
+async fn stop(group: Option<&Group>, work: impl Future) {
+    if let Some(group) = group {
+        signal(group.0, Signal::SIGTERM);
+    }
+    drop(tokio::time::timeout(TERM_GRACE, work).await);
+}
+
+async fn read_lines(stdout: impl AsyncRead + Unpin, ctx: &JobContext) -> Said {
+    let mut reader = BufReader::new(stdout);
+    let mut said = Said::default();
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        match (&mut reader)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut buffer)
+            .await
+        {
+            Ok(0) | Err(_) => return said,
+            Ok(_) => take_line(&buffer, &mut said, ctx),
+        }
+    }
+}
+
+fn take_line(bytes: &[u8], said: &mut Said, ctx: &JobContext) {
+    let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
+        return log_line(bytes);
+    };
+    let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
+    if let Some(fraction) = line.progress {
+        report(ctx, fraction.as_f64(), line.message, line.fields);
+    } else if let Some(result) = line.result {
+        said.result = Some(result);
+    } else if line.retry_after.is_none() && line.snooze.is_none() && line.error.is_none() {
+        return log_line(bytes);
+    }
+    said.retry_after = line.retry_after.and_then(seconds).or(said.retry_after);
+    said.snooze = line.snooze.and_then(seconds).or(said.snooze);
+    said.error = line.error.or(said.error.take());
+}
+
+fn report(ctx: &JobContext, fraction: Option<f64>, message: String, fields: BTreeMap<String, Value>) {
+    let mut update = match fraction {
+        Some(fraction) => ctx.progress(fraction, message),
+        None => ctx.stage(message),
+    };
+    for (key, value) in fields {
+        update = update.field(key, value);
+    }
+    drop(update);
+}
+
+fn log_line(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let text: String = text.trim_end().chars().take(1_000).collect();
+    if !text.is_empty() {
+        tracing::info!(target: "longshore::command", "{text}");
+    }
+}
+
+/// Reads to the end and keeps the last [`STDERR_BYTES_KEPT`].
+async fn read_tail(mut stderr: impl AsyncRead + Unpin) -> String {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut chunk = vec![0_u8; 4_096];
+    while let Ok(count) = stderr.read(&mut chunk).await {
+        if count == 0 {
+            break;
+        }
+        kept.extend(chunk.iter().take(count));
+        let excess = kept.len().saturating_sub(STDERR_BYTES_KEPT);
+        kept.drain(..excess);
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+fn conclude(said: Said, stderr: String, status: std::process::ExitStatus) -> Result<Value, JobError> {
+    use std::os::unix::process::ExitStatusExt;
+    if let Some(delay) = said.snooze {
+        return Err(JobError::snooze(delay));
+    }
+    if status.success() {
+        return Ok(said.result.unwrap_or(Value::Null));
+    }
+    let ending = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended without a code".to_owned(),
+    };
+    let text = said.error.unwrap_or(stderr);
+    let message = if text.is_empty() {
+        ending.clone()
+    } else {
+        format!("{ending}: {text}")
+    };
+    let kind = match said.retry_after {
+        Some(delay) => FailureKind::RateLimited(delay),
+        None if status.code() == Some(EXIT_TEMPORARY)
+            || status.code().is_none()
+            || is_transient_text(&text) =>
+        {
+            FailureKind::Transient
+        }
+        None => FailureKind::Permanent,
+    };
+    Err(JobError::with_info(kind, ErrorInfo::new("command", message)))
+}

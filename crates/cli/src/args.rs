@@ -1,0 +1,276 @@
+//! What the command line takes. Comments here are the help texts that people read, so they are not Markdown.
+#![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use longshore_core::{JobId, JobStatus, Priority};
+
+use crate::output::Format;
+
+/// Background jobs on RabbitMQ and Redis.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longshore",
+    version,
+    about,
+    long_about = "Background jobs on RabbitMQ and Redis, or embedded in one process and one folder.\n\n\
+                  Without --amqp-url and --redis-url (or their settings) every command works on the embedded store in \
+                  the folder .longshore; beside a running `longshore dev` it talks to that process.",
+    after_help = "Start with `longshore dev`: everything in one process, with sample jobs.",
+    after_long_help = longshore_service::exit::HELP,
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: ./longshore.toml, then /etc/longshore/longshore.toml, where they exist]
+    #[arg(long, global = true, value_name = "FILE", env = "LONGSHORE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// RabbitMQ, for example amqp://127.0.0.1 (give a password in the environment or the file, not here)
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) amqp_url: Option<String>,
+    /// Redis, for example redis://127.0.0.1; redis+cluster:// and redis-sentinel:// work too
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+    /// Use the embedded store in this folder
+    #[arg(long, global = true, value_name = "FOLDER", conflicts_with_all = ["amqp_url", "redis_url"])]
+    pub(crate) embedded: Option<PathBuf>,
+    /// Any other setting of the configuration file, for example --set worker.max_workers=4
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Shape of the output
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    /// Print the effective configuration without secrets, and end
+    #[arg(long, global = true)]
+    pub(crate) dump_config: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process on an embedded store, with sample jobs
+    Dev(Dev),
+    /// Run a worker
+    Worker(Worker),
+    /// Run a scheduler; any number of replicas
+    Scheduler,
+    /// Hand over a job
+    Enqueue(Box<Enqueue>),
+    /// List, show, watch and cancel jobs
+    #[command(subcommand)]
+    Job(Job),
+    /// List, pause and resume queues
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `longshore dev`
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Slots of the worker [default: worker.max_workers, 8]
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<u32>,
+    /// Sample jobs: a round at start and every half minute, one round, or none
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) samples: Samples,
+    /// End once every job has ended (for scripts and tests)
+    #[arg(long)]
+    pub(crate) until_idle: bool,
+}
+
+/// How many sample jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Samples {
+    /// A round at start, and another every half minute.
+    #[default]
+    Loop,
+    /// One round.
+    Once,
+    /// None.
+    Off,
+}
+
+/// `longshore worker`
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Queues to work on [default: worker.queues, "default"]
+    #[arg(long = "queue", value_name = "NAME")]
+    pub(crate) queues: Vec<String>,
+    /// Jobs at once [default: worker.max_workers, 8]
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<u32>,
+    /// Register the sample functions as well
+    #[arg(long)]
+    pub(crate) samples: bool,
+}
+
+/// `longshore enqueue`
+#[derive(Debug, Args)]
+#[command(after_help = "Durations are numbers with a unit: 500ms, 30s, 5m, 2h, 7d.\n\n\
+    Examples:\n  \
+    longshore enqueue sample.hash_file '{\"path\": \"Cargo.lock\"}' --priority high --watch\n  \
+    longshore enqueue send_report '{\"to\": \"a@example.com\"}' --in 1h --tag report\n  \
+    longshore enqueue --file jobs.jsonl")]
+pub(crate) struct Enqueue {
+    /// The function
+    #[arg(required_unless_present = "file")]
+    pub(crate) function: Option<String>,
+    /// Its arguments, JSON; `-` reads them from stdin
+    #[arg(default_value = "null")]
+    pub(crate) args: String,
+    /// Many jobs: a file with one JSON object a line (`-` for stdin); keys as the options below, plus `function_name`,
+    /// `args` and `id`, so that lines can name each other in `depends_on`
+    #[arg(long, value_name = "FILE", conflicts_with = "function")]
+    pub(crate) file: Option<PathBuf>,
+    /// low, normal, high or critical
+    #[arg(long, short)]
+    pub(crate) priority: Option<Priority>,
+    /// Logical queue
+    #[arg(long, short)]
+    pub(crate) queue: Option<String>,
+    /// Run after this delay
+    #[arg(
+        long = "in",
+        value_name = "DURATION",
+        conflicts_with = "at",
+        allow_hyphen_values = true
+    )]
+    pub(crate) delay: Option<String>,
+    /// Run at this time: seconds since 1970, or RFC 3339 such as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// Run once this job has completed; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) depends_on: Vec<JobId>,
+    /// Retries after transient errors [default: 3]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) max_retries: Option<String>,
+    /// Delay before the first retry [default: 1s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) retry_delay: Option<String>,
+    /// Growth of the delay from one retry to the next [default: 2]
+    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
+    pub(crate) retry_backoff: Option<f64>,
+    /// Do not spread retry delays at random
+    #[arg(long)]
+    pub(crate) no_retry_jitter: bool,
+    /// Longest delay between retries [default: 1h]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) retry_delay_max: Option<String>,
+    /// Run time limit of an attempt [default: worker.job_timeout, 1h]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) timeout: Option<String>,
+    /// The job must have ended this long from now
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) deadline: Option<String>,
+    /// The job must have started this long from now
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) expires_in: Option<String>,
+    /// A label; may be given several times
+    #[arg(long, short)]
+    pub(crate) tag: Vec<String>,
+    /// Free data; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) metadata: Vec<String>,
+    /// Name for people
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Your own id (a UUID): the same id again is the same job
+    #[arg(long, conflicts_with = "idempotency_key")]
+    pub(crate) id: Option<JobId>,
+    /// A text that stands for the id
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Follow the job to its end; the exit code tells how it ended
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+}
+
+/// `longshore job`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Job {
+    /// List jobs, the newest first
+    Ls(JobLs),
+    /// Show everything of one job
+    Show {
+        /// The job
+        id: JobId,
+    },
+    /// Follow jobs to their end; the exit code tells how they ended
+    Watch {
+        /// The jobs
+        #[arg(required = true)]
+        ids: Vec<JobId>,
+    },
+    /// Cancel jobs, waiting or running
+    Cancel {
+        /// The jobs
+        #[arg(required = true)]
+        ids: Vec<JobId>,
+        /// Why
+        #[arg(long, default_value = "cancelled from the command line")]
+        reason: String,
+    },
+}
+
+/// `longshore job ls`
+#[derive(Debug, Args)]
+pub(crate) struct JobLs {
+    /// Only this status; may be given several times
+    #[arg(long, short)]
+    pub(crate) status: Vec<JobStatus>,
+    /// Only this function
+    #[arg(long, short)]
+    pub(crate) function: Option<String>,
+    /// Only this queue
+    #[arg(long, short)]
+    pub(crate) queue: Option<String>,
+    /// Only with this label; may be given several times
+    #[arg(long, short)]
+    pub(crate) tag: Vec<String>,
+    /// At most so many
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+/// `longshore queue`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Queue {
+    /// List queues with what waits and runs in them
+    Ls,
+    /// Start no job of a queue until it is resumed
+    Pause {
+        /// The queue
+        queue: String,
+    },
+    /// Start the jobs of a paused queue again
+    Resume {
+        /// The queue
+        queue: String,
+    },
+}
+
+/// `longshore config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check the configuration and list every problem at once
+    Check,
+    /// Print the effective configuration without secrets
+    Show,
+}

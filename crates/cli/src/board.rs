@@ -1,0 +1,188 @@
+//! Live bars in the terminal. Never a spinner: while no fraction is known the bar stays empty and the line says how long
+//! and what for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use longshore_core::view::JobView;
+use longshore_core::{JobId, JobStatus, Timestamp};
+
+use crate::output::plain;
+
+/// Steps of a bar.
+const STEPS: u64 = 1_000;
+
+/// One bar a job.
+#[derive(Debug)]
+pub(crate) struct Board {
+    bars: MultiProgress,
+    jobs: BTreeMap<JobId, ProgressBar>,
+    /// Whether ended jobs leave the board, with a line above it.
+    keep_ended: bool,
+}
+
+impl Board {
+    /// A board on stderr; with `keep_ended` the bars of ended jobs stay.
+    pub(crate) fn new(keep_ended: bool) -> Self {
+        Self {
+            bars: MultiProgress::new(),
+            jobs: BTreeMap::new(),
+            keep_ended,
+        }
+    }
+
+    /// Whether there is a terminal to draw on.
+    pub(crate) fn is_visible(&self) -> bool {
+        !self.bars.is_hidden()
+    }
+
+    /// A line above the bars.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub(crate) fn say(&self, text: &str) -> std::io::Result<()> {
+        self.bars.println(text)
+    }
+
+    /// Draws a job as it stands now.
+    pub(crate) fn show(&mut self, job: &JobView, now: Timestamp) {
+        let bar = self.jobs.entry(job.id).or_insert_with(|| {
+            let bar = self.bars.add(ProgressBar::new(STEPS));
+            bar.set_style(style());
+            bar
+        });
+        bar.set_prefix(format!(
+            "{:<9} {}",
+            job.status.as_str(),
+            short(&plain(&job.name), 24)
+        ));
+        bar.set_position(position(job));
+        bar.set_message(line(job, now));
+        if job.status.is_terminal() && self.keep_ended {
+            bar.abandon();
+        } else if job.status.is_terminal() {
+            bar.finish_and_clear();
+            self.jobs.remove(&job.id);
+        }
+    }
+
+    /// Takes every bar away that `keep` does not hold.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&JobId) -> bool) {
+        self.jobs.retain(|id, bar| {
+            let stays = keep(id);
+            if !stays {
+                bar.finish_and_clear();
+            }
+            stays
+        });
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:34} ▕{bar:24}▏ {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("█▉▊▋▌▍▎▏ ")
+}
+
+fn position(job: &JobView) -> u64 {
+    let fraction = match job.status {
+        JobStatus::Completed => 1.0,
+        _ => job.progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0),
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and STEPS"
+    )]
+    let steps = (fraction * 1_000.0).round() as u64;
+    steps
+}
+
+/// What stands right of the bar: how far, what it does, or what it waits for.
+pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
+    let progress = &job.progress;
+    let fields: Vec<_> = progress
+        .fields
+        .iter()
+        .map(|(key, value)| format!(" {key}={value}"))
+        .collect();
+    let fields = fields.concat();
+    let text = match job.status {
+        JobStatus::Blocked => format!("waits for {} parent(s)", job.open_parents.len()),
+        JobStatus::Scheduled => format!("due in {}", until(job.run_at, now)),
+        JobStatus::Retrying => {
+            let error = job.error.as_ref().map_or("", |error| error.message.as_str());
+            format!(
+                "attempt {} failed ({error}); next in {}",
+                job.attempts,
+                until(job.run_at, now)
+            )
+        }
+        JobStatus::Queued => format!("queued in {}", job.queue),
+        JobStatus::Running => {
+            let elapsed = job.started_at.map_or(Duration::ZERO, |start| now.since(start));
+            let percent = progress
+                .fraction
+                .map_or_else(|| "  — ".to_owned(), |done| format!("{:3.0} %", done * 100.0));
+            format!("{percent} {} {}{fields}", short_time(elapsed), progress.message)
+        }
+        JobStatus::Completed => format!("done in {}", short_time(run_time(job))),
+        JobStatus::Failed | JobStatus::Cancelled | JobStatus::Expired => match &job.error {
+            Some(error) => error.message.clone(),
+            None => job.cancel_reason.clone().unwrap_or_default(),
+        },
+    };
+    short(&plain(&text), 100)
+}
+
+fn run_time(job: &JobView) -> Duration {
+    match (job.started_at, job.finished_at) {
+        (Some(start), Some(end)) => end.since(start),
+        _ => Duration::ZERO,
+    }
+}
+
+fn until(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map_or_else(|| "a moment".to_owned(), |at| short_time(at.since(now)))
+}
+
+/// A duration for people: `0.4s`, `12s`, `3m 5s`, `2h 10m`, `5d 3h`.
+pub(crate) fn short_time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{:.1}s", duration.as_secs_f64()),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// At most `max` characters, the cut shown.
+pub(crate) fn short(text: &str, max: usize) -> String {
+    if text.chars().count() <= max {
+        return text.to_owned();
+    }
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        let shown: Vec<_> = [400, 12_000, 185_000, 7_800_000, 442_800_000]
+            .into_iter()
+            .map(|millis| short_time(Duration::from_millis(millis)))
+            .collect();
+        assert_eq!(shown, ["0.4s", "12s", "3m 5s", "2h 10m", "5d 3h"]);
+    }
+
+    #[test]
+    fn long_texts_show_that_they_are_cut() {
+        assert_eq!(short("abcdef", 4), "abc…");
+        assert_eq!(short("abcd", 4), "abcd");
+    }
+}

@@ -1,0 +1,207 @@
+//! `longshore dev`: scheduler, worker and sample jobs in one process, on an embedded store in one folder.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use longshore::{Client, EnqueueError};
+use longshore_core::view::{JobFilter, JobView};
+use longshore_core::{Clock, JobId, JobStatus, SystemClock};
+use longshore_service::exit::ExitCode;
+use longshore_worker::BackendSource;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Dev, Samples};
+use crate::board::{Board, line, short};
+use crate::failure::Failure;
+use crate::output::{Out, plain};
+use crate::samples::files::SampleFiles;
+use crate::samples::round;
+use crate::setting::Setting;
+use crate::worker::Extra;
+use crate::{scheduler, worker};
+
+/// Time between two rounds of sample jobs.
+const ROUND: Duration = Duration::from_secs(30);
+/// How often the board is drawn.
+const REDRAW: Duration = Duration::from_millis(150);
+/// Jobs that the board looks at.
+const LOOK: usize = 300;
+
+/// Runs until told to stop (or until idle).
+///
+/// # Errors
+/// When the folder cannot be used, or a part ends with an error.
+pub(crate) async fn run(setting: &Setting, options: &Dev, out: &mut Out) -> Result<(), Failure> {
+    let folder = setting.embedded_folder()?;
+    let backend = setting.connect().await?;
+    if !backend.is_owner() {
+        return Err(Failure::new(
+            ExitCode::Unavailable,
+            format!(
+                "{} is in use by another longshore process; stop it, or use --embedded OTHER_FOLDER",
+                folder.display()
+            ),
+        ));
+    }
+    let client = Setting::client(&backend)?;
+    let stop = setting.stop.gentle.child_token();
+    let extra = Extra {
+        queues: Vec::new(),
+        slots: options.slots,
+        samples: true,
+    };
+    let files = SampleFiles::prepare(&folder)?;
+    greet(&folder, out)?;
+    let source = BackendSource::from(backend.clone());
+    let parts = async {
+        let scheduler = scheduler::run_on(setting, backend.ports().clone(), stop.clone());
+        let worker = worker::run_on(setting, source, &extra, stop.clone());
+        tokio::join!(scheduler, worker).1
+    };
+    let show = async {
+        let producer = tokio::spawn(produce(client.clone(), files, options.samples, stop.clone()));
+        let shown = watch(&client, producer, options.until_idle, &stop, out).await;
+        stop.cancel();
+        shown
+    };
+    let both = async {
+        let (ran, shown) = tokio::join!(parts, show);
+        ran.and(shown)
+    };
+    let ended = tokio::select! {
+        ended = both => ended,
+        () = setting.stop.force.cancelled() => Err(Failure::new(ExitCode::Forced, "ended by a second signal")),
+    };
+    client.close().await;
+    backend.close().await;
+    ended
+}
+
+fn greet(folder: &Path, out: &mut Out) -> Result<(), Failure> {
+    let lines = [
+        format!("longshore dev: scheduler, worker and an embedded store in {}", folder.display()),
+        String::new(),
+        "Try, in another terminal in this folder:".to_owned(),
+        "  longshore job ls".to_owned(),
+        "  longshore enqueue sample.hash_file '{\"path\": \"Cargo.lock\", \"pace_ms\": 50}' --priority high --watch".to_owned(),
+        "  longshore enqueue sample.count_words '{\"path\": \"README.md\"}' --in 10s".to_owned(),
+        "  longshore job ls --status failed        then: longshore job show ID".to_owned(),
+        "  longshore queue pause default           then: longshore queue resume default".to_owned(),
+        String::new(),
+        "Ctrl-C drains and ends; what is left goes on at the next start. (From a checkout: `cargo run --release --` for `longshore`.)".to_owned(),
+        String::new(),
+    ];
+    lines.iter().try_for_each(|line| out.line(line))?;
+    Ok(())
+}
+
+/// Enqueues rounds of sample jobs.
+async fn produce(
+    client: Client,
+    files: SampleFiles,
+    samples: Samples,
+    stop: CancellationToken,
+) -> Result<(), EnqueueError> {
+    // Rounds are numbered by time, so that their files stay apart over restarts.
+    while samples != Samples::Off && !stop.is_cancelled() {
+        round::enqueue(&client, &files, SystemClock.now().millis() / 1_000).await?;
+        if samples == Samples::Once {
+            break;
+        }
+        tokio::select! {
+            () = sleep(ROUND) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    Ok(())
+}
+
+/// Shows what happens until told to stop, or until the producer is done and every job has ended.
+async fn watch(
+    client: &Client,
+    producer: JoinHandle<Result<(), EnqueueError>>,
+    until_idle: bool,
+    stop: &CancellationToken,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let mut view = View {
+        board: Board::new(false),
+        seen: BTreeMap::new(),
+        started: Instant::now(),
+    };
+    let mut producer = Some(producer);
+    let mut ticks = interval(REDRAW);
+    while !stop.is_cancelled() {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        if let Some(task) = producer.take_if(|task| task.is_finished()) {
+            task.await
+                .map_err(|error| Failure::new(ExitCode::Failure, error))??;
+        }
+        let page = client.list(JobFilter::default()).limit(LOOK).await?;
+        view.show(&page.jobs, out)?;
+        if until_idle && producer.is_none() && page.jobs.iter().all(|job| job.status.is_terminal()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What was shown of each job.
+struct View {
+    board: Board,
+    seen: BTreeMap<JobId, (JobStatus, u32)>,
+    started: Instant,
+}
+
+impl View {
+    fn show(&mut self, jobs: &[JobView], out: &mut Out) -> Result<(), Failure> {
+        let now = SystemClock.now();
+        for job in jobs.iter().rev() {
+            let stands = (job.status, job.attempts);
+            let before = self.seen.insert(job.id, stands);
+            if before != Some(stands) && worth_a_line(job, before) {
+                self.say(job, out)?;
+            }
+            if job.status == JobStatus::Running {
+                self.board.show(job, now);
+            }
+        }
+        let running = |id: &JobId| {
+            jobs.iter()
+                .any(|job| job.id == *id && job.status == JobStatus::Running)
+        };
+        self.board.retain(running);
+        self.seen.retain(|id, _| jobs.iter().any(|job| job.id == *id));
+        Ok(())
+    }
+
+    fn say(&self, job: &JobView, out: &mut Out) -> Result<(), Failure> {
+        let text = format!(
+            "{:>7.1}s  {:<9}  {:<8}  {:<36}  {}",
+            self.started.elapsed().as_secs_f64(),
+            job.status,
+            job.priority,
+            short(&plain(&job.name), 36),
+            line(job, SystemClock.now()),
+        );
+        if self.board.is_visible() {
+            self.board.say(&text)?;
+        } else {
+            out.line(text)?;
+        }
+        Ok(())
+    }
+}
+
+/// Jobs that ended before this process started are not news.
+fn worth_a_line(job: &JobView, before: Option<(JobStatus, u32)>) -> bool {
+    before.is_some()
+        || !job.status.is_terminal()
+        || SystemClock.now().since(job.created_at) < Duration::from_secs(5)
+}

@@ -1,0 +1,87 @@
+//! One round of sample jobs: four priorities, progress, a retry, a scheduled job, a chain of three, and a dead letter.
+
+use std::time::Duration;
+
+use longshore::{Batch, Client, EnqueueError};
+use longshore_core::Priority;
+
+use super::files::SampleFiles;
+use super::{CountWords, HashFile, MergeCounts, ParseLedger, ReadSpool, WriteReport, WriteSpool};
+
+/// Enqueues a round. `number` keeps the files of rounds apart. Answers how many jobs it has.
+///
+/// # Errors
+/// When the store refuses.
+pub(crate) async fn enqueue(
+    client: &Client,
+    files: &SampleFiles,
+    number: u64,
+) -> Result<usize, EnqueueError> {
+    let mut batch = Batch::new();
+    for (priority, pace_ms) in [
+        (Priority::Low, 60),
+        (Priority::Normal, 40),
+        (Priority::High, 25),
+        (Priority::Critical, 12),
+    ] {
+        let job = HashFile {
+            path: files.blob(),
+            pace_ms,
+        };
+        batch
+            .add(job)
+            .priority(priority)
+            .name(format!("Hash a file ({priority})"))
+            .tag("sample");
+    }
+    let counts: Vec<_> = files
+        .texts()
+        .map(|path| {
+            let name = format!(
+                "Count words of {}",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            );
+            batch
+                .add(CountWords { path, pace_ms: 15 })
+                .name(name)
+                .tag("sample")
+                .reference()
+        })
+        .collect();
+    let merge = batch
+        .add(MergeCounts {})
+        .name("Merge the counts")
+        .depends_on(counts)
+        .tag("sample")
+        .reference();
+    let report = WriteReport {
+        path: files.report(number),
+    };
+    batch
+        .add(report)
+        .name("Write the report")
+        .depends_on([merge])
+        .tag("sample");
+    batch
+        .add(ReadSpool {
+            path: files.spool(number),
+        })
+        .name("Read the spool (fails until it is there)")
+        .max_retries(5)
+        .retry_delay(Duration::from_secs(2))
+        .tag("sample");
+    batch
+        .add(WriteSpool {
+            path: files.spool(number),
+        })
+        .name("Write the spool (in 3 s)")
+        .delay(Duration::from_secs(3))
+        .tag("sample");
+    batch
+        .add(ParseLedger { path: files.ledger() })
+        .name("Parse the ledger (fails for good)")
+        .tag("sample");
+    let jobs = batch.len();
+    client.enqueue_many(batch).await?;
+    Ok(jobs)
+}

@@ -1,0 +1,80 @@
+//! `longshore scheduler`.
+
+use longshore_core::port::Ports;
+use longshore_scheduler::{Intervals, Retention, Scheduler};
+use longshore_service::exit::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::setting::Setting;
+
+/// Runs a replica until told to stop.
+///
+/// # Errors
+/// When the servers cannot be reached at the start, or a second signal ends it.
+pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
+    let backend = setting.connect().await?;
+    if !backend.is_owner() {
+        return Err(Failure::new(
+            ExitCode::Unavailable,
+            "the embedded store is in use by another process, which runs its own scheduler (`longshore dev`)",
+        ));
+    }
+    tracing::info!("scheduler started");
+    let ports = backend.ports().clone();
+    tokio::select! {
+        () = run_on(setting, ports, setting.stop.gentle.clone()) => {}
+        () = setting.stop.force.cancelled() => {
+            return Err(Failure::new(ExitCode::Forced, "ended by a second signal"));
+        }
+    }
+    backend.close().await;
+    Ok(())
+}
+
+/// Runs the daemons on these ports until `stop`.
+pub(crate) async fn run_on(setting: &Setting, ports: Ports, stop: CancellationToken) {
+    let config = &setting.config.scheduler;
+    let report = Scheduler::builder(ports)
+        .intervals(intervals(&config.intervals))
+        .retention(retention(&config.retention))
+        .bundle_max(config.bundle_max)
+        .hold_limit(config.hold_limit)
+        .audit_rate(config.audit_rate)
+        .shutdown(stop)
+        .build()
+        .run()
+        .await;
+    if report.dropped > 0 {
+        tracing::warn!(
+            daemons = report.dropped,
+            "daemons did not end in time; what they leased comes again"
+        );
+    }
+}
+
+fn intervals(from: &longshore_service::config::Intervals) -> Intervals {
+    Intervals {
+        dispatch_outbox: from.dispatch_outbox,
+        promote_due: from.promote_due,
+        promote_due_idle: from.promote_due_idle,
+        expire_leases: from.expire_leases,
+        expire_waiting: from.expire_waiting,
+        tell_children: from.tell_children,
+        verify_edges: from.verify_edges,
+        audit_published: from.audit_published,
+        keep_dead_letters: from.keep_dead_letters,
+        prune_finished: from.prune_finished,
+        release_parked: from.release_parked,
+        lease_shards: from.lease_shards,
+    }
+}
+
+fn retention(from: &longshore_service::config::Retention) -> Retention {
+    Retention {
+        completed: from.completed,
+        failed: from.failed,
+        cancelled: from.cancelled,
+        expired: from.expired,
+    }
+}
