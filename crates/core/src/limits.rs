@@ -40,6 +40,8 @@ pub const TAG_BYTES_MAX: usize = 128;
 pub const METADATA_MAX: usize = 64;
 /// Longest metadata key plus value, in bytes.
 pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Deepest nesting of a metadata value: the envelope around it must stay readable.
+pub const METADATA_DEPTH_MAX: usize = 32;
 /// Most retries a job may ask for.
 pub const RETRIES_MAX: u32 = 10_000;
 /// Attempts kept in a record.

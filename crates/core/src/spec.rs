@@ -354,6 +354,15 @@ impl JobSpec {
                 ));
             }
         }
+        // Before anything walks them recursively.
+        if let Some((key, _)) = self.metadata.iter().find(|(_, value)| is_too_deep(value)) {
+            problems.push(format!(
+                "metadata: \"{}\" nests deeper than {} levels; flatten it",
+                key.chars().take(40).collect::<String>().escape_debug(),
+                limits::METADATA_DEPTH_MAX
+            ));
+            return;
+        }
         let metadata_bytes: usize = self
             .metadata
             .iter()
@@ -368,6 +377,28 @@ impl JobSpec {
             ));
         }
     }
+}
+
+/// Whether a value nests deeper than metadata may. Level by level: the check itself cannot overflow the stack.
+fn is_too_deep(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    let mut level = vec![value];
+    for _ in 0..=limits::METADATA_DEPTH_MAX {
+        level = level
+            .into_iter()
+            .flat_map(|value| -> Vec<&Value> {
+                match value {
+                    Value::Array(items) => items.iter().collect(),
+                    Value::Object(entries) => entries.values().collect(),
+                    _ => Vec::new(),
+                }
+            })
+            .collect();
+        if level.is_empty() {
+            return false;
+        }
+    }
+    true
 }
 
 /// A job that cannot be accepted, with every problem that was found.
@@ -408,6 +439,32 @@ mod tests {
                 "{field}: {problems:?}"
             );
         }
+    }
+
+    #[test]
+    fn metadata_may_nest_as_deep_as_the_envelope_can_be_read_and_no_deeper() {
+        let nested = |levels: usize| {
+            let mut value = serde_json::json!(1);
+            for _ in 0..levels {
+                value = serde_json::json!([value]);
+            }
+            let mut spec = spec();
+            spec.metadata.insert("k".to_owned(), value);
+            spec
+        };
+        let deepest = nested(limits::METADATA_DEPTH_MAX);
+        assert_eq!(deepest.validate(), Ok(()));
+        let id = JobId::from_idempotency_key("k");
+        let envelope = crate::Envelope::from_spec(&deepest, id, Timestamp(1));
+        assert_eq!(crate::Envelope::decode(&envelope.encode().unwrap()), Ok(envelope));
+        let problems = nested(limits::METADATA_DEPTH_MAX + 1)
+            .validate()
+            .unwrap_err()
+            .problems;
+        assert!(
+            problems[0].starts_with("metadata: \"k\" nests deeper"),
+            "{problems:?}"
+        );
     }
 
     #[test]

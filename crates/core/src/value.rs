@@ -37,17 +37,79 @@ pub enum Error {
     },
 }
 
-/// Encodes a value as MessagePack (structs as maps) and checks its depth.
+/// Encodes a value as MessagePack (structs as maps) and checks its depth. A value far deeper is given up on the way
+/// down, before it exhausts the stack.
 ///
 /// # Errors
 /// When the value does not encode, or nests deeper than [`DEPTH_MAX`].
 pub fn encode<T: Serialize + ?Sized>(field: &'static str, value: &T) -> Result<Bytes, Error> {
-    let bytes = rmp_serde::to_vec_named(value).map_err(|error| Error::Encode {
+    let mut checked = Checked::default();
+    let mut encoder = rmp_serde::Serializer::new(&mut checked).with_struct_map();
+    let encoded = value.serialize(&mut encoder);
+    if checked.too_deep {
+        return Err(Error::TooDeep {
+            field,
+            max: DEPTH_MAX,
+        });
+    }
+    encoded.map_err(|error| Error::Encode {
         field,
         reason: error.to_string(),
     })?;
+    let bytes = checked.bytes;
+    // Containers whose length their type does not tell are encoded apart and come in one piece.
     check_depth(field, &bytes)?;
     Ok(bytes.into())
+}
+
+/// Follows the nesting of what is written, and stops a value that nests too deep on the way down: the encoder recurses
+/// without a bound of its own.
+#[derive(Default)]
+struct Checked {
+    bytes: Vec<u8>,
+    /// Where the next head begins; behind the end while a payload is still to come.
+    at: usize,
+    /// One entry per open container: how many values it still wants.
+    open: Vec<u64>,
+    too_deep: bool,
+}
+
+impl std::io::Write for Checked {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.bytes.extend_from_slice(part);
+        self.follow();
+        if self.too_deep {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Checked {
+    /// Reads the heads that are complete.
+    fn follow(&mut self) {
+        while let Some(mut rest) = self.bytes.get(self.at..).filter(|rest| !rest.is_empty()) {
+            let length = rest.len();
+            let Some((children, skip)) = read_head(&mut rest) else {
+                return;
+            };
+            self.at += length - rest.len() + skip;
+            while self.open.last() == Some(&0) {
+                self.open.pop();
+            }
+            if let Some(wanted) = self.open.last_mut() {
+                *wanted -= 1;
+            }
+            if children > 0 {
+                self.open.push(children);
+            }
+            self.too_deep |= self.open.len() > DEPTH_MAX;
+        }
+    }
 }
 
 /// Decodes MessagePack with the depth bound that keeps a hostile value from exhausting the stack.
@@ -243,6 +305,26 @@ mod tests {
             })
         );
         assert!(decode::<serde_json::Value>("args", &nested(2_000)).is_err());
+    }
+
+    #[test]
+    fn a_value_that_nests_deep_is_refused_before_it_exhausts_the_stack() {
+        let mut deep = serde_json::json!(1);
+        for _ in 0..2_000 {
+            deep = serde_json::Value::Array(vec![deep]);
+        }
+        let refused = encode("args", &deep);
+        // Dropping it would recurse: take it apart.
+        while let serde_json::Value::Array(mut inner) = deep {
+            deep = inner.pop().unwrap();
+        }
+        assert_eq!(
+            refused,
+            Err(Error::TooDeep {
+                field: "args",
+                max: DEPTH_MAX
+            })
+        );
     }
 
     #[test]
