@@ -72,7 +72,7 @@ pub use list::{JobStream, List};
 pub use parent::Parent;
 
 #[cfg(feature = "client")]
-pub use longshore_backend::{Endpoints, Profile};
+pub use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
 pub use longshore_core::name::InvalidName;
 pub use longshore_core::outcome::{ErrorInfo, JobError, JobResult, Progress};
 pub use longshore_core::port::enqueue::CancelReply;

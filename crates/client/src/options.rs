@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use longshore_core::name::InvalidName;
-use longshore_core::spec::{InvalidSpec, Start};
+use longshore_core::spec::{Dependency, InvalidSpec, Start};
 use longshore_core::{FunctionName, Job, JobId, JobSpec, QueueName, value};
 use serde::Serialize;
 
@@ -106,12 +106,17 @@ impl Draft {
             .unwrap_or(&self.function_name)
     }
 
-    /// The spec with the client's defaults, once every field is right.
-    pub(crate) fn finish(&self, created_by: Option<&str>) -> Result<JobSpec, InvalidSpec> {
+    /// The spec with the client's defaults and these parents besides its own, once every field is right.
+    pub(crate) fn finish(
+        &self,
+        created_by: Option<&str>,
+        parents: impl IntoIterator<Item = Dependency>,
+    ) -> Result<JobSpec, InvalidSpec> {
         let mut problems = self.problems.clone();
         let Some(mut spec) = self.spec.clone() else {
             return Err(InvalidSpec { problems });
         };
+        spec.depends_on.extend(parents);
         if spec.created_by.is_none() {
             spec.created_by = created_by.map(str::to_owned);
         }

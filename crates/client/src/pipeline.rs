@@ -55,7 +55,7 @@ impl Pipeline {
         draft: &Draft,
         created_by: Option<&str>,
     ) -> Result<(JobId, Accepted), EnqueueError> {
-        let spec = draft.finish(created_by)?;
+        let spec = draft.finish(created_by, [])?;
         let chosen = chosen_id(&spec);
         if !spec.depends_on.is_empty() {
             self.check_parents(&spec, chosen, draft.label()).await?;

@@ -13,13 +13,14 @@ use super::{Batch, Item};
 use crate::error::EnqueueError;
 use crate::options::chosen_id;
 use crate::pipeline::prepare;
+use crate::pipeline::stages::Entry;
 use crate::pipeline::trips::SCRIPT_BYTES_MAX;
 
 /// Problems that one error lists; a batch of 100,000 may have as many.
 const PROBLEMS_MAX: usize = 100;
 
 /// Jobs of one shard for one script call, with their places in the batch.
-pub(super) type Chunk = (u16, Vec<(usize, NewJob)>);
+pub(super) type Chunk = (u16, Vec<(usize, Entry)>);
 
 /// A batch that is right by itself.
 pub(super) struct Plan {
@@ -50,16 +51,21 @@ pub(super) fn plan(
             label(batch, index)
         )));
     }
-    assign_ids(batch, shards, now, random);
+    let fresh = assign_ids(batch, shards, now, random);
     let ids = unique_ids(batch)?;
     let places: HashMap<JobId, usize> = ids.iter().copied().zip(0..).collect();
-    let (parents, outer) = edges(batch, &ids, &places);
+    let (parents, outer) = edges(batch, &places);
     let levels = levels(&parents).map_err(|cycle| EnqueueError::Cycle {
         jobs: cycle.into_iter().map(|index| label(batch, index)).collect(),
     })?;
     let jobs = records(batch, &ids, created_by, now)?;
+    let entries = jobs
+        .into_iter()
+        .zip(fresh)
+        .map(|(job, fresh)| Entry { job, fresh })
+        .collect();
     Ok(Plan {
-        levels: chunks(jobs, &levels, shards),
+        levels: chunks(entries, &levels, shards),
         ids,
         outer,
     })
@@ -71,17 +77,22 @@ pub(super) fn label(batch: &Batch, index: usize) -> String {
     format!("job {} ({name})", index + 1)
 }
 
-/// Runs of jobs share a shard, so that they share script calls and bundles.
-fn assign_ids(batch: &mut Batch, shards: Shards, now: Timestamp, random: &dyn Random) {
+/// Answers which jobs got their ids here. Runs of them share a shard, so that they share script calls and bundles.
+fn assign_ids(batch: &mut Batch, shards: Shards, now: Timestamp, random: &dyn Random) -> Vec<bool> {
     let mut given = 0_usize;
+    let mut fresh = Vec::with_capacity(batch.len());
     for item in &mut batch.items {
-        if item.draft.spec().is_some_and(|spec| chosen_id(spec).is_none()) {
-            let shard = (given / SCRIPT_JOBS_MAX) % usize::from(shards.count());
-            let id = JobId::generate(now, u16::try_from(shard).unwrap_or(0), random);
-            item.draft.set(|spec| spec.id = Some(id));
-            given += 1;
+        let chosen = item.draft.spec().is_none_or(|spec| chosen_id(spec).is_some());
+        fresh.push(!chosen);
+        if chosen {
+            continue;
         }
+        let shard = (given / SCRIPT_JOBS_MAX) % usize::from(shards.count());
+        let id = JobId::generate(now, u16::try_from(shard).unwrap_or(0), random);
+        item.draft.set(|spec| spec.id = Some(id));
+        given += 1;
     }
+    fresh
 }
 
 fn unique_ids(batch: &Batch) -> Result<Vec<JobId>, EnqueueError> {
@@ -90,7 +101,7 @@ fn unique_ids(batch: &Batch) -> Result<Vec<JobId>, EnqueueError> {
     for (index, item) in batch.items.iter().enumerate() {
         let Some(id) = item.draft.spec().and_then(chosen_id) else {
             // Without a usable function name there is nothing to give an id to.
-            let problems = item.draft.finish(None).err().map(|invalid| invalid.problems);
+            let problems = item.draft.finish(None, []).err().map(|invalid| invalid.problems);
             return Err(invalid(batch, index, problems.unwrap_or_default()));
         };
         if let Some(first) = places.insert(id, index) {
@@ -111,22 +122,11 @@ fn invalid(batch: &Batch, index: usize, problems: Vec<String>) -> EnqueueError {
     EnqueueError::Invalid(InvalidSpec { problems })
 }
 
-/// Writes edges inside the batch into the specs, as ids; answers each job's parents inside, and the parents outside.
-fn edges(
-    batch: &mut Batch,
-    ids: &[JobId],
-    places: &HashMap<JobId, usize>,
-) -> (Vec<Vec<usize>>, BTreeMap<JobId, usize>) {
-    let (mut parents, mut outer) = (Vec::with_capacity(ids.len()), BTreeMap::new());
-    for (index, item) in batch.items.iter_mut().enumerate() {
-        let resolved = std::mem::take(&mut item.inner)
-            .into_iter()
-            .filter_map(|(parent, policy)| {
-                let id = *ids.get(parent.index)?;
-                Some(Dependency { id, policy })
-            });
-        item.draft.set(|spec| spec.depends_on.extend(resolved));
-        let mut inside = Vec::new();
+/// Each job's parents inside the batch, and the parents outside, each with a job that names it.
+fn edges(batch: &Batch, places: &HashMap<JobId, usize>) -> (Vec<Vec<usize>>, BTreeMap<JobId, usize>) {
+    let (mut parents, mut outer) = (Vec::with_capacity(batch.len()), BTreeMap::new());
+    for (index, item) in batch.items.iter().enumerate() {
+        let mut inside: Vec<usize> = item.inner.iter().map(|(parent, _)| parent.index).collect();
         for parent in item.draft.spec().map_or(&[] as &[_], |spec| &spec.depends_on) {
             match places.get(&parent.id) {
                 Some(place) => inside.push(*place),
@@ -138,6 +138,14 @@ fn edges(
         parents.push(inside);
     }
     (parents, outer)
+}
+
+/// The edges inside the batch, as ids. The batch keeps its own: they follow an id that is changed.
+fn resolved(item: &Item, ids: &[JobId]) -> impl Iterator<Item = Dependency> {
+    item.inner.iter().filter_map(|(parent, policy)| {
+        let (id, policy) = (*ids.get(parent.index)?, *policy);
+        Some(Dependency { id, policy })
+    })
 }
 
 /// The level of each job: one more than the highest of its parents'. A cycle is answered as the jobs along it, the
@@ -206,7 +214,7 @@ fn records(
     for (index, (item, id)) in batch.items.iter().zip(ids).enumerate() {
         let job = item
             .draft
-            .finish(created_by)
+            .finish(created_by, resolved(item, ids))
             .map_err(EnqueueError::Invalid)
             .and_then(|spec| prepare(&spec, *id, now));
         match job {
@@ -238,26 +246,26 @@ fn records(
 }
 
 /// Script calls: jobs of one level and shard together, within the bounds of a call.
-fn chunks(jobs: Vec<NewJob>, levels: &[usize], shards: Shards) -> Vec<Vec<Chunk>> {
-    let mut grouped: BTreeMap<usize, BTreeMap<u16, Vec<(usize, NewJob)>>> = BTreeMap::new();
-    for (index, (job, level)) in jobs.into_iter().zip(levels).enumerate() {
-        let shard = shards.of(&job.id);
+fn chunks(entries: Vec<Entry>, levels: &[usize], shards: Shards) -> Vec<Vec<Chunk>> {
+    let mut grouped: BTreeMap<usize, BTreeMap<u16, Vec<(usize, Entry)>>> = BTreeMap::new();
+    for (index, (entry, level)) in entries.into_iter().zip(levels).enumerate() {
+        let shard = shards.of(&entry.job.id);
         let of_shard = grouped.entry(*level).or_default().entry(shard).or_default();
-        of_shard.push((index, job));
+        of_shard.push((index, entry));
     }
-    let split = |(shard, jobs): (u16, Vec<(usize, NewJob)>)| {
+    let split = |(shard, entries): (u16, Vec<(usize, Entry)>)| {
         let mut chunks: Vec<Chunk> = Vec::new();
         let mut bytes = 0;
-        for (index, job) in jobs {
-            let size = job.envelope.len();
+        for (index, entry) in entries {
+            let size = entry.job.envelope.len();
             match chunks.last_mut() {
                 Some((_, chunk)) if chunk.len() < SCRIPT_JOBS_MAX && bytes + size <= SCRIPT_BYTES_MAX => {
                     bytes += size;
-                    chunk.push((index, job));
+                    chunk.push((index, entry));
                 }
                 _ => {
                     bytes = size;
-                    chunks.push((shard, vec![(index, job)]));
+                    chunks.push((shard, vec![(index, entry)]));
                 }
             }
         }

@@ -48,6 +48,14 @@ impl Accepted {
 /// What became of one job.
 pub(crate) type Fate = Result<Accepted, EnqueueError>;
 
+/// A job that is to be recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) job: NewJob,
+    /// Its id was made for this very enqueue: if the store knows it, an earlier try of this enqueue made the record.
+    pub(crate) fresh: bool,
+}
+
 /// A Blocked job that is to be tied to its parents.
 #[derive(Clone, Debug)]
 pub(crate) struct Child {
@@ -100,8 +108,8 @@ impl Stages {
 
     /// Records jobs of one shard, at most [`SCRIPT_JOBS_MAX`]. When the store is away, policy may let those through
     /// that need no record.
-    pub(crate) async fn record<K>(&self, shard: u16, jobs: Vec<(K, NewJob)>) -> Recorded<K> {
-        let batch: Vec<NewJob> = jobs.iter().map(|(_, job)| job.clone()).collect();
+    pub(crate) async fn record<K>(&self, shard: u16, jobs: Vec<(K, Entry)>) -> Recorded<K> {
+        let batch: Vec<NewJob> = jobs.iter().map(|(_, entry)| entry.job.clone()).collect();
         let reply = retrying(&*self.random, || self.enqueue.enqueue(shard, batch.clone())).await;
         match reply {
             Ok(reply) => sort(shard, jobs, reply),
@@ -109,11 +117,11 @@ impl Stages {
         }
     }
 
-    fn unrecorded<K>(&self, shard: u16, jobs: Vec<(K, NewJob)>, error: &port::Error) -> Recorded<K> {
+    fn unrecorded<K>(&self, shard: u16, jobs: Vec<(K, Entry)>, error: &port::Error) -> Recorded<K> {
         let mut recorded = Recorded::empty(shard, 0, true);
         let allowed = self.redis_away == RedisAway::PublishWithoutRecord && may_pass(error);
         let now = self.clock.now();
-        for (key, job) in jobs {
+        for (key, Entry { job, .. }) in jobs {
             let due = job.run_at.is_none_or(|at| at <= now);
             if allowed && due && job.parents.is_empty() {
                 let dispatch = Dispatch {
@@ -210,10 +218,10 @@ impl<K> Recorded<K> {
 }
 
 /// Sorts recorded jobs by what comes next.
-fn sort<K>(shard: u16, jobs: Vec<(K, NewJob)>, reply: EnqueueReply) -> Recorded<K> {
+fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply) -> Recorded<K> {
     let mut recorded = Recorded::empty(shard, reply.epoch, false);
-    for ((key, job), enqueued) in jobs.into_iter().zip(reply.jobs) {
-        let created = matches!(enqueued, Enqueued::Created { .. });
+    for ((key, Entry { job, fresh }), enqueued) in jobs.into_iter().zip(reply.jobs) {
+        let created = fresh || matches!(enqueued, Enqueued::Created { .. });
         match enqueued {
             Enqueued::Conflict => {
                 let name = job.name.unwrap_or_else(|| job.function_name.to_string());
@@ -253,7 +261,7 @@ fn sort<K>(shard: u16, jobs: Vec<(K, NewJob)>, reply: EnqueueReply) -> Recorded<
                 Dispatch {
                     job,
                     gen_,
-                    existing: true,
+                    existing: !created,
                 },
             )),
             Enqueued::Created { status, .. } | Enqueued::Existing { status, .. } => {

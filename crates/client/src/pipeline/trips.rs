@@ -10,7 +10,7 @@ use longshore_core::{JobId, JobSpec};
 use tokio::sync::oneshot;
 
 use super::prepare;
-use super::stages::{Fate, Stages};
+use super::stages::{Entry, Fate, Stages};
 use crate::error::EnqueueError;
 
 /// Bytes of one script call; a larger job travels alone.
@@ -75,7 +75,7 @@ impl Carry<JobSpec, Ticket> for FreshTrip {
                 tickets.push(match prepare(&spec, id, now) {
                     Ok(job) => {
                         let (fate, told) = oneshot::channel();
-                        jobs.push((fate, job));
+                        jobs.push((fate, Entry { job, fresh: true }));
                         Ok((id, told))
                     }
                     Err(error) => Err(error),
@@ -103,7 +103,7 @@ impl Carry<NewJob, Ticket> for FixedTrip {
             for job in batch {
                 let (fate, told) = oneshot::channel();
                 tickets.push(Ok((job.id, told)));
-                jobs.push((fate, job));
+                jobs.push((fate, Entry { job, fresh: false }));
             }
             carry(&self.stages, self.shard, jobs).await;
             tickets
@@ -116,7 +116,7 @@ impl Carry<NewJob, Ticket> for FixedTrip {
 }
 
 /// Records the jobs, and leaves the rest to tasks: the next script goes out while these are published and tied.
-async fn carry(stages: &Arc<Stages>, shard: u16, jobs: Vec<(oneshot::Sender<Fate>, NewJob)>) {
+async fn carry(stages: &Arc<Stages>, shard: u16, jobs: Vec<(oneshot::Sender<Fate>, Entry)>) {
     if jobs.is_empty() {
         return;
     }

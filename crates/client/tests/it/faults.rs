@@ -1,0 +1,131 @@
+//! Faults of the store and of the broker on the way in.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use longshore::{Acceptance, EnqueueError, JobId, JobStatus, RedisAway, secs};
+use longshore_core::port::broker::message_id;
+
+use crate::ports::Fault;
+use crate::rig::{Join, PATIENCE, Rig, echo};
+
+#[tokio::test]
+async fn a_broker_that_refuses_makes_a_deferred_job_and_a_retry_publishes_it() {
+    let mut rig = Rig::new();
+    rig.broker.set_refuses(true);
+    let send = || rig.client.enqueue(echo("a")).idempotency_key("k");
+    let deferred = send().await.unwrap();
+    assert!(deferred.is_deferred() && !deferred.was_existing());
+    assert_eq!(deferred.acceptance(), Some(Acceptance::Deferred));
+    let view = rig.client.view(deferred.id()).await.unwrap().unwrap();
+    assert_eq!((view.status, view.published_at), (JobStatus::Queued, None));
+    rig.broker.set_refuses(false);
+    let again = send().await.unwrap();
+    assert!(again.was_existing() && !again.is_deferred());
+    rig.client.flush().await;
+    let view = rig.client.view(again.id()).await.unwrap().unwrap();
+    assert!(view.published_at.is_some());
+    rig.run_fleet();
+    assert_eq!(deferred.wait_timeout(PATIENCE).await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn a_deferred_job_is_published_by_the_scheduler() {
+    let mut rig = Rig::new();
+    rig.broker.set_refuses(true);
+    let handle = rig.client.enqueue(echo("a")).await.unwrap();
+    assert!(handle.is_deferred());
+    rig.run_fleet();
+    assert_eq!(handle.wait_timeout(PATIENCE).await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_answer_makes_a_deferred_job_in_time() {
+    let rig = Rig::with(|client| client.publish_timeout(Duration::from_millis(100)));
+    rig.broker.set_hangs(true);
+    let began = tokio::time::Instant::now();
+    let handle = rig.client.enqueue(echo("a")).await.unwrap();
+    assert!(handle.is_deferred());
+    assert!(began.elapsed() < secs(5));
+}
+
+#[tokio::test]
+async fn a_lost_reply_costs_nothing() {
+    let rig = Rig::new();
+    rig.faults.next([Fault::ReplyLost]);
+    let handle = rig.client.enqueue(echo("a")).await.unwrap();
+    assert_eq!(handle.acceptance(), Some(Acceptance::Published));
+    assert_eq!(rig.faults.enqueues.load(Ordering::SeqCst), 2);
+    assert_eq!(
+        (rig.count().await, rig.broker.jobs.load(Ordering::SeqCst)),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_every_step_of_a_child_costs_nothing() {
+    let mut rig = Rig::new();
+    let parent = rig.client.enqueue(echo("a")).await.unwrap();
+    // The record, the registration, the verification: each is done, told nobody, and done again.
+    rig.faults.next([
+        Fault::ReplyLost,
+        Fault::Nothing,
+        Fault::ReplyLost,
+        Fault::Nothing,
+        Fault::ReplyLost,
+    ]);
+    let child = rig.client.enqueue(Join).depends_on([&parent]).await.unwrap();
+    assert_eq!(child.acceptance(), Some(Acceptance::Waiting));
+    rig.run_fleet();
+    assert_eq!(child.wait_timeout(PATIENCE).await.unwrap(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_is_an_error_with_the_id_to_try_again_with() {
+    let rig = Rig::new();
+    rig.faults.set_away(true);
+    let error = rig.client.enqueue(echo("a")).await.unwrap_err();
+    let EnqueueError::Store { id, .. } = &error else {
+        panic!("{error:?}");
+    };
+    assert!(error.is_retryable() && error.to_string().contains(&id.to_string()));
+    rig.faults.set_away(false);
+    let handle = rig.client.enqueue(echo("a")).id(*id).await.unwrap();
+    assert_eq!((handle.id(), rig.count().await), (*id, 1));
+}
+
+#[tokio::test]
+async fn a_known_blocked_job_is_tied_again() {
+    let mut rig = Rig::new();
+    let parent = rig.client.enqueue(echo("a")).await.unwrap();
+    let id = JobId::from_uuid(message_id());
+    let send = || rig.client.enqueue(Join).id(id).depends_on([&parent]);
+    // The first try records it and its answer is lost; then the store is away for the other three.
+    rig.faults
+        .next([Fault::ReplyLost, Fault::Away, Fault::Away, Fault::Away]);
+    let error = send().await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Store { .. }), "{error:?}");
+    assert_eq!(rig.status(id).await, Some(JobStatus::Blocked));
+    let child = send().await.unwrap();
+    assert!(child.was_existing());
+    assert!(rig.faults.registers.load(Ordering::SeqCst) > 0);
+    rig.run_fleet();
+    assert_eq!(child.wait_timeout(PATIENCE).await.unwrap(), ["a"]);
+}
+
+#[tokio::test]
+async fn by_policy_a_job_goes_out_without_a_record_and_is_done() {
+    let mut rig = Rig::with(|client| client.redis_away(RedisAway::PublishWithoutRecord));
+    let parent = rig.client.enqueue(echo("parent")).await.unwrap();
+    rig.faults.set_away(true);
+    let handle = rig.client.enqueue(echo("a")).await.unwrap();
+    assert_eq!(handle.acceptance(), Some(Acceptance::Unrecorded));
+    assert!(!handle.is_deferred());
+    let later = rig.client.enqueue(echo("b")).delay(secs(60)).await;
+    assert!(matches!(later, Err(EnqueueError::Store { .. })), "{later:?}");
+    let child = rig.client.enqueue(Join).depends_on([&parent]).await;
+    assert!(matches!(child, Err(EnqueueError::Store { .. })), "{child:?}");
+    rig.faults.set_away(false);
+    rig.run_fleet();
+    assert_eq!(handle.wait_timeout(PATIENCE).await.unwrap(), "a");
+}

@@ -1,0 +1,12 @@
+//! The client on a real embedded store, with a real worker and scheduler.
+#![cfg(test)]
+
+mod batch;
+mod cancel;
+mod enqueue;
+mod faults;
+mod fields;
+mod follow;
+mod look;
+mod ports;
+mod rig;

@@ -1,0 +1,193 @@
+//! The store's and broker's own ports with faults in front of them, and a count of what went through.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use longshore_core::JobId;
+use longshore_core::JobStatus;
+use longshore_core::message::{Gen, Message};
+use longshore_core::outcome::ErrorInfo;
+use longshore_core::port::broker::Published;
+use longshore_core::port::enqueue::{
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
+};
+use longshore_core::port::schedule::DeadLetter;
+use longshore_core::port::{EnqueuePort, Error, PublishPort, Reply};
+use longshore_core::shard::Shards;
+
+/// What goes wrong with one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing: the call goes through.
+    Nothing,
+    /// The store is away.
+    Away,
+    /// The call is done and its answer lost.
+    ReplyLost,
+}
+
+/// The store for producers.
+pub(crate) struct Store {
+    inner: Arc<dyn EnqueuePort>,
+    faults: Mutex<VecDeque<Fault>>,
+    away: AtomicBool,
+    pub(crate) enqueues: AtomicUsize,
+    pub(crate) registers: AtomicUsize,
+    pub(crate) verified: AtomicUsize,
+}
+
+impl Store {
+    pub(crate) fn around(inner: Arc<dyn EnqueuePort>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            faults: Mutex::default(),
+            away: AtomicBool::new(false),
+            enqueues: AtomicUsize::new(0),
+            registers: AtomicUsize::new(0),
+            verified: AtomicUsize::new(0),
+        })
+    }
+
+    /// The next calls that write go wrong like this, one each.
+    pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// Every call fails from now on, or none.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn through<'a, T: Send + 'a>(&self, call: Reply<'a, T>) -> Reply<'a, T> {
+        let fault = self.faults.lock().unwrap().pop_front();
+        let fault = if self.away.load(Ordering::SeqCst) {
+            Some(Fault::Away)
+        } else {
+            fault
+        };
+        Box::pin(async move {
+            match fault {
+                None | Some(Fault::Nothing) => call.await,
+                Some(Fault::Away) => Err(Error::Unavailable {
+                    server: "embedded store",
+                    reason: "injected".to_owned(),
+                }),
+                Some(Fault::ReplyLost) => {
+                    call.await?;
+                    Err(Error::OutcomeUnknown {
+                        server: "embedded store",
+                    })
+                }
+            }
+        })
+    }
+}
+
+impl EnqueuePort for Store {
+    fn shards(&self) -> Shards {
+        self.inner.shards()
+    }
+
+    fn enqueue(&self, shard: u16, jobs: Vec<NewJob>) -> Reply<'_, EnqueueReply> {
+        self.enqueues.fetch_add(1, Ordering::SeqCst);
+        self.through(self.inner.enqueue(shard, jobs))
+    }
+
+    fn mark_published(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+        self.inner.mark_published(shard, jobs)
+    }
+
+    fn statuses(&self, shard: u16, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobStatus>>> {
+        self.inner.statuses(shard, ids)
+    }
+
+    fn register(&self, shard: u16, edges: Vec<Registration>) -> Reply<'_, Vec<ParentState>> {
+        self.registers.fetch_add(1, Ordering::SeqCst);
+        self.through(self.inner.register(shard, edges))
+    }
+
+    fn settle_edges(
+        &self,
+        shard: u16,
+        edges: Vec<EdgeSettlement>,
+        publish_within: Duration,
+    ) -> Reply<'_, Vec<EdgeSettled>> {
+        self.through(self.inner.settle_edges(shard, edges, publish_within))
+    }
+
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+        self.verified.fetch_add(children.len(), Ordering::SeqCst);
+        self.through(self.inner.edges_verified(shard, children))
+    }
+
+    fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {
+        self.through(self.inner.fail_blocked(shard, children))
+    }
+
+    fn abort(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+        self.through(self.inner.abort(shard, children))
+    }
+
+    fn cancel(&self, shard: u16, jobs: Vec<CancelRequest>) -> Reply<'_, Vec<CancelReply>> {
+        self.through(self.inner.cancel(shard, jobs))
+    }
+}
+
+/// The broker's outgoing side.
+pub(crate) struct Broker {
+    inner: Arc<dyn PublishPort>,
+    refuses: AtomicBool,
+    hangs: AtomicBool,
+    pub(crate) messages: AtomicUsize,
+    pub(crate) jobs: AtomicUsize,
+}
+
+impl Broker {
+    pub(crate) fn around(inner: Arc<dyn PublishPort>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            refuses: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
+            messages: AtomicUsize::new(0),
+            jobs: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn set_refuses(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_hangs(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
+    }
+}
+
+impl PublishPort for Broker {
+    fn publish(&self, messages: Vec<Message>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
+        Box::pin(async move {
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            if self.refuses.load(Ordering::SeqCst) {
+                let refused = Published::Refused("injected".to_owned());
+                return vec![refused; messages.len()];
+            }
+            let jobs = messages.iter().map(|message| message.jobs.len()).sum();
+            self.messages.fetch_add(messages.len(), Ordering::SeqCst);
+            self.jobs.fetch_add(jobs, Ordering::SeqCst);
+            self.inner.publish(messages).await
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inner.is_ready()
+    }
+
+    fn archive(&self, letters: Vec<DeadLetter>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
+        self.inner.archive(letters)
+    }
+}
