@@ -1,1 +1,1 @@
-//! Tests that see the whole system.
+//! Tests that see the whole system. The targets are folders beside this one: `tidy`, `conformance`, `properties`, `it`.

@@ -9,11 +9,22 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--all-features", "--offline", "--locked"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--all-features",
+            "--offline",
+            "--locked",
+        ])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -23,7 +34,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// Normal and build dependencies of each workspace member on names that `keep` takes.
 fn dependencies(metadata: &Value, keep: impl Fn(&str) -> bool) -> Arrows {
-    let members: BTreeSet<_> = metadata["workspace_members"].as_array().unwrap().iter().collect();
+    let members = metadata["workspace_members"].as_array().unwrap();
     metadata["packages"]
         .as_array()
         .unwrap()
@@ -32,7 +43,9 @@ fn dependencies(metadata: &Value, keep: impl Fn(&str) -> bool) -> Arrows {
         .map(|package| {
             let used = package["dependencies"].as_array().unwrap().iter();
             let used = used.filter(|dependency| dependency["kind"].as_str() != Some("dev"));
-            let names = used.map(|dependency| text(dependency, "name").to_owned()).filter(|name| keep(name));
+            let names = used
+                .map(|dependency| text(dependency, "name").to_owned())
+                .filter(|name| keep(name));
             (text(package, "name").to_owned(), names.collect())
         })
         .collect()
@@ -41,7 +54,11 @@ fn dependencies(metadata: &Value, keep: impl Fn(&str) -> bool) -> Arrows {
 /// The table in ARCHITECTURE.md between the markers `<!-- arrows -->` and `<!-- /arrows -->`.
 fn documented() -> Arrows {
     let page = include_str!("../../ARCHITECTURE.md");
-    let table = page.split("<!-- arrows -->").nth(1).and_then(|rest| rest.split("<!-- /arrows -->").next()).unwrap();
+    let table = page
+        .split("<!-- arrows -->")
+        .nth(1)
+        .and_then(|rest| rest.split("<!-- /arrows -->").next())
+        .unwrap();
     table
         .lines()
         .filter(|line| line.starts_with("| `"))
@@ -49,7 +66,11 @@ fn documented() -> Arrows {
             let mut columns = line.split('|').map(str::trim).skip(1);
             let name = columns.next().unwrap().trim_matches('`').to_owned();
             let _folder = columns.next();
-            let used = columns.next().unwrap().split(',').map(|one| one.trim().trim_matches('`').to_owned());
+            let used = columns
+                .next()
+                .unwrap()
+                .split(',')
+                .map(|one| one.trim().trim_matches('`').to_owned());
             (name, used.filter(|one| !one.is_empty() && one != "—").collect())
         })
         .collect()
@@ -78,7 +99,16 @@ fn the_tree_has_one_tls_provider_and_no_banned_crate() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|node| text(node, "id").rsplit(['#', '/']).next().unwrap().split('@').next().unwrap().to_owned())
+        .map(|node| {
+            text(node, "id")
+                .rsplit(['#', '/'])
+                .next()
+                .unwrap()
+                .split('@')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     assert!(names.contains("ring"));
     for banned in ["aws-lc-rs", "openssl-sys", "backoff", "cron"] {

@@ -30,5 +30,9 @@ fn the_page_of_states_draws_the_transition_table() {
         std::fs::write(path, format!("{head}{OPEN}{}{CLOSE}{tail}", rendered())).unwrap();
         return;
     }
-    assert_eq!(table, rendered(), "run with LONGSHORE_BLESS=1 to write the table anew");
+    assert_eq!(
+        table,
+        rendered(),
+        "run with LONGSHORE_BLESS=1 to write the table anew"
+    );
 }

@@ -9,15 +9,31 @@ fn root() -> PathBuf {
 
 /// Every file that git tracks.
 fn tracked() -> Vec<PathBuf> {
-    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
-    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git ls-files: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let names = String::from_utf8(output.stdout).unwrap();
-    names.split('\0').filter(|name| !name.is_empty()).map(|name| root().join(name)).filter(|path| path.is_file()).collect()
+    names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(|name| root().join(name))
+        .filter(|path| path.is_file())
+        .collect()
 }
 
 fn rust_files() -> Vec<(PathBuf, String)> {
-    let rust = tracked().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
-    rust.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+    let rust = tracked()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    rust.map(|path| (path.clone(), std::fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -36,7 +52,11 @@ fn modules_live_beside_their_folders_and_none_is_a_drawer() {
 fn files_are_short_enough_to_read() {
     for (path, text) in rust_files() {
         let lines = text.lines().count();
-        assert!(lines <= 600, "{}: {lines} lines; split it by concept", path.display());
+        assert!(
+            lines <= 600,
+            "{}: {lines} lines; split it by concept",
+            path.display()
+        );
     }
 }
 
@@ -44,7 +64,11 @@ fn files_are_short_enough_to_read() {
 fn lints_are_expected_with_a_reason_and_never_allowed() {
     for (path, text) in rust_files() {
         let needle = concat!("#[al", "low(");
-        assert!(!text.contains(needle), "{}: use #[expect(…, reason = …)]", path.display());
+        assert!(
+            !text.contains(needle),
+            "{}: use #[expect(…, reason = …)]",
+            path.display()
+        );
     }
 }
 
@@ -60,21 +84,32 @@ fn lua_scripts_open_with_what_they_take_and_why_they_are_atomic() {
         let text = std::fs::read_to_string(&path).unwrap();
         for heading in ["KEYS", "ARGV", "Returns", "Atomic because"] {
             let head: String = text.lines().take(40).collect::<Vec<_>>().join("\n");
-            assert!(head.contains(heading), "{}: the opening comment lacks {heading}", path.display());
+            assert!(
+                head.contains(heading),
+                "{}: the opening comment lacks {heading}",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
 fn links_between_our_pages_lead_somewhere() {
-    for page in tracked().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+    for page in tracked()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+    {
         let text = std::fs::read_to_string(&page).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap();
             if file.is_empty() || file.contains("://") || file.starts_with("mailto:") {
                 continue;
             }
-            assert!(page.parent().unwrap().join(file).exists(), "{}: broken link to {target}", page.display());
+            assert!(
+                page.parent().unwrap().join(file).exists(),
+                "{}: broken link to {target}",
+                page.display()
+            );
         }
     }
 }

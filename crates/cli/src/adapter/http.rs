@@ -65,6 +65,10 @@ pub(crate) fn key(text: &str) -> Result<Vec<u8>, String> {
 /// # Errors
 /// When the TLS roots of the machine cannot be read.
 pub(crate) fn client() -> Result<Client, reqwest::Error> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Ring in the whole process; whoever was faster has installed the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
     Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))

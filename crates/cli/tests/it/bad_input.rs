@@ -1,0 +1,155 @@
+//! Bad input: a clear error that names the field and the fix, an exit code, and nothing half-written.
+
+use crate::binary::Folder;
+
+/// Arguments, the exit code, and what the error must say.
+const CASES: &[(&[&str], i32, &[&str])] = &[
+    (
+        &["enqueue", "f", "--priority", "urgent"],
+        2,
+        &["priority", "critical"],
+    ),
+    (&["enqueue", "f", "--in", "-5s"], 2, &["delay"]),
+    (&["enqueue", "f", "--max-retries", "-1"], 2, &["max_retries"]),
+    (&["enqueue", "f", "{not json"], 2, &["args", "JSON"]),
+    (&["enqueue", "bad name"], 2, &["function_name"]),
+    (
+        &[
+            "enqueue",
+            "f",
+            "--depends-on",
+            "0193f0a1-7c5e-8001-9313-0242ac120002",
+        ],
+        2,
+        &["0193f0a1-7c5e-8001-9313-0242ac120002"],
+    ),
+    (&["enqueue", "f", "--depends-on", "nobody"], 2, &["nobody"]),
+    (&["--amqp-url", "amqp://h", "job", "ls"], 3, &["redis_url"]),
+    (
+        &["--amqp-url", "http://h", "--redis-url", "redis://h", "job", "ls"],
+        3,
+        &["amqp_url", "amqp://"],
+    ),
+    (
+        &["--set", "worker.max_workers=0", "job", "ls"],
+        3,
+        &["worker.max_workers"],
+    ),
+    (
+        &["--set", "worker.max_worker=4", "job", "ls"],
+        3,
+        &["worker.max_worker", "max_workers"],
+    ),
+    (
+        &["job", "show", "0193f0a1-7c5e-8001-9313-0242ac120002"],
+        6,
+        &["job ls"],
+    ),
+];
+
+#[test]
+fn every_wrong_command_line_is_told_and_leaves_nothing() {
+    let folder = Folder::new();
+    for (args, code, words) in CASES {
+        let output = folder.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {errors}");
+        for word in *words {
+            assert!(errors.contains(word), "{args:?} does not say {word}: {errors}");
+        }
+    }
+    assert_eq!(folder.json(&["job", "ls"]), serde_json::json!([]));
+}
+
+#[test]
+fn arguments_that_are_too_large_or_too_deep_are_refused() {
+    let folder = Folder::new();
+    let large = format!(
+        "{{\"function_name\": \"f\", \"args\": \"{}\"}}",
+        "x".repeat(1 << 20)
+    );
+    let deep = format!(
+        "{{\"function_name\": \"f\", \"args\": {}1{}}}",
+        "[".repeat(110),
+        "]".repeat(110)
+    );
+    let deeper = format!(
+        "{{\"function_name\": \"f\", \"args\": {}1{}}}",
+        "[".repeat(2_000),
+        "]".repeat(2_000)
+    );
+    for (line, words) in [
+        (large, "1 MiB"),
+        (deep, "deeper than 100"),
+        (deeper, "recursion limit"),
+    ] {
+        let file = folder.file("jobs.jsonl", &format!("{{\"function_name\": \"ok\"}}\n{line}\n"));
+        let output = folder.run(&["enqueue", "--file", file.to_str().unwrap()]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("line 2") || words == "1 MiB", "{errors}");
+        assert!(errors.contains(words), "{errors}");
+    }
+    assert_eq!(folder.json(&["job", "ls"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_batch_with_a_cycle_is_refused_and_names_a_job() {
+    let folder = Folder::new();
+    let (one, two) = (
+        "11111111-1111-4111-8111-111111111111",
+        "22222222-2222-4222-8222-222222222222",
+    );
+    let lines = format!(
+        "{{\"id\": \"{one}\", \"function_name\": \"f\", \"depends_on\": [\"{two}\"]}}\n\
+         {{\"id\": \"{two}\", \"function_name\": \"f\", \"depends_on\": [\"{one}\"]}}\n"
+    );
+    let file = folder.file("jobs.jsonl", &lines);
+    let output = folder.run(&["enqueue", "--file", file.to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("wait for each other") && errors.contains("job 1"),
+        "{errors}"
+    );
+    assert_eq!(folder.json(&["job", "ls"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_password_never_reaches_an_error() {
+    let folder = Folder::new();
+    let url = "amqp://user:hunter2secret@127.0.0.1:1";
+    for args in [
+        &[
+            "--amqp-url",
+            url,
+            "--redis-url",
+            "redis://:hunter2secret@127.0.0.1:1",
+            "job",
+            "ls",
+        ][..],
+        &[
+            "--amqp-url",
+            url,
+            "--redis-url",
+            "redis://:hunter2secret@127.0.0.1:1",
+            "config",
+            "show",
+        ],
+        &[
+            "--amqp-url",
+            "amqp//user:hunter2secret",
+            "--redis-url",
+            "x:hunter2secret",
+            "job",
+            "ls",
+        ],
+    ] {
+        let output = folder.run(args);
+        let all = [output.stdout, output.stderr].concat();
+        assert!(
+            !String::from_utf8_lossy(&all).contains("hunter2secret"),
+            "{args:?}"
+        );
+    }
+}
