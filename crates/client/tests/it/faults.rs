@@ -129,3 +129,17 @@ async fn by_policy_a_job_goes_out_without_a_record_and_is_done() {
     rig.run_fleet();
     assert_eq!(handle.wait_timeout(PATIENCE).await.unwrap(), "a");
 }
+
+#[tokio::test]
+async fn a_parent_that_vanishes_after_the_lookup_takes_the_child_back() {
+    let rig = Rig::new();
+    rig.faults.claim_to_know_all();
+    let nobody = JobId::from_uuid(message_id());
+    let error = rig.client.enqueue(Join).depends_on([nobody]).await.unwrap_err();
+    assert!(
+        matches!(error, EnqueueError::UnknownParent { parent, .. } if parent == nobody),
+        "{error:?}"
+    );
+    assert_eq!(rig.faults.registers.load(Ordering::SeqCst), 1);
+    assert_eq!(rig.count().await, 0);
+}
