@@ -9,14 +9,9 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--all-features",
-            "--offline",
-            "--locked",
-        ])
+        .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
+        // Crates of other platforms are not downloaded.
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();

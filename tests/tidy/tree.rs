@@ -61,14 +61,18 @@ fn files_are_short_enough_to_read() {
 }
 
 #[test]
-fn lints_are_expected_with_a_reason_and_never_allowed() {
+fn lints_are_expected_with_a_reason_and_allowed_only_in_macros() {
+    // What a macro expands to may or may not trip a lint: there, and only there, `expect` cannot be fulfilled.
     for (path, text) in rust_files() {
         let needle = concat!("#[al", "low(");
-        assert!(
-            !text.contains(needle),
-            "{}: use #[expect(…, reason = …)]",
-            path.display()
-        );
+        let lines = text.lines().filter(|line| line.contains(needle));
+        for line in lines {
+            assert!(
+                text.contains("macro_rules!") && line.contains("reason ="),
+                "{}: use #[expect(…, reason = …)]",
+                path.display()
+            );
+        }
     }
 }
 
