@@ -146,10 +146,10 @@ mod tests {
             for (tag, step) in order.into_iter().zip(steps) {
                 runs.add(tag);
                 done.insert(tag);
-                if step > 0 {
-                    if let Some(ack) = runs.run() {
-                        left = take(ack, &done);
-                    }
+                if step > 0
+                    && let Some(ack) = runs.run()
+                {
+                    left = take(ack, &done);
                 }
                 if step > 2 {
                     for ack in runs.singles() {
