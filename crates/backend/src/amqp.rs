@@ -1,7 +1,7 @@
 //! RabbitMQ: messages out and in.
 //!
 //! Two connections, one for publishing and one for consuming, because a broker that blocks publishers makes the
-//! client hold everything back on that connection, acknowledgements included. Each has a [`link::Link`] that rebuilds
+//! client hold everything back on that connection, acknowledgements included. Each has a supervised link that rebuilds
 //! it for ever and counts its epochs; nothing outlives the epoch that made it.
 
 mod consumer;
