@@ -79,7 +79,7 @@ impl Consumer {
             match self.open(&live, &source, prefetch).await {
                 Ok(subscription) => return Ok(Box::new(subscription)),
                 Err(error) if error.may_pass() => {
-                    tracing::debug!(%error, "cannot subscribe yet");
+                    tracing::warn!(%error, "cannot subscribe yet");
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error.into()),

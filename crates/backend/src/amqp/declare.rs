@@ -209,7 +209,7 @@ impl<'a> Scratch<'a> {
             })),
             Ok(Err(error)) if is_not_found(&error) => Ok(None),
             Ok(Err(error)) => Err(refused(name, &error)),
-            Err(_) => Err(timed_out()),
+            Err(_) => Err(timed_out(name)),
         }
     }
 
@@ -226,13 +226,13 @@ pub(super) async fn answered<T>(name: &str, rpc: impl Future<Output = lapin::Res
     match tokio::time::timeout(RPC_TIMEOUT, rpc).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(refused(name, &error)),
-        Err(_) => Err(timed_out()),
+        Err(_) => Err(timed_out(name)),
     }
 }
 
-fn timed_out() -> Error {
+fn timed_out(name: &str) -> Error {
     Error::Lost {
-        reason: format!("no answer within {} s", RPC_TIMEOUT.as_secs()),
+        reason: format!("no answer about {name} within {} s", RPC_TIMEOUT.as_secs()),
     }
 }
 
