@@ -8,6 +8,7 @@ pub mod config;
 mod connect;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod redis;
 pub mod secret;
 mod wire;
 

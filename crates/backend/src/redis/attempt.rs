@@ -1,0 +1,288 @@
+//! The worker's side.
+
+use std::time::Duration;
+
+use longshore_core::clock::duration_millis;
+use longshore_core::id::{JobId, Nonce, WorkerId};
+use longshore_core::limits::BEAT;
+use longshore_core::name::QueueName;
+use longshore_core::outcome::{ErrorInfo, Outcome};
+use longshore_core::port::attempt::{
+    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, Grant, Hints, Over,
+    ProgressWrite, Quarantined, Rebuild,
+};
+use longshore_core::port::enqueue::ParentOutcome;
+use longshore_core::port::{Error, Reply};
+use longshore_core::view::WorkerView;
+
+use super::Store;
+use super::call::{Call, calls, light, prefix};
+use super::enqueue::{odd, outcome};
+use super::reply::{Reader, pack, parse_id, status};
+use super::script;
+
+mod aside;
+mod workers;
+
+pub(super) use workers::{WORKERS, functions};
+
+impl AttemptPort for Store {
+    fn step(
+        &self,
+        shard: u16,
+        finishes: Vec<Finish>,
+        claims: Vec<Claim>,
+    ) -> Reply<'_, (Vec<Finished>, Vec<Claimed>)> {
+        Box::pin(self.step_in_calls(shard, finishes, claims))
+    }
+
+    fn rebuild(&self, shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>> {
+        Box::pin(async move {
+            let mut claimed = Vec::with_capacity(jobs.len());
+            for jobs in calls(&jobs, |ask| ask.job.envelope.len()) {
+                let mut call = Self::script(&script::REBUILD, shard);
+                for ask in jobs {
+                    call.job(&ask.job)
+                        .arg(ask.gen_)
+                        .arg(ask.attempts)
+                        .arg(ask.retries)
+                        .arg(ask.losts)
+                        .nonce(ask.nonce)
+                        .arg(ask.worker.0.as_str())
+                        .arg(u8::from(ask.running));
+                }
+                let mut answer = self.write(shard, &call).await?;
+                for _ in jobs {
+                    claimed.push(claim_answer(&mut answer)?);
+                }
+            }
+            Ok(claimed)
+        })
+    }
+
+    fn beat(&self, shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {
+        Box::pin(async move {
+            let mut beaten = Vec::with_capacity(claims.len());
+            for claims in calls(&claims, light) {
+                let mut call = Self::script(&script::BEAT, shard);
+                for (id, nonce) in claims {
+                    call.id(*id).nonce(*nonce);
+                }
+                let mut answer = self.write(shard, &call).await?;
+                for _ in claims {
+                    beaten.push(match answer.signed()? {
+                        -2 => Beaten::Missing,
+                        -1 => Beaten::Lost,
+                        flag => Beaten::Alive {
+                            cancel_requested: flag == 1,
+                        },
+                    });
+                }
+            }
+            Ok(beaten)
+        })
+    }
+
+    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()> {
+        Box::pin(async move {
+            for jobs in calls(&jobs, light) {
+                let mut call = Self::script(&script::GIVE_BACK, shard);
+                for job in jobs {
+                    let (reason, function) = match &job.reason {
+                        GiveBackReason::Unstarted => ("unstarted", ""),
+                        GiveBackReason::NotRunnable => ("not_runnable", ""),
+                        GiveBackReason::Park(function) => ("park", function.as_str()),
+                    };
+                    call.id(job.id).arg(job.gen_).arg(reason).arg(function);
+                }
+                self.write(shard, &call).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
+        Box::pin(async move {
+            for updates in calls(&updates, light) {
+                let mut call = Self::script(&script::PROGRESS, shard);
+                for update in updates {
+                    call.id(update.id).nonce(update.nonce).arg(pack(&update.progress));
+                }
+                self.0.link.run(&call).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>> {
+        Box::pin(async move {
+            let mut get = redis::cmd("HGETALL");
+            get.arg(format!("{}pr:{}", prefix(shard), child.to_hex()));
+            parent_outcomes(self.0.link.command(&get).await?)
+        })
+    }
+
+    fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()> {
+        Box::pin(self.put_aside(messages))
+    }
+
+    fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
+        Box::pin(self.beat_of_worker(worker))
+    }
+
+    fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
+        Box::pin(self.forget_worker(worker))
+    }
+
+    fn hints(&self) -> Reply<'_, Box<dyn Hints>> {
+        Box::pin(async move { self.0.hub.hints().await })
+    }
+}
+
+impl Store {
+    async fn step_in_calls(
+        &self,
+        shard: u16,
+        finishes: Vec<Finish>,
+        claims: Vec<Claim>,
+    ) -> Result<(Vec<Finished>, Vec<Claimed>), Error> {
+        let mut finished = Vec::with_capacity(finishes.len());
+        let mut claimed = Vec::with_capacity(claims.len());
+        let mut finishing = calls(&finishes, |ask| outcome_bytes(&ask.outcome))
+            .into_iter()
+            .peekable();
+        let mut claiming = calls(&claims, light).into_iter();
+        // The last finishes and the first claims travel together.
+        while let Some(finishes) = finishing.next() {
+            let claims = match finishing.peek() {
+                None => claiming.next().unwrap_or_default(),
+                Some(_) => &[],
+            };
+            self.step_once(shard, finishes, claims, &mut finished, &mut claimed)
+                .await?;
+        }
+        for claims in claiming {
+            self.step_once(shard, &[], claims, &mut finished, &mut claimed)
+                .await?;
+        }
+        Ok((finished, claimed))
+    }
+
+    async fn step_once(
+        &self,
+        shard: u16,
+        finishes: &[Finish],
+        claims: &[Claim],
+        finished: &mut Vec<Finished>,
+        claimed: &mut Vec<Claimed>,
+    ) -> Result<(), Error> {
+        let mut call = Self::script(&script::STEP, shard);
+        call.arg(finishes.len());
+        for ask in finishes {
+            put_finish(&mut call, ask);
+        }
+        for ask in claims {
+            call.id(ask.id)
+                .arg(ask.gen_)
+                .nonce(ask.nonce)
+                .arg(ask.worker.0.as_str());
+        }
+        let mut answer = self.write(shard, &call).await?;
+        for _ in finishes {
+            finished.push(match answer.signed()? {
+                -2 => Finished::Missing,
+                -1 => Finished::Lost,
+                code => Finished::Accepted(status(code.unsigned_abs())?),
+            });
+        }
+        for _ in claims {
+            claimed.push(claim_answer(&mut answer)?);
+        }
+        Ok(())
+    }
+}
+
+fn outcome_bytes(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Completed { result } => result.len(),
+        _ => 0,
+    }
+}
+
+fn put_finish(call: &mut Call, ask: &Finish) {
+    call.id(ask.id).nonce(ask.nonce);
+    match &ask.outcome {
+        Outcome::Completed { result } => put_outcome(call, "completed", Duration::ZERO, result, None),
+        Outcome::Failed { error } => put_outcome(call, "failed", Duration::ZERO, &pack(error), Some(error)),
+        Outcome::Retry { delay, error } => put_outcome(call, "retry", *delay, &pack(error), Some(error)),
+        Outcome::Snooze { delay } => put_outcome(call, "snooze", *delay, &[], None),
+        Outcome::Released => put_outcome(call, "released", Duration::ZERO, &[], None),
+        Outcome::Cancelled => put_outcome(call, "cancelled", Duration::ZERO, &[], None),
+        Outcome::Expired => put_outcome(call, "expired", Duration::ZERO, &[], None),
+    }
+    call.opt(ask.progress.as_ref().map(pack));
+}
+
+fn put_outcome(call: &mut Call, name: &str, delay: Duration, data: &[u8], error: Option<&ErrorInfo>) {
+    call.arg(name)
+        .arg(duration_millis(delay))
+        .arg(data)
+        .opt(error.map(line));
+}
+
+/// An error as a line of the history: bounded to 512 bytes.
+fn line(error: &ErrorInfo) -> String {
+    let mut text = format!("{}: {}", error.error_type, error.message);
+    let end = (0..=512.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
+fn claim_answer(answer: &mut Reader) -> Result<Claimed, Error> {
+    match answer.text()?.as_str() {
+        "run" => Ok(Claimed::Run(Grant {
+            attempt: answer.small()?,
+            retries: answer.small()?,
+            losts: answer.small()?,
+            fence: answer.number()?,
+            gen_: answer.small()?,
+            started_at: answer.time()?,
+            cancel_requested: answer.number()? == 1,
+        })),
+        "ended" => Ok(Claimed::Over(Over::Ended(answer.status()?))),
+        "stale" => Ok(Claimed::Over(Over::Stale)),
+        "busy" => Ok(Claimed::Busy {
+            retry_in: Duration::from_millis(answer.number()?),
+        }),
+        "missing" => Ok(Claimed::Missing {
+            epoch: answer.number()?,
+        }),
+        "paused" => Ok(Claimed::Paused),
+        other => Err(odd(other)),
+    }
+}
+
+fn parent_outcomes(value: redis::Value) -> Result<Vec<(JobId, ParentOutcome)>, Error> {
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = redis::from_redis_value(value)
+        .map_err(|error| Error::Corrupt(format!("outcomes of parents: {error}")))?;
+    let mut outcomes = rows
+        .iter()
+        .map(|(parent, kept)| {
+            let (letter, result) = kept.split_at_checked(1).unwrap_or_default();
+            let result = (!result.is_empty()).then(|| result.to_vec().into());
+            Ok((
+                parse_id(parent)?,
+                outcome(&String::from_utf8_lossy(letter), result)?,
+            ))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    outcomes.sort_unstable_by_key(|(parent, _)| *parent);
+    Ok(outcomes)
+}
+
+/// A worker counts as live for three beats.
+pub(super) fn live_for() -> u64 {
+    duration_millis(BEAT * 3)
+}

@@ -1,0 +1,64 @@
+//! Messages that are put aside for a person.
+
+use std::collections::BTreeMap;
+
+use longshore_core::id::JobId;
+use longshore_core::outcome::ErrorInfo;
+use longshore_core::port::Error;
+use longshore_core::port::attempt::Quarantined;
+use serde::Serialize;
+
+use crate::redis::Store;
+use crate::redis::call::{calls, light};
+use crate::redis::reply::pack;
+use crate::redis::script;
+
+/// What was put aside, by message id.
+const QUARANTINE: &str = "longshore:quarantine";
+
+#[derive(Serialize)]
+struct Stored<'a> {
+    queue: &'a str,
+    reason: &'a str,
+    #[serde(with = "serde_bytes")]
+    body: &'a [u8],
+    headers: &'a [(String, String)],
+    jobs: &'a [JobId],
+}
+
+impl Store {
+    /// Keeps the messages first: a crash before their jobs are failed brings the messages again.
+    pub(super) async fn put_aside(&self, messages: Vec<Quarantined>) -> Result<(), Error> {
+        for message in &messages {
+            let stored = Stored {
+                queue: message.queue.as_str(),
+                reason: &message.reason,
+                body: &message.body,
+                headers: &message.headers,
+                jobs: &message.jobs,
+            };
+            let mut keep = redis::cmd("HSETNX");
+            keep.arg(QUARANTINE).arg(&message.message_id).arg(pack(&stored));
+            self.0.link.command(&keep).await?;
+        }
+        let mut by_shard: BTreeMap<u16, Vec<(JobId, Vec<u8>)>> = BTreeMap::new();
+        for message in &messages {
+            let text = format!("its message cannot be read: {}", message.reason);
+            let error = pack(&ErrorInfo::new("undecodable", text).bounded());
+            for id in &message.jobs {
+                let shard = self.shard_count().of(id);
+                by_shard.entry(shard).or_default().push((*id, error.clone()));
+            }
+        }
+        for (shard, jobs) in by_shard {
+            for jobs in calls(&jobs, light) {
+                let mut call = Self::script(&script::QUARANTINE, shard);
+                for (id, error) in jobs {
+                    call.id(*id).arg(error);
+                }
+                self.write(shard, &call).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Who works here.
+
+use std::collections::BTreeSet;
+
+use longshore_core::id::WorkerId;
+use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::port::Error;
+use longshore_core::view::WorkerView;
+
+use super::live_for;
+use crate::redis::Store;
+use crate::redis::call::Call;
+use crate::redis::reply::pack;
+use crate::redis::script;
+
+/// The registry: views by id, and when they were seen. One slot of a cluster.
+pub(in crate::redis) const WORKERS: [&str; 2] = ["{longshore}:workers", "{longshore}:seen"];
+
+impl Store {
+    pub(super) async fn beat_of_worker(&self, worker: WorkerView) -> Result<Vec<QueueName>, Error> {
+        let mut call = Call::with_keys(&script::WORKER_BEAT, &WORKERS);
+        call.arg(worker.id.0.as_str()).arg(pack(&worker)).arg(live_for());
+        self.0.link.run(&call).await?;
+        // Strictly after the registration: who parks a job from now on knows of this worker.
+        for shard in self.shard_count().all() {
+            self.release_parked(shard, &worker.functions).await?;
+        }
+        self.paused().await.map(|paused| paused.into_iter().collect())
+    }
+
+    pub(super) async fn forget_worker(&self, worker: WorkerId) -> Result<(), Error> {
+        let [views, seen] = WORKERS;
+        let mut gone = redis::cmd("ZREM");
+        gone.arg(seen).arg(worker.0.as_str());
+        self.0.link.command(&gone).await?;
+        let mut gone = redis::cmd("HDEL");
+        gone.arg(views).arg(worker.0.as_str());
+        self.0.link.command(&gone).await?;
+        Ok(())
+    }
+}
+
+/// Every function that one of these workers has.
+pub(in crate::redis) fn functions(workers: &[WorkerView]) -> Vec<FunctionName> {
+    let all: BTreeSet<_> = workers
+        .iter()
+        .flat_map(|worker| worker.functions.iter())
+        .collect();
+    all.into_iter().cloned().collect()
+}

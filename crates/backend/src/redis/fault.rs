@@ -1,0 +1,93 @@
+//! What an error of Redis means for whoever asked.
+
+use longshore_core::port::Error;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use super::SERVER;
+
+/// Why a command failed, for the connection's own use.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The server does not know the script: send its text. Nothing was done.
+    NoScript,
+    /// Anything else.
+    Port(Error),
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NoScript => refused("it forgot a script that it has just been sent"),
+            Fault::Port(error) => error,
+        }
+    }
+}
+
+pub(super) fn refused(reason: impl Into<String>) -> Error {
+    Error::Refused {
+        server: SERVER,
+        reason: reason.into(),
+    }
+}
+
+pub(super) fn unavailable(hosts: &str, reason: impl std::fmt::Display) -> Error {
+    Error::Unavailable {
+        server: SERVER,
+        reason: format!("{hosts}: {reason}"),
+    }
+}
+
+pub(super) const fn unknown() -> Error {
+    Error::OutcomeUnknown { server: SERVER }
+}
+
+/// What the failure of a command that was sent means.
+pub(super) fn of_command(error: &RedisError, hosts: &str) -> Fault {
+    Fault::Port(match error.kind() {
+        ErrorKind::Server(ServerErrorKind::NoScript) => return Fault::NoScript,
+        // A connection to the right node could not be made: the command was not sent.
+        ErrorKind::ClusterConnectionNotFound => unavailable(hosts, "the cluster's node is away"),
+        _ if error.is_connection_refusal() => unavailable(hosts, "connection refused"),
+        ErrorKind::Io | ErrorKind::Parse => unknown(),
+        // A script that breaks off has met data that nobody of ours has written.
+        ErrorKind::Server(ServerErrorKind::ResponseError) if text(error).contains("user_script") => {
+            Error::Corrupt(text(error))
+        }
+        _ => refused(text(error)),
+    })
+}
+
+/// Why a connection could not be opened.
+pub(super) fn of_dialing(error: &RedisError, hosts: &str) -> Error {
+    match error.kind() {
+        ErrorKind::Io => unavailable(hosts, error),
+        ErrorKind::AuthenticationFailed => refused(format!("{hosts}: the user or password is wrong")),
+        // Before 6.0 Redis does not know how to say hello.
+        _ if text(error).to_lowercase().contains("unknown command") => {
+            refused(format!("{hosts}: it is too old; Redis 7.0 or newer is needed"))
+        }
+        _ => refused(format!("{hosts}: {}", text(error))),
+    }
+}
+
+/// Whether the connection is of no use any more: broken, silent, or to a server that is not the master (any more).
+pub(super) fn ends_connection(error: &RedisError) -> bool {
+    error.is_timeout()
+        || error.is_unrecoverable_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Io
+                | ErrorKind::Parse
+                | ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+        )
+}
+
+/// The server's own words. They never repeat what was sent at the login.
+fn text(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, Some(detail)) => detail.to_owned(),
+        (None, None) => error.category().to_owned(),
+    }
+}

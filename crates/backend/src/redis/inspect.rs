@@ -1,0 +1,154 @@
+//! What people see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+use longshore_core::JobStatus;
+use longshore_core::clock::Timestamp;
+use longshore_core::id::JobId;
+use longshore_core::name::QueueName;
+use longshore_core::port::inspect::{InspectPort, Wakes};
+use longshore_core::port::{Error, Reply};
+use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
+
+use super::Store;
+use super::attempt::{WORKERS, live_for};
+use super::call::{Call, prefix};
+use super::reply::{self, Reader, parse, unpack};
+use super::script;
+use super::view;
+
+mod list;
+
+/// Jobs that are looked up in one call, without and with their payloads.
+const LOOK_BITE: (usize, usize) = (256, 16);
+
+impl InspectPort for Store {
+    fn jobs(&self, shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>> {
+        Box::pin(async move { self.look_up(shard, &ids, detail).await })
+    }
+
+    fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {
+        Box::pin(async move { self.page(&filter, after, limit).await })
+    }
+
+    fn queues(&self) -> Reply<'_, BTreeMap<QueueName, QueueView>> {
+        Box::pin(self.count_queues())
+    }
+
+    fn set_paused(&self, queue: QueueName, paused: bool) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let set = |shard| {
+                let mut cmd = redis::cmd(if paused { "SADD" } else { "SREM" });
+                cmd.arg(format!("{}paused", prefix(shard))).arg(queue.as_str());
+                async move { self.0.link.command(&cmd).await }
+            };
+            try_join_all(self.shard_count().all().map(set)).await?;
+            let mut hint = redis::cmd("PUBLISH");
+            hint.arg(super::watch::HINTS).arg("queues");
+            self.0.link.command(&hint).await.map(drop)
+        })
+    }
+
+    fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
+        Box::pin(self.live_workers())
+    }
+
+    fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
+        Box::pin(async move { self.0.hub.watch(ids).await })
+    }
+
+    fn ping(&self) -> Reply<'_, ()> {
+        Box::pin(async move { self.0.link.command(&redis::cmd("PING")).await.map(drop) })
+    }
+}
+
+impl Store {
+    async fn look_up(
+        &self,
+        shard: u16,
+        ids: &[JobId],
+        detail: Detail,
+    ) -> Result<Vec<Option<JobView>>, Error> {
+        let full = detail == Detail::Full;
+        let bite = if full { LOOK_BITE.1 } else { LOOK_BITE.0 };
+        let mut views = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(bite) {
+            let mut call = Self::script(&script::LOOK, shard);
+            call.arg(u8::from(full));
+            for id in ids {
+                call.id(*id);
+            }
+            let mut answer = self.read(&call).await?;
+            for id in ids {
+                views.push(view::read(*id, answer.nested()?, full)?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// Live workers, as they last told of themselves.
+    pub(super) async fn live_workers(&self) -> Result<Vec<WorkerView>, Error> {
+        let mut call = Call::with_keys(&script::WORKERS, &WORKERS);
+        call.arg(live_for());
+        let mut answer = self.read(&call).await?;
+        let mut workers = Vec::new();
+        while !answer.is_empty() {
+            let (packed, seen_at) = (answer.bytes_or_none()?, answer.number()?);
+            if let Some(packed) = packed {
+                workers.push(WorkerView {
+                    seen_at: Timestamp(seen_at),
+                    ..unpack("worker", &packed)?
+                });
+            }
+        }
+        Ok(workers)
+    }
+
+    /// Queues that are paused. A shard that was wiped has forgotten it, so all are asked.
+    pub(super) async fn paused(&self) -> Result<BTreeSet<QueueName>, Error> {
+        let asks = self.shard_count().all().map(|shard| {
+            let mut cmd = redis::cmd("SMEMBERS");
+            cmd.arg(format!("{}paused", prefix(shard)));
+            async move { Reader::new(self.0.link.command(&cmd).await?) }
+        });
+        let mut paused = BTreeSet::new();
+        for mut answer in try_join_all(asks).await? {
+            while !answer.is_empty() {
+                paused.insert(answer.queue()?);
+            }
+        }
+        Ok(paused)
+    }
+
+    async fn count_queues(&self) -> Result<BTreeMap<QueueName, QueueView>, Error> {
+        let asks = self.shard_count().all().map(|shard| {
+            let mut cmd = redis::cmd("HGETALL");
+            cmd.arg(format!("{}n", prefix(shard)));
+            async move { self.0.link.command(&cmd).await }
+        });
+        let mut queues: BTreeMap<QueueName, QueueView> = BTreeMap::new();
+        for answer in try_join_all(asks).await? {
+            let counts: Vec<(String, i64)> = redis::from_redis_value(answer)
+                .map_err(|error| Error::Corrupt(format!("counters: {error}")))?;
+            for (field, count) in counts {
+                let (queue, status) = counter(&field)?;
+                let view = queues.entry(queue).or_default();
+                *view.counts.entry(status).or_default() += count.max(0).unsigned_abs();
+            }
+        }
+        for queue in self.paused().await? {
+            queues.entry(queue).or_default().paused = true;
+        }
+        Ok(queues)
+    }
+}
+
+/// `queue:status`.
+fn counter(field: &str) -> Result<(QueueName, JobStatus), Error> {
+    let (queue, code) = field.split_once(':').unwrap_or((field, ""));
+    Ok((
+        parse(queue)?,
+        reply::status(reply::parse_number(code.as_bytes())?)?,
+    ))
+}

@@ -1,0 +1,213 @@
+//! One connection, made anew when it is lost.
+
+use std::time::Duration;
+
+use longshore_core::port::Error;
+use parking_lot::Mutex;
+use redis::aio::ConnectionLike as _;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, RedisResult, Value};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::call::{Call, prefix};
+use super::fault::{Fault, ends_connection, of_command, refused, unknown};
+use super::target::{Conn, Pipe, Target};
+
+/// How long a strict write waits for a replica.
+const REPLICA_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection to Redis that is opened when it is needed. All callers share it.
+#[derive(Debug)]
+pub(super) struct Link {
+    target: Target,
+    timeout: Duration,
+    /// Where the connections' tasks run.
+    runtime: Handle,
+    state: Mutex<State>,
+    /// Held by the one who dials.
+    dialling: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    conn: Option<Conn>,
+    /// The last dial that failed, for those who waited for it.
+    failed: Option<(Instant, Error)>,
+    closed: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("connected", &self.conn.is_some())
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) fn new(target: Target, timeout: Duration) -> Self {
+        Self {
+            target,
+            timeout,
+            runtime: Handle::current(),
+            state: Mutex::default(),
+            dialling: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        self.target.is_cluster()
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.conn = None;
+    }
+
+    /// Runs a script; a server that does not know it gets its text.
+    pub(super) async fn run(&self, call: &Call) -> Result<Value, Error> {
+        match self.send(call.by_name(), None).await {
+            Err(Fault::NoScript) => Ok(self.send(&call.by_text(), None).await?),
+            other => Ok(other?),
+        }
+    }
+
+    /// Sends a command to where its key is.
+    pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Error> {
+        Ok(self.send(cmd, None).await?)
+    }
+
+    /// Sends a command to every master; answers one value a master.
+    pub(super) async fn command_all(&self, cmd: &Cmd) -> Result<Vec<Value>, Error> {
+        if !self.is_cluster() {
+            return Ok(vec![self.command(cmd).await?]);
+        }
+        let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        match self.send(cmd, Some(everywhere)).await? {
+            Value::Map(answers) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
+            Value::Array(answers) => Ok(answers.into_iter().map(without_address).collect()),
+            other => Ok(vec![other]),
+        }
+    }
+
+    /// Waits until a replica has what was written to a shard. Without a replica there is nothing to wait for.
+    pub(super) async fn wait_for_replica(&self, shard: u16) -> Result<(), Error> {
+        let route = Route::with_key(prefix(shard), SlotAddr::Master);
+        let there = || {
+            Some(RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(
+                route,
+            )))
+        };
+        let mut info = redis::cmd("INFO");
+        info.arg("replication");
+        let replication = super::gate::Info::parse(&self.send(&info, there()).await?);
+        if replication.number("connected_slaves") == 0 {
+            return Ok(());
+        }
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(1)
+            .arg(u64::try_from(REPLICA_WAIT.as_millis()).unwrap_or(0));
+        match self.send(&wait, there()).await? {
+            Value::Int(1..) => Ok(()),
+            // It is written here, and may be lost with this server.
+            _ => Err(unknown()),
+        }
+    }
+
+    async fn send(&self, cmd: &Cmd, route: Option<RoutingInfo>) -> Result<Value, Fault> {
+        let conn = self.connected().await.map_err(Fault::Port)?;
+        // The connection has its own time-out; this one is for what waits before it.
+        let sending = tokio::time::timeout(
+            self.timeout.saturating_mul(3),
+            query(conn.pipe.clone(), cmd, route),
+        );
+        match sending.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                if ends_connection(&error) {
+                    self.drop_connection(&conn);
+                }
+                Err(of_command(&error, self.target.hosts()))
+            }
+            Err(_) => {
+                self.drop_connection(&conn);
+                Err(Fault::Port(unknown()))
+            }
+        }
+    }
+
+    /// A cluster's connection mends itself; another one is made anew.
+    fn drop_connection(&self, conn: &Conn) {
+        let mut state = self.state.lock();
+        if !self.is_cluster() && state.conn.as_ref().is_some_and(|current| current.is(conn)) {
+            state.conn = None;
+        }
+    }
+
+    fn current(&self) -> Result<Option<Conn>, Error> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if state.conn.as_ref().is_some_and(Conn::is_broken) {
+            state.conn = None;
+        }
+        Ok(state.conn.clone())
+    }
+
+    async fn connected(&self) -> Result<Conn, Error> {
+        if let Some(conn) = self.current()? {
+            return Ok(conn);
+        }
+        let since = Instant::now();
+        let _turn = self.dialling.lock().await;
+        if let Some(conn) = self.current()? {
+            return Ok(conn);
+        }
+        // Whoever waited while somebody else failed fails with them, rather than one after the other.
+        if let Some((_, error)) = self.state.lock().failed.clone().filter(|(at, _)| *at >= since) {
+            return Err(error);
+        }
+        let target = self.target.clone();
+        let dialled = self.runtime.spawn(async move { target.dial().await }).await;
+        match dialled.unwrap_or(Err(Error::Closed)) {
+            Ok(conn) => {
+                let mut state = self.state.lock();
+                if state.closed {
+                    return Err(Error::Closed);
+                }
+                state.conn = Some(conn.clone());
+                Ok(conn)
+            }
+            Err(error) => {
+                self.state.lock().failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn query(mut pipe: Pipe, cmd: &Cmd, route: Option<RoutingInfo>) -> RedisResult<Value> {
+    let value = match (&mut pipe, route) {
+        (Pipe::One(connection), _) => connection.req_packed_command(cmd).await?,
+        (Pipe::Cluster(connection), None) => connection.req_packed_command(cmd).await?,
+        (Pipe::Cluster(connection), Some(route)) => connection.route_command(cmd.clone(), route).await?,
+    };
+    value.extract_error()
+}
+
+/// Some answers of many nodes come as pairs of address and answer.
+fn without_address(answer: Value) -> Value {
+    match answer {
+        Value::Array(mut pair) if pair.len() == 2 => pair.pop().unwrap_or_default(),
+        other => other,
+    }
+}
+
+/// A command whose answer must be text.
+pub(super) fn text(value: &Value) -> Result<String, Error> {
+    redis::from_redis_value_ref(value).map_err(|_| refused("it answered something that is no text"))
+}

@@ -1,0 +1,16 @@
+#!lua
+-- Moves a cron entry to its next tick and records the job of this one. Refused when Redis is out of memory.
+--
+-- KEYS: 1 the shard's meta hash
+-- ARGV: seed, name, version and tick as read, the next tick, 1 and the job (see `read_job`) or 0 to skip the tick
+-- Returns: 1 when this call fired
+-- Atomic because every scheduler tries: one moves the entry, and the job exists when it has moved.
+
+local name, version, expected, next_at = arg(), arg(), arg(), arg()
+local job = num() == 1 and read_job()
+if call('HGET', P .. 'cron:version', name) ~= version then return 0 end
+if call('HGET', P .. 'cron:next', name) ~= expected or tonumber(expected) > NOW then return 0 end
+call('HSET', P .. 'cron:next', name, next_at)
+call('ZADD', P .. 'cron', next_at, name)
+if job then enqueue(job) end
+return done(1)

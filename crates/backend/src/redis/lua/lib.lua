@@ -1,0 +1,530 @@
+-- What every script of a shard shares. The bounds (LEASE, ...) are put before this file by the program.
+--
+-- KEYS[1] is the shard's meta hash, `{sNN}:meta`; every other key of the shard has the same hash tag and is made
+-- here from it. ARGV[1] is a random number that becomes the shard's epoch when it has none.
+--
+-- A script loads a record, changes it, and saves it. Which index rows a record has follows from the record (`rows`),
+-- and `save` writes the difference: an index cannot disagree with a status. Nothing is written before the arguments
+-- of a job are read whole.
+
+local call = redis.call
+local P = string.sub(KEYS[1], 1, -5)
+
+local clock = call('TIME')
+local NOW_US = clock[1] * 1000000 + clock[2]
+local NOW = math.floor(NOW_US / 1000)
+
+local BLOCKED, SCHEDULED, QUEUED, RUNNING, RETRYING = 0, 1, 2, 3, 4
+local COMPLETED, FAILED, CANCELLED, EXPIRED = 5, 6, 7, 8
+
+-- Fields of a record that are numbers. The others are text: o owner, w worker, k function it is parked for,
+-- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags.
+local NUMBERS = {
+  s = true, -- status
+  g = true, -- gen
+  a = true, -- attempts
+  y = true, -- retries
+  l = true, -- losts
+  F = true, -- fence
+  u = true, -- end of the lease
+  x = true, -- next try of the outbox
+  p = true, -- published at
+  b = true, -- give-backs
+  r = true, -- run at
+  e = true, -- expires at
+  d = true, -- deadline
+  C = true, -- created at
+  E = true, -- became Blocked at
+  S = true, -- started at
+  f = true, -- finished at
+  N = true, -- status of the last finish
+  v = true, -- next verification of its edges
+  V = true, -- verifications
+  K = true, -- children to be told
+  W = true, -- those among them that wait for a requeue when it fails
+  R = true, -- its children are told from then on
+  G = true, -- they are told "gone"
+  D = true, -- the dead letter has its twin
+  P = true, -- priority
+  z = true, -- it has a progress stream
+}
+
+-- Arguments, one after the other.
+
+local at = 1
+local function arg()
+  at = at + 1
+  return ARGV[at]
+end
+local function num()
+  at = at + 1
+  return tonumber(ARGV[at])
+end
+-- An empty argument stands for nothing.
+local function opt()
+  local value = arg()
+  if value == '' then return nil end
+  return value
+end
+
+-- The shard.
+
+local function epoch()
+  local known = call('HGET', KEYS[1], 'epoch')
+  if known then return known end
+  call('HSET', KEYS[1], 'epoch', ARGV[1])
+  return ARGV[1]
+end
+
+local paused_known = {}
+local function is_paused(queue)
+  local known = paused_known[queue]
+  if known == nil then
+    known = call('SISMEMBER', P .. 'paused', queue) == 1
+    paused_known[queue] = known
+  end
+  return known
+end
+
+-- The sweep over leases: answers how long leases that look over must be left alone, or nothing. After an outage, a
+-- restart, a clock jump or a failover nobody could beat.
+local function look()
+  local seen = call('HMGET', KEYS[1], 'seen', 'pause')
+  local last, pause = tonumber(seen[1]), tonumber(seen[2]) or 0
+  call('HSET', KEYS[1], 'seen', NOW)
+  if NOW < pause then
+    local left = pause - NOW
+    if left > LEASE then call('HSET', KEYS[1], 'pause', NOW + LEASE) end
+    return math.min(left, LEASE)
+  end
+  if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end
+  call('HSET', KEYS[1], 'pause', NOW + LEASE)
+  return LEASE
+end
+
+-- Counters by queue and status: gathered here, written once by `done`.
+local counts = {}
+local function tally(queue, status, by)
+  local field = queue .. ':' .. status
+  counts[field] = (counts[field] or 0) + by
+end
+
+local function done(reply)
+  for field, by in pairs(counts) do
+    if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
+  end
+  return reply
+end
+
+-- Records.
+
+local function put(r, field, value)
+  r[field] = value
+  r.dirty[field] = true
+end
+
+local function cut(r, field)
+  if r[field] ~= nil then
+    r[field] = nil
+    r.dirty[field] = true
+  end
+end
+
+local function gives_up_at(r)
+  local expiry = not r.S and r.e or nil
+  if expiry and r.d then return math.min(expiry, r.d) end
+  return expiry or r.d
+end
+
+local function is_past_its_time(r)
+  local last = gives_up_at(r)
+  return last ~= nil and last <= NOW
+end
+
+-- The index rows that a record must have: key to score.
+local function rows(r)
+  local s, out = r.s, {}
+  if s == QUEUED then
+    if r.k then
+      out['parked:' .. r.k] = 0
+    elseif r.x then
+      out['outbox:' .. r.P] = r.x
+    else
+      out['ready:' .. r.q .. ':' .. r.P] = r.p
+    end
+  elseif s == RUNNING then
+    out.running = r.u
+    return out
+  elseif s == BLOCKED then
+    out.edges = r.v
+  elseif s < COMPLETED then
+    out['due:' .. r.P] = r.r
+  else
+    out['finished:' .. s] = r.f
+    out.rel = r.R
+    if s == FAILED and not r.D then out.dead = r.f end
+    return out
+  end
+  out.expiring = gives_up_at(r)
+  return out
+end
+
+-- The record of a job, or nothing.
+local function load(id)
+  local flat = call('HGETALL', P .. 'j:' .. id)
+  if #flat == 0 then return nil end
+  local r = { id = id, dirty = {} }
+  for i = 1, #flat, 2 do
+    local field, value = flat[i], flat[i + 1]
+    if NUMBERS[field] then value = tonumber(value) end
+    r[field] = value
+  end
+  r.before, r.was = rows(r), r.s
+  return r
+end
+
+-- A record where there was none. Its fields are put by the caller.
+local function new(id)
+  return { id = id, dirty = {}, before = {} }
+end
+
+local function save(r)
+  local id, key = r.id, P .. 'j:' .. r.id
+  local set, del = { 'HSET', key }, { 'HDEL', key }
+  for field in pairs(r.dirty) do
+    local value = r[field]
+    if value == nil then
+      del[#del + 1] = field
+    else
+      set[#set + 1] = field
+      set[#set + 1] = value
+    end
+  end
+  if #set > 2 then call(unpack(set)) end
+  if #del > 2 then call(unpack(del)) end
+  local before, after = r.before, rows(r)
+  for index in pairs(before) do
+    if after[index] == nil then call('ZREM', P .. index, id) end
+  end
+  for index, score in pairs(after) do
+    if before[index] ~= score then call('ZADD', P .. index, score, id) end
+  end
+  if r.was ~= r.s then
+    if r.was then
+      tally(r.q, r.was, -1)
+      call('PUBLISH', 'longshore:ev:' .. id, r.s)
+    else
+      call('ZADD', P .. 'all', r.C, id)
+    end
+    tally(r.q, r.s, 1)
+  end
+  r.before, r.was, r.dirty = after, r.s, {}
+end
+
+-- Takes a record away, with all its parts and rows.
+local function forget(r)
+  local id = r.id
+  for index in pairs(r.before) do call('ZREM', P .. index, id) end
+  call('ZREM', P .. 'all', id)
+  tally(r.q, r.was, -1)
+  local keys = { 'UNLINK' }
+  for part in string.gmatch('j p r e h o pr kt kw g gs', '%a+') do keys[#keys + 1] = P .. part .. ':' .. id end
+  call(unpack(keys))
+  call('PUBLISH', 'longshore:ev:' .. id, r.was)
+end
+
+-- Tombstones: what stays of a job whose record was deleted, so that nothing late revives it.
+
+local function tombstone(id)
+  local text = call('GET', P .. 't:' .. id)
+  if not text then return nil end
+  local s, g, h, n = string.match(text, '^(%d) (%d+) (%x+) ?(%x*)$')
+  return { s = tonumber(s), g = tonumber(g), h = h, n = n }
+end
+
+local function bury(r, keep)
+  local text = r.s .. ' ' .. r.g .. ' ' .. r.h
+  if r.n and r.N == r.s then text = text .. ' ' .. r.n end
+  call('SET', P .. 't:' .. r.id, text, 'PX', string.format('%.0f', math.max(keep, RETENTION)))
+  forget(r)
+end
+
+-- How jobs move. These say the same as the pure transitions of the core, in the same words.
+
+-- Moves a record into a status, out of whatever place it waited in. Whoever calls gives it its new place.
+local function enter(r, to)
+  if r.s == BLOCKED then
+    call('DEL', P .. 'o:' .. r.id)
+    cut(r, 'v')
+    cut(r, 'E')
+  end
+  put(r, 's', to)
+  cut(r, 'o')
+  cut(r, 'w')
+  cut(r, 'u')
+  cut(r, 'x')
+  cut(r, 'p')
+  cut(r, 'k')
+  cut(r, 'r')
+end
+
+local function to_queued(r, publish_at)
+  enter(r, QUEUED)
+  put(r, 'g', r.g + 1)
+  put(r, 'x', publish_at)
+end
+
+local function to_waiting(r, to, run_at)
+  enter(r, to)
+  put(r, 'r', run_at)
+end
+
+-- Whether somebody must be told of the job's end. Children that wait for a requeue are told only that it is gone.
+local function has_children_to_tell(r, gone)
+  local children = r.K or 0
+  if r.s == FAILED and not gone then return children > (r.W or 0) end
+  return children > 0
+end
+
+-- The one way in which jobs end: their place, their end, their children's row and their dead row follow from here.
+local function settle(r, to)
+  enter(r, to)
+  put(r, 'f', NOW)
+  cut(r, 'D')
+  cut(r, 'G')
+  if has_children_to_tell(r, false) then put(r, 'R', NOW) else cut(r, 'R') end
+  if r.z then
+    call('UNLINK', P .. 'gs:' .. r.id)
+    cut(r, 'z')
+  end
+end
+
+local function keep_error(r, encoded)
+  call('SET', P .. 'e:' .. r.id, encoded)
+end
+
+-- Ends a job as Failed for a reason that no worker reported.
+local function fail(r, error_type, message)
+  settle(r, FAILED)
+  keep_error(r, cmsgpack.pack({ t = error_type, m = message }))
+end
+
+-- Remembers an attempt that did not complete the job.
+local function remember(r, outcome, line)
+  local key = P .. 'h:' .. r.id
+  local row = cmsgpack.pack({ r.a, r.w or '', r.S or NOW, NOW, outcome, line })
+  if call('RPUSH', key, row) > HISTORY then call('LTRIM', key, -HISTORY, -1) end
+end
+
+-- Counts a lost worker. Answers whether the job ended by it; what follows otherwise is the caller's.
+local function lose(r)
+  put(r, 'l', r.l + 1)
+  local message = 'worker ' .. (r.w or 'unknown') .. ' was lost: its lease ended without a beat'
+  remember(r, 'lost', message)
+  if r.c then
+    settle(r, CANCELLED)
+    return true
+  end
+  if r.l >= LOSTS then
+    fail(r, 'worker_lost', message .. '; that was loss ' .. r.l .. ' of ' .. LOSTS)
+    return true
+  end
+  return false
+end
+
+-- Children that are still there are told that the parent is gone. A row that tells them how it ended goes first.
+local function tell_gone(r)
+  if not r.R then
+    put(r, 'R', NOW)
+    put(r, 'G', 1)
+  end
+end
+
+-- How an ended parent looks to its children: a letter, and its result when there is a small one.
+local function outcome_of(s, id)
+  if s == COMPLETED then
+    local key = P .. 'r:' .. id
+    if call('STRLEN', key) > PARENT_RESULT then return 'C', false end
+    return 'C', call('GET', key)
+  end
+  return s == FAILED and 'F' or 'X', false
+end
+
+-- Records begin. Reads one new job from the arguments: the order is that of `Args::job` in the program.
+local function read_job()
+  local job = { id = arg(), h = arg(), fn = arg(), nm = opt(), q = arg(), P = num(), t = opt(), C = num() }
+  job.r, job.e, job.d = tonumber(opt()), tonumber(opt()), tonumber(opt())
+  job.payload = arg()
+  local parents = num()
+  job.parents = {}
+  for i = 1, parents * 2 do job.parents[i] = arg() end
+  if job.r and job.r <= NOW then job.r = nil end
+  return job
+end
+
+-- A record that has not been placed yet.
+local function unplaced(job)
+  local r = new(job.id)
+  for _, field in ipairs({ 'h', 'fn', 'nm', 'q', 'P', 't', 'C', 'e', 'd' }) do
+    if job[field] then put(r, field, job[field]) end
+  end
+  put(r, 'g', 0)
+  put(r, 'a', 0)
+  put(r, 'y', 0)
+  put(r, 'l', 0)
+  call('SET', P .. 'p:' .. job.id, job.payload)
+  return r
+end
+
+local function begin(job)
+  local r = unplaced(job)
+  if #job.parents > 0 then
+    put(r, 's', BLOCKED)
+    put(r, 'v', NOW + EDGES_GRACE)
+    put(r, 'E', NOW)
+    if job.r then put(r, 'r', job.r) end
+    local key = P .. 'o:' .. job.id
+    for i = 1, #job.parents, 1000 do
+      call('HSET', key, unpack(job.parents, i, math.min(i + 999, #job.parents)))
+    end
+  elseif job.r then
+    put(r, 's', SCHEDULED)
+    put(r, 'r', job.r)
+  else
+    put(r, 's', QUEUED)
+    put(r, 'g', 1)
+    put(r, 'x', NOW + OUTBOX_GRACE)
+  end
+  save(r)
+  return r
+end
+
+-- Records a new job, or tells how the known one stands: kind, status, gen, whether it is still unpublished.
+local function enqueue(job)
+  local known = load(job.id) or tombstone(job.id)
+  if not known then
+    local r = begin(job)
+    return 'new', r.s, r.g, 0
+  end
+  if known.h ~= job.h then return 'taken', 0, 0, 0 end
+  local unpublished = known.s == QUEUED and known.x and not known.p
+  return 'known', known.s, known.g, unpublished and 1 or 0
+end
+
+-- A delivered job is claimed: the delivery table of the protocol, in its order.
+
+local function granted(out, r)
+  out[#out + 1] = 'run'
+  for _, field in ipairs({ 'a', 'y', 'l', 'F', 'g', 'S' }) do out[#out + 1] = r[field] or NOW end
+  out[#out + 1] = r.c and 1 or 0
+end
+
+local function run(out, r, nonce, worker)
+  enter(r, RUNNING)
+  put(r, 'a', r.a + 1)
+  put(r, 'o', nonce)
+  put(r, 'w', worker)
+  put(r, 'F', math.max((r.F or 0) + 1, NOW_US))
+  put(r, 'u', NOW + LEASE)
+  put(r, 'S', NOW)
+  cut(r, 'b')
+  save(r)
+  granted(out, r)
+end
+
+local function ended(out, s)
+  out[#out + 1] = 'ended'
+  out[#out + 1] = s
+end
+
+local function busy(out, retry_in)
+  out[#out + 1] = 'busy'
+  out[#out + 1] = retry_in
+end
+
+local function claim_running(out, r, gen, nonce, worker)
+  if r.o == nonce then return granted(out, r) end
+  local left = r.u and r.u - NOW or LEASE
+  if left > 0 then return busy(out, left) end
+  local pause = look()
+  if pause then return busy(out, pause) end
+  -- A cancel ends the job whether its queue is paused or not; nothing else may start while it is.
+  if not r.c and is_paused(r.q) then
+    out[#out + 1] = 'paused'
+    return
+  end
+  if lose(r) then
+    save(r)
+    return ended(out, r.s)
+  end
+  put(r, 'g', math.max(r.g, gen))
+  run(out, r, nonce, worker)
+end
+
+local function claim_waiting(out, r, gen, nonce, worker)
+  if gen < r.g or (gen == r.g and r.s ~= QUEUED) then
+    out[#out + 1] = 'stale'
+    return
+  end
+  if gen > r.g then
+    -- The store went back in time: the message knows of a dispatch that the record does not, and is in the broker.
+    enter(r, QUEUED)
+    put(r, 'g', gen)
+    put(r, 'p', NOW)
+  end
+  local to = r.c and CANCELLED or is_past_its_time(r) and EXPIRED
+  if to then
+    settle(r, to)
+    save(r)
+    return ended(out, to)
+  end
+  if is_paused(r.q) then
+    save(r)
+    out[#out + 1] = 'paused'
+    return
+  end
+  run(out, r, nonce, worker)
+end
+
+-- Appends the answer to a claim.
+local function claim(out, id, gen, nonce, worker)
+  local r = load(id)
+  if not r then
+    local known = tombstone(id)
+    if known then return ended(out, known.s) end
+    out[#out + 1] = 'missing'
+    out[#out + 1] = epoch()
+  elseif r.s >= COMPLETED then
+    ended(out, r.s)
+  elseif r.s == RUNNING then
+    claim_running(out, r, gen, nonce, worker)
+  else
+    claim_waiting(out, r, gen, nonce, worker)
+  end
+end
+
+-- Ids of an index, the lowest scores first. A row without its record, or that the record should not have, is taken
+-- away: the record is the truth.
+local function each(index, upto, limit, act)
+  local ids = call('ZRANGEBYSCORE', P .. index, '-inf', upto, 'LIMIT', 0, limit)
+  for _, id in ipairs(ids) do
+    local r = load(id)
+    if r and r.before[index] then act(r) else call('ZREM', P .. index, id) end
+  end
+  return #ids
+end
+
+-- The same over the four groups of urgency, the most urgent first.
+local function each_urgent(index, limit, act)
+  local looked = 0
+  for priority = 3, 0, -1 do
+    if looked < limit then looked = looked + each(index .. ':' .. priority, NOW, limit - looked, act) end
+  end
+  return looked
+end
+
+-- Appends what the broker needs of a dispatch.
+local function dispatch(out, r)
+  for _, field in ipairs({ 'id', 'g', 'q', 'P', 'a', 'y', 'l' }) do out[#out + 1] = r[field] end
+  out[#out + 1] = call('GET', P .. 'p:' .. r.id)
+end

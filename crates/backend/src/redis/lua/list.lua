@@ -1,0 +1,71 @@
+#!lua flags=no-writes,allow-oom
+-- Jobs of this shard that match, the newest first, from a cursor on. Looks at a bounded number of records.
+--
+-- KEYS: 1 the shard's meta hash
+-- ARGV: seed, limit, records to look at, cursor (time and id, or '' and ''), enqueued from, enqueued until (or ''),
+--   statuses as digits, function, queue (or ''), then the tags
+-- Returns: 1 when there may be more, time and id of the last job looked at, then time and id of each that matches
+-- Atomic because the position in the index must not shift while it is read.
+
+local limit, budget = num(), num()
+local before, before_id = num(), arg()
+local from, til = num(), num()
+local statuses, fn, queue, tags = arg(), opt(), opt(), {}
+while at < #ARGV do tags[#tags + 1] = arg() end
+local all = P .. 'all'
+
+-- Rank of the first job after the cursor. Jobs of one batch share their time, so that a search by time alone would
+-- pass over all of them again for each page.
+local function start()
+  local low = til and call('ZCOUNT', all, til, '+inf') or 0
+  if not before then return low end
+  local first = call('ZCOUNT', all, '(' .. before, '+inf')
+  local last = first + call('ZCOUNT', all, before, before)
+  while first < last do
+    local middle = math.floor((first + last) / 2)
+    if call('ZREVRANGE', all, middle, middle)[1] < before_id then last = middle else first = middle + 1 end
+  end
+  return math.max(low, first)
+end
+
+local function has_tags(packed)
+  if #tags == 0 then return true end
+  if not packed then return false end
+  local has = {}
+  for _, tag in ipairs(cmsgpack.unpack(packed)) do has[tag] = true end
+  for _, tag in ipairs(tags) do
+    if not has[tag] then return false end
+  end
+  return true
+end
+
+local function matches(id)
+  local seen = call('HMGET', P .. 'j:' .. id, 's', 'fn', 'q', 't')
+  return seen[1]
+    and (statuses == '' or string.find(statuses, seen[1], 1, true))
+    and (not fn or fn == seen[2])
+    and (not queue or queue == seen[3])
+    and has_tags(seen[4])
+end
+
+local rank = start()
+local page = call('ZREVRANGE', all, rank, rank + budget - 1, 'WITHSCORES')
+local out, found = { #page == budget * 2 and 1 or 0, false, false }, 0
+for i = 1, #page, 2 do
+  local id, created_at = page[i], page[i + 1]
+  if from and tonumber(created_at) < from then
+    out[1] = 0
+    break
+  end
+  out[2], out[3] = created_at, id
+  if matches(id) then
+    out[#out + 1] = created_at
+    out[#out + 1] = id
+    found = found + 1
+    if found == limit then
+      out[1] = 1
+      break
+    end
+  end
+end
+return out

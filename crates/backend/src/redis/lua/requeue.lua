@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Dead letters that died before a time are queued again, as if they had never run.
+--
+-- KEYS: 1 the shard's meta hash
+-- ARGV: seed, time, then the ids
+-- Returns: of each: done or not_dead
+-- Atomic because two people may requeue the same letter; its twin is stale from then on.
+
+local function requeue(r)
+  to_queued(r, NOW)
+  put(r, 'a', 0)
+  put(r, 'y', 0)
+  put(r, 'l', 0)
+  -- Whoever requeues it wants it to run: its expiry counts no more, nor does a cancel.
+  for _, field in ipairs({ 'b', 'f', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
+  save(r)
+end
+
+local before, changed, out = num(), 0, {}
+while at < #ARGV do
+  local r = load(arg())
+  if r and r.s == FAILED and r.f < before then
+    requeue(r)
+    changed = changed + 1
+    out[#out + 1] = 'done'
+  else
+    out[#out + 1] = 'not_dead'
+  end
+end
+if changed > 0 then call('HINCRBY', KEYS[1], 'removals', changed) end
+return done(out)

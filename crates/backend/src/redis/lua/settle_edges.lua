@@ -1,0 +1,62 @@
+#!lua flags=allow-oom
+-- Tells children of this shard how parents ended. Idempotent: only while Blocked, and only open edges.
+--
+-- KEYS: 1 the shard's meta hash
+-- ARGV: seed, milliseconds until a released child's outbox row is due, then child, parent, outcome (C, F, X, G) and
+--   result of each
+-- Returns: of each what became of the child (waiting, released, scheduled, cancelled, nothing) and its gen
+-- Atomic because the last edge releases the child exactly once.
+
+local HOW = { C = 'completed', F = 'failed', X = 'was cancelled or expired', G = 'is gone' }
+
+-- What the edge's policy makes of the outcome. Policy: on failed (0 wait, 1 cancel, 2 run) plus 3 when a cancelled
+-- parent lets the child run.
+local function verdict(policy, outcome)
+  if outcome == 'C' then return 'close' end
+  if outcome == 'F' then return ({ [0] = 'wait', 'cancel', 'close' })[policy % 3] end
+  return policy >= 3 and 'close' or 'cancel'
+end
+
+local function hyphenated(id)
+  return (string.gsub(id, '^(%x%x%x%x%x%x%x%x)(%x%x%x%x)(%x%x%x%x)(%x%x%x%x)', '%1-%2-%3-%4-'))
+end
+
+local function release(r, within)
+  if r.r and r.r > NOW then
+    to_waiting(r, SCHEDULED, r.r)
+    return 'scheduled'
+  end
+  to_queued(r, NOW + within)
+  return 'released'
+end
+
+local function tell(child, parent, outcome, result, within)
+  local r = load(child)
+  if not r or r.s ~= BLOCKED then return 'nothing', 0 end
+  local open = P .. 'o:' .. child
+  local policy = tonumber(call('HGET', open, parent) or nil)
+  if not policy then return 'nothing', 0 end
+  local what = verdict(policy, outcome)
+  if what == 'wait' then return 'waiting', 0 end
+  call('HSET', P .. 'pr:' .. child, parent, outcome .. result)
+  if what == 'cancel' then
+    put(r, 'c', 'parent ' .. hyphenated(parent) .. ' ' .. HOW[outcome])
+    settle(r, CANCELLED)
+    save(r)
+    return 'cancelled', 0
+  end
+  call('HDEL', open, parent)
+  if call('EXISTS', open) == 1 then return 'waiting', 0 end
+  what = release(r, within)
+  save(r)
+  return what, r.g
+end
+
+local within, out = num(), {}
+while at < #ARGV do
+  local child, parent, outcome, result = arg(), arg(), arg(), arg()
+  local what, gen = tell(child, parent, outcome, result, within)
+  out[#out + 1] = what
+  out[#out + 1] = gen
+end
+return done(out)

@@ -1,0 +1,339 @@
+//! The scheduler's side.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use longshore_core::JobStatus;
+use longshore_core::clock::Timestamp;
+use longshore_core::id::JobId;
+use longshore_core::message::Gen;
+use longshore_core::name::FunctionName;
+use longshore_core::port::schedule::{
+    CronEntry, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Publishable,
+    Relation, SchedulePort, TwinState, Watermark,
+};
+use longshore_core::port::{Error, Reply};
+
+use super::Store;
+use super::attempt::functions;
+use super::call::{calls, light};
+use super::enqueue::{odd, outcome};
+use super::reply::Reader;
+use super::script::{self, Script};
+use super::view::edge;
+
+mod dead;
+mod leases;
+
+/// Parked jobs that are released in one call.
+const UNPARK_BITE: u32 = 256;
+
+impl SchedulePort for Store {
+    fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>> {
+        Box::pin(async move { self.take_leases(&holder, want, ttl).await })
+    }
+
+    fn release_shards(&self, holder: String) -> Reply<'_, ()> {
+        Box::pin(async move { self.drop_leases(&holder).await })
+    }
+
+    fn lease_outbox(&self, shard: u16, limit: usize) -> Reply<'_, Leased> {
+        Box::pin(self.leased(&script::LEASE_OUTBOX, shard, limit, Vec::new()))
+    }
+
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+        Box::pin(self.on_gens(&script::EXTEND_OUTBOX, shard, jobs))
+    }
+
+    fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased> {
+        Box::pin(self.leased(&script::PROMOTE, shard, limit, Vec::new()))
+    }
+
+    fn expire_leases(&self, shard: u16, limit: usize) -> Reply<'_, LeasesExpired> {
+        Box::pin(async move {
+            let mut answer = self.bite(&script::EXPIRE_LEASES, shard, limit).await?;
+            Ok(LeasesExpired {
+                paused_for: Duration::from_millis(answer.number()?),
+                requeued: answer.small()?,
+                failed: answer.small()?,
+                cancelled: answer.small()?,
+            })
+        })
+    }
+
+    fn expire_waiting(&self, shard: u16, limit: usize) -> Reply<'_, u32> {
+        Box::pin(async move { self.bite(&script::EXPIRE_WAITING, shard, limit).await?.small() })
+    }
+
+    fn relations(&self, shard: u16, limit: usize) -> Reply<'_, Vec<Relation>> {
+        Box::pin(async move {
+            let mut answer = self.bite(&script::RELATIONS, shard, limit).await?;
+            let mut relations = Vec::new();
+            while !answer.is_empty() {
+                let (parent, letter) = (answer.id()?, answer.text()?);
+                let result = answer.bytes_or_none()?;
+                let count = answer.size()?;
+                relations.push(Relation {
+                    parent,
+                    outcome: outcome(&letter, result)?,
+                    children: (0..count).map(|_| answer.id()).collect::<Result<_, _>>()?,
+                });
+            }
+            Ok(relations)
+        })
+    }
+
+    fn relations_told(&self, shard: u16, parent: JobId, children: Vec<JobId>) -> Reply<'_, bool> {
+        Box::pin(async move {
+            let mut more = false;
+            // Nobody told still answers whether somebody waits.
+            let pages = match children.as_slice() {
+                [] => vec![&[] as &[JobId]],
+                some => calls(some, light),
+            };
+            for page in pages {
+                let mut call = Self::script(&script::RELATIONS_TOLD, shard);
+                call.id(parent);
+                for child in page {
+                    call.id(*child);
+                }
+                more = self.write_number(shard, &call).await? == 1;
+            }
+            Ok(more)
+        })
+    }
+
+    fn open_edges(&self, shard: u16, limit: usize) -> Reply<'_, Vec<OpenEdges>> {
+        Box::pin(async move {
+            let mut answer = self.bite(&script::OPEN_EDGES, shard, limit).await?;
+            let mut open = Vec::new();
+            while !answer.is_empty() {
+                let (child, since) = (answer.id()?, answer.time()?);
+                let count = answer.size()?;
+                let mut edges = (0..count)
+                    .map(|_| edge(&mut answer))
+                    .collect::<Result<Vec<_>, _>>()?;
+                edges.sort_unstable_by_key(|(parent, _)| *parent);
+                open.push(OpenEdges { child, edges, since });
+            }
+            Ok(open)
+        })
+    }
+
+    fn audit(&self, shard: u16, watermarks: Vec<Watermark>, limit: usize) -> Reply<'_, Leased> {
+        Box::pin(self.leased(&script::AUDIT, shard, limit, watermarks))
+    }
+
+    fn dead_uncopied(&self, shard: u16, limit: usize) -> Reply<'_, Vec<DeadLetter>> {
+        Box::pin(self.dead_letters(shard, limit))
+    }
+
+    fn dead_copied(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+        Box::pin(self.on_gens(&script::DEAD_COPIED, shard, jobs))
+    }
+
+    fn dead_twins(&self, shard: u16, twins: Vec<DeadLetter>) -> Reply<'_, Vec<TwinState>> {
+        Box::pin(async move { self.twins(shard, &twins).await })
+    }
+
+    fn broker_gave_up(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, Vec<JobId>> {
+        Box::pin(async move {
+            let mut unknown = Vec::new();
+            for jobs in calls(&jobs, light) {
+                let mut call = Self::script(&script::BROKER_GAVE_UP, shard);
+                for (id, gen_) in jobs {
+                    call.id(*id).arg(*gen_);
+                }
+                let mut answer = self.write(shard, &call).await?;
+                for (id, _) in jobs {
+                    if answer.number()? == 0 {
+                        unknown.push(*id);
+                    }
+                }
+            }
+            Ok(unknown)
+        })
+    }
+
+    fn requeue(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(self.change_dead(&script::REQUEUE, shard, ids, before))
+    }
+
+    fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(self.change_dead(&script::DISCARD, shard, ids, before))
+    }
+
+    fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let mut call = Self::script(&script::REMOVALS, shard);
+            call.arg(u8::from(clear));
+            self.write_number(shard, &call).await
+        })
+    }
+
+    fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned> {
+        Box::pin(async move {
+            let mut call = Self::script(&script::PRUNE, shard);
+            call.arg(limit);
+            for (status, keep) in retention {
+                call.arg(status.code()).duration(keep);
+            }
+            let mut answer = self.write(shard, &call).await?;
+            Ok(Pruned {
+                jobs: answer.small()?,
+                held_by_children: answer.small()?,
+            })
+        })
+    }
+
+    fn unpark(&self, shard: u16) -> Reply<'_, u32> {
+        Box::pin(async move {
+            let workers = self.live_workers().await?;
+            self.release_parked(shard, &functions(&workers)).await
+        })
+    }
+
+    fn cron_put(&self, entry: CronEntry) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let shard = self.shard_count().of_bytes(entry.name.as_bytes());
+            let mut call = Self::script(&script::CRON_PUT, shard);
+            call.arg(&entry.name).time(entry.next_at).arg(&*entry.definition);
+            self.write_number(shard, &call).await.map(drop)
+        })
+    }
+
+    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, Vec<CronEntry>> {
+        Box::pin(async move {
+            let mut call = Self::script(&script::CRON_DUE, shard);
+            call.arg(limit);
+            let mut answer = self.read(&call).await?;
+            let mut due = Vec::new();
+            while !answer.is_empty() {
+                due.push(CronEntry {
+                    name: answer.text()?,
+                    version: answer.number()?,
+                    next_at: answer.time()?,
+                    definition: answer.bytes()?,
+                });
+            }
+            Ok(due)
+        })
+    }
+
+    fn cron_fire(&self, shard: u16, fire: CronFire) -> Reply<'_, bool> {
+        Box::pin(async move {
+            let mut call = Self::script(&script::CRON_FIRE, shard);
+            call.arg(&fire.name)
+                .arg(fire.version)
+                .time(fire.expected)
+                .time(fire.next)
+                .arg(u8::from(fire.job.is_some()));
+            if let Some(job) = &fire.job {
+                call.job(job);
+            }
+            Ok(self.write_number(shard, &call).await? == 1)
+        })
+    }
+}
+
+impl Store {
+    /// A script that takes a limit and answers a list.
+    async fn bite(&self, name: &'static Script, shard: u16, limit: usize) -> Result<Reader, Error> {
+        let mut call = Self::script(name, shard);
+        call.arg(limit);
+        self.write(shard, &call).await
+    }
+
+    async fn leased(
+        &self,
+        name: &'static Script,
+        shard: u16,
+        limit: usize,
+        watermarks: Vec<Watermark>,
+    ) -> Result<Leased, Error> {
+        let mut call = Self::script(name, shard);
+        call.arg(limit);
+        for mark in &watermarks {
+            call.arg(mark.queue.as_str())
+                .arg(mark.priority.level())
+                .time(mark.published_before);
+        }
+        let mut answer = self.write(shard, &call).await?;
+        let (epoch, looked_at) = (answer.number()?, answer.size()?);
+        let mut jobs = Vec::new();
+        while !answer.is_empty() {
+            jobs.extend(publishable(&mut answer)?);
+        }
+        Ok(Leased {
+            epoch,
+            jobs,
+            looked_at,
+        })
+    }
+
+    async fn change_dead(
+        &self,
+        name: &'static Script,
+        shard: u16,
+        ids: Vec<JobId>,
+        before: Timestamp,
+    ) -> Result<Vec<DeadLetterChange>, Error> {
+        let mut changes = Vec::with_capacity(ids.len());
+        for ids in calls(&ids, light) {
+            let mut call = Self::script(name, shard);
+            call.time(before);
+            for id in ids {
+                call.id(*id);
+            }
+            let mut answer = self.write(shard, &call).await?;
+            for _ in ids {
+                changes.push(match answer.text()?.as_str() {
+                    "done" => DeadLetterChange::Done,
+                    "not_dead" => DeadLetterChange::NotDead,
+                    "children" => DeadLetterChange::HasChildren,
+                    other => return Err(odd(other)),
+                });
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Releases the jobs of a shard that are parked for these functions.
+    pub(super) async fn release_parked(&self, shard: u16, functions: &[FunctionName]) -> Result<u32, Error> {
+        let mut released = 0;
+        for functions in calls(functions, light) {
+            loop {
+                let mut call = Self::script(&script::UNPARK, shard);
+                call.arg(UNPARK_BITE);
+                for function in functions {
+                    call.arg(function.as_str());
+                }
+                let bite = self.write_number(shard, &call).await?;
+                released += u32::try_from(bite).unwrap_or(u32::MAX);
+                if bite < u64::from(UNPARK_BITE) {
+                    break;
+                }
+            }
+        }
+        Ok(released)
+    }
+}
+
+/// One dispatch; `None` when its envelope is missing, which nothing but a hand in the store can do.
+fn publishable(answer: &mut Reader) -> Result<Option<Publishable>, Error> {
+    let job = Publishable {
+        id: answer.id()?,
+        gen_: answer.small()?,
+        queue: answer.queue()?,
+        priority: answer.priority()?,
+        attempts: answer.small()?,
+        retries: answer.small()?,
+        losts: answer.small()?,
+        envelope: bytes::Bytes::new(),
+    };
+    let Some(envelope) = answer.bytes_or_none()? else {
+        tracing::error!(job = %job.id, "its envelope is missing in Redis; it cannot be published");
+        return Ok(None);
+    };
+    Ok(Some(Publishable { envelope, ..job }))
+}

@@ -1,0 +1,92 @@
+//! The scripts, as Redis gets them: the first line of the file, the bounds, the shared part, the rest of the file.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use longshore_core::clock::duration_millis;
+use longshore_core::limits;
+
+/// One script.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: String,
+    sha: String,
+}
+
+impl Script {
+    fn new(source: String) -> Self {
+        let sha = redis::Script::new(&source).get_hash().to_owned();
+        Self { source, sha }
+    }
+
+    /// A script of a shard, which has the shared part.
+    fn shared(own: &str) -> Self {
+        let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
+        let lib = include_str!("lua/lib.lua");
+        Self::new(format!("{flags}\n{}{lib}\n{body}", *BOUNDS))
+    }
+
+    /// The text, for a server that does not know it yet.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Its name on the server.
+    pub(super) fn sha(&self) -> &str {
+        &self.sha
+    }
+}
+
+/// The bounds that the scripts need, from the one place that has them; times in milliseconds.
+static BOUNDS: LazyLock<String> = LazyLock::new(|| {
+    let times = [
+        ("LEASE", limits::LEASE),
+        ("OUTBOX_GRACE", limits::OUTBOX_GRACE),
+        ("OUTBOX_LEASE", limits::OUTBOX_LEASE),
+        ("EDGES_GRACE", limits::EDGES_GRACE),
+        ("EDGES_VERIFY", limits::EDGES_VERIFY),
+        ("EDGES_VERIFY_MAX", limits::EDGES_VERIFY_MAX),
+        ("RETENTION", limits::RETENTION_DEFAULT),
+    ];
+    let numbers = [
+        ("HISTORY", limits::HISTORY_ATTEMPTS as u64),
+        ("LOSTS", u64::from(limits::LOSTS_MAX)),
+        ("PAGE", limits::CHILDREN_PAGE as u64),
+        ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
+        ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
+    ];
+    let times = times.map(|(name, time)| (name, duration_millis(time)));
+    times
+        .iter()
+        .chain(&numbers)
+        .fold(String::new(), |mut text, (name, value)| {
+            // Writing to a string cannot fail.
+            writeln!(text, "local {name} = {value}").ok();
+            text
+        })
+});
+
+macro_rules! scripts {
+    ($make:path: $($name:ident = $file:literal),* $(,)?) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| $make(include_str!(concat!("lua/", $file, ".lua")).into()));)*
+    };
+}
+
+scripts! { shared:
+    ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STATUSES = "statuses", REGISTER = "register",
+    SETTLE_EDGES = "settle_edges", EDGES_VERIFIED = "edges_verified", FAIL_BLOCKED = "fail_blocked",
+    ABORT = "abort", CANCEL = "cancel", STEP = "step", REBUILD = "rebuild", BEAT = "beat",
+    GIVE_BACK = "give_back", PROGRESS = "progress", QUARANTINE = "quarantine", LEASE_OUTBOX = "lease_outbox",
+    EXTEND_OUTBOX = "extend_outbox", PROMOTE = "promote", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
+    EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",
+    OPEN_EDGES = "open_edges", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
+    DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", DISCARD = "discard",
+    REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
+    CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list",
+}
+scripts! { Script::new: WORKER_BEAT = "worker_beat", WORKERS = "workers" }
+
+fn shared(own: String) -> Script {
+    Script::shared(&own)
+}
