@@ -6,7 +6,9 @@ use longshore_core::port::Ports;
 use longshore_core::shard::Shards;
 use parking_lot::Mutex;
 
-use crate::config::{BackendConfig, Endpoints};
+use crate::config::{BackendConfig, Durability, Endpoints};
+use crate::secret::SecretUrl;
+use crate::{amqp, redis};
 
 /// A connected backend: the ports, and what keeps them alive. Cheap to clone; [`Backend::close`] ends every clone.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct Backend {
 /// What must be closed.
 #[derive(Debug)]
 enum Held {
+    Servers(amqp::Broker, redis::Store),
     #[cfg(feature = "embedded")]
     Folder(crate::embedded::Embedded),
 }
@@ -28,13 +31,17 @@ enum Held {
 #[non_exhaustive]
 pub enum ConnectError {
     /// RabbitMQ.
-    #[error("amqp_url: {0}")]
-    Broker(#[from] crate::amqp::Error),
+    #[error(transparent)]
+    Broker(#[from] amqp::Error),
+    /// Redis.
+    #[error(transparent)]
+    Store(#[from] redis::ConnectError),
     /// The embedded store's folder can be neither opened nor connected to.
     #[cfg(feature = "embedded")]
     #[error("embedded: {0}")]
     Embedded(Arc<crate::embedded::OpenError>),
     /// This build lacks what the endpoint needs.
+    #[cfg(not(feature = "embedded"))]
     #[error("{endpoint}: this build cannot connect to it; {fix}")]
     Unsupported {
         /// The endpoint, without credentials.
@@ -60,16 +67,54 @@ impl Backend {
                 endpoint: config.endpoints.to_string(),
                 fix: "turn on the feature `embedded` of longshore-backend",
             }),
-            Endpoints::Servers { .. } => Err(ConnectError::Unsupported {
-                endpoint: config.endpoints.to_string(),
-                fix: "the Redis half of the servers is not in it; use embedded://FOLDER",
-            }),
+            Endpoints::Servers { amqp, redis } => Self::servers(config, amqp, redis).await,
         }
+    }
+
+    async fn servers(
+        config: &BackendConfig,
+        amqp_url: &SecretUrl,
+        redis_url: &SecretUrl,
+    ) -> Result<Self, ConnectError> {
+        use_one_tls_provider();
+        // Redis first: how many shards there are is written there.
+        let store = redis::Store::connect(&redis::Config {
+            shards: config.shards,
+            allow_degraded: config.allow_degraded,
+            ca_file: config.redis_ca_file.clone(),
+            strict: config.durability == Durability::Strict,
+            connection_name: config.connection_name.clone(),
+            ..redis::Config::new(redis_url.clone())
+        })
+        .await?;
+        let broker = Box::pin(amqp::Broker::connect(amqp::Config {
+            url: amqp_url.clone(),
+            profile: config.profile,
+            shards: store.enqueue_port().shards(),
+            ca_file: config.amqp_ca_file.clone(),
+            consumer_timeout: config.consumer_timeout,
+            connection_name: config.connection_name.clone(),
+            wait_for_broker: config.wait_for_broker,
+        }))
+        .await
+        .inspect_err(|_| store.close())?;
+        let ports = Ports {
+            enqueue: store.enqueue_port(),
+            attempt: store.attempt_port(),
+            schedule: store.schedule_port(),
+            inspect: store.inspect_port(),
+            publish: broker.publisher(),
+            consume: broker.consumer(),
+        };
+        Ok(Self {
+            ports,
+            is_owner: true,
+            held: Arc::new(Mutex::new(Some(Held::Servers(broker, store)))),
+        })
     }
 
     #[cfg(feature = "embedded")]
     async fn open(config: &BackendConfig, folder: &std::path::Path) -> Result<Self, ConnectError> {
-        use crate::config::Durability;
         use crate::embedded::{Options, Role, Sync, open_or_connect};
 
         let options = Options {
@@ -108,11 +153,14 @@ impl Backend {
 
     /// Closes every connection after what was acknowledged is sent. Deliveries that are still unacknowledged come
     /// again to others. What goes wrong is logged: whatever was answered before is kept all the same.
-    #[expect(clippy::unused_async, reason = "connections to servers are waited for")]
     pub async fn close(&self) {
         let held = self.held.lock().take();
         match held {
             None => {}
+            Some(Held::Servers(broker, store)) => {
+                broker.close().await;
+                store.close();
+            }
             #[cfg(feature = "embedded")]
             Some(Held::Folder(folder)) => {
                 if let Err(error) = folder.close() {
@@ -120,5 +168,13 @@ impl Backend {
                 }
             }
         }
+    }
+}
+
+/// Two connections with two TLS libraries' defaults would be one too many: whoever has not chosen gets ring.
+fn use_one_tls_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // An error means that another thread has just chosen.
+        drop(rustls::crypto::ring::default_provider().install_default());
     }
 }

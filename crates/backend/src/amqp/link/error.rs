@@ -14,14 +14,14 @@ pub(in crate::amqp) const SERVER: &str = "RabbitMQ";
 pub enum Error {
     /// Not a URL that AMQP knows.
     #[error(
-        "{url} is not an AMQP URL; use amqp://user:password@host:5672/vhost with special characters percent-encoded"
+        "amqp_url: {url} is not an AMQP URL; use amqp://user:password@host:5672/vhost with special characters percent-encoded"
     )]
     Url {
         /// The broker.
         url: SecretUrl,
     },
     /// No connection.
-    #[error("RabbitMQ at {url} cannot be reached: {reason}")]
+    #[error("amqp_url: RabbitMQ at {url} cannot be reached: {reason}")]
     Unreachable {
         /// The broker.
         url: SecretUrl,
@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// User or password refused.
     #[error(
-        "RabbitMQ at {url} refuses user \"{user}\": check user and password; the user guest may log in from the broker's own host alone"
+        "amqp_url: RabbitMQ at {url} refuses user \"{user}\": check user and password; the user guest may log in from the broker's own host alone"
     )]
     Credentials {
         /// The broker.
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The virtual host does not exist or is closed to the user.
     #[error(
-        "RabbitMQ at {url} has no virtual host \"{vhost}\" for user \"{user}\": make it (rabbitmqctl add_vhost) and give the user its permissions (rabbitmqctl set_permissions)"
+        "amqp_url: RabbitMQ at {url} has no virtual host \"{vhost}\" for user \"{user}\": make it (rabbitmqctl add_vhost) and give the user its permissions (rabbitmqctl set_permissions)"
     )]
     VirtualHost {
         /// The broker.
@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// No TLS session.
     #[error(
-        "no TLS session with RabbitMQ at {url}: {reason}; check that the port speaks TLS and that its authority is known (amqp_ca_file)"
+        "amqp_url: no TLS session with RabbitMQ at {url}: {reason}; check that the port speaks TLS and that its authority is known (amqp_ca_file)"
     )]
     Tls {
         /// The broker.
