@@ -42,7 +42,8 @@ impl Finding {
 
 /// The findings, one a line.
 pub(super) fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("\n- {finding}")).collect()
+    let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    format!("\n- {}", lines.join("\n- "))
 }
 
 /// The answer to `INFO`.

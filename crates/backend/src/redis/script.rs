@@ -26,6 +26,11 @@ impl Script {
         Self::new(format!("{flags}\n{}{lib}\n{body}", *BOUNDS))
     }
 
+    /// A script that has not.
+    fn alone(own: &str) -> Self {
+        Self::new(own.to_owned())
+    }
+
     /// The text, for a server that does not know it yet.
     pub(super) fn source(&self) -> &str {
         &self.source
@@ -69,11 +74,11 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
 macro_rules! scripts {
     ($make:path: $($name:ident = $file:literal),* $(,)?) => {
         $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| $make(include_str!(concat!("lua/", $file, ".lua")).into()));)*
+            LazyLock::new(|| $make(include_str!(concat!("lua/", $file, ".lua"))));)*
     };
 }
 
-scripts! { shared:
+scripts! { Script::shared:
     ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STATUSES = "statuses", REGISTER = "register",
     SETTLE_EDGES = "settle_edges", EDGES_VERIFIED = "edges_verified", FAIL_BLOCKED = "fail_blocked",
     ABORT = "abort", CANCEL = "cancel", STEP = "step", REBUILD = "rebuild", BEAT = "beat",
@@ -85,8 +90,4 @@ scripts! { shared:
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list",
 }
-scripts! { Script::new: WORKER_BEAT = "worker_beat", WORKERS = "workers" }
-
-fn shared(own: String) -> Script {
-    Script::shared(&own)
-}
+scripts! { Script::alone: WORKER_BEAT = "worker_beat", WORKERS = "workers" }

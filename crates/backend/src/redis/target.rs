@@ -188,9 +188,9 @@ impl Target {
                 .query_async::<Value>(&mut connection)
                 .await;
             // A name is a comfort; who may not give one connects without.
-            named
-                .map(drop)
-                .unwrap_or_else(|error| tracing::debug!(%error, "no connection name"));
+            if let Err(error) = named {
+                tracing::debug!(%error, "the connection has no name");
+            }
             Ok(connection)
         };
         let opened: RedisResult<_> = opening.await;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, WorkerId};
-use longshore_core::outcome::ErrorInfo;
+use longshore_core::name::FunctionName;
+use longshore_core::outcome::{ErrorInfo, Progress};
 use longshore_core::port::Error;
 use longshore_core::spec::EdgePolicy;
 use longshore_core::view::{AttemptView, FullView, JobView};
@@ -89,7 +90,7 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         id,
         name: fields
             .text("nm")?
-            .unwrap_or_else(|| function_name_text(&function_name)),
+            .unwrap_or_else(|| FunctionName::to_string(&function_name)),
         function_name,
         queue: fields.name("q")?,
         priority: reply::priority(fields.needed("P")?)?,
@@ -111,14 +112,10 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         lease_until: fields.time("u")?,
         cancel_reason: fields.text("c")?,
         open_parents: Vec::new(),
-        progress: longshore_core::outcome::Progress::default(),
+        progress: Progress::default(),
         error: None,
         full: None,
     })
-}
-
-fn function_name_text(name: &longshore_core::FunctionName) -> String {
-    name.to_string()
 }
 
 fn open_parents(mut reader: Reader) -> Result<Vec<(JobId, EdgePolicy)>, Error> {

@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::limits::LIST_PAGE_MAX;
+use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::port::Error;
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView};
 
@@ -81,8 +82,8 @@ impl Store {
         call.opt(filter.created_from.map(Timestamp::millis))
             .opt(filter.created_until.map(Timestamp::millis))
             .arg(statuses)
-            .opt(filter.function_name.as_ref().map(|name| name.as_str()))
-            .opt(filter.queue.as_ref().map(|queue| queue.as_str()));
+            .opt(filter.function_name.as_ref().map(FunctionName::as_str))
+            .opt(filter.queue.as_ref().map(QueueName::as_str));
         for tag in &filter.tags {
             call.arg(tag);
         }

@@ -77,9 +77,10 @@ impl Kind {
                     let host = with_port(host, 26_379);
                     Ok::<_, ConnectError>(Sentinel {
                         bare: info(format!("{scheme}://{host}"))?,
-                        guarded: match user.is_empty() {
-                            true => None,
-                            false => Some(info(format!("{scheme}://{user}{host}"))?),
+                        guarded: if user.is_empty() {
+                            None
+                        } else {
+                            Some(info(format!("{scheme}://{user}{host}"))?)
                         },
                     })
                 });

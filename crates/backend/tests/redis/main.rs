@@ -1,0 +1,5 @@
+//! The store on real Redis servers: the contract of every backend, and what is Redis's own.
+#![cfg(test)]
+
+mod contract;
+mod rig;
