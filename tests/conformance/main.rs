@@ -12,7 +12,6 @@ use longshore_testkit::conformance::{Harness, ROWS, cases};
 #[macro_use]
 mod names;
 mod embedded;
-#[cfg(feature = "servers")]
 mod servers;
 
 macro_rules! names {

@@ -9,11 +9,8 @@ mod compare;
 mod model;
 
 use action::Action;
-#[cfg(feature = "servers")]
 use longshore_backend::Profile;
-use longshore_testkit::conformance::harness::Embedded;
-#[cfg(feature = "servers")]
-use longshore_testkit::conformance::harness::{Fleet, Store};
+use longshore_testkit::conformance::harness::{Embedded, Fleet, Store};
 use longshore_testkit::conformance::{Area, Harness};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
@@ -63,7 +60,6 @@ fn the_embedded_store_does_what_the_transitions_say() {
     check(&Embedded, &runtime(), 200);
 }
 
-#[cfg(feature = "servers")]
 #[test]
 fn redis_does_what_the_transitions_say() {
     let runtime = runtime();

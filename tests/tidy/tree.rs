@@ -83,6 +83,7 @@ fn lua_scripts_open_with_what_they_take_and_why_they_are_atomic() {
         .filter(|path| path.extension().is_some_and(|ending| ending == "lua"))
         .filter(|path| path.file_stem().is_some_and(|stem| stem != "lib"))
         .collect();
+    assert!(!scripts.is_empty());
     for path in scripts {
         let text = std::fs::read_to_string(&path).unwrap();
         for heading in ["KEYS", "ARGV", "Returns", "Atomic because"] {
