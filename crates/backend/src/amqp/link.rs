@@ -70,12 +70,9 @@ impl Link {
             stop: Arc::new(stop),
         };
         tokio::spawn(watchman::keep(dialer, first, state, stopped));
-        // The first connection is known already: whoever holds the link sees it from the start.
+        // The outcome of the first attempt is known already: whoever holds the link sees it from the start.
         let mut watched = link.state.clone();
-        let settled = watched
-            .wait_for(|state| !matches!(state, State::Away { reason, .. } if reason == "not connected yet"))
-            .await;
-        drop(settled);
+        drop(watched.changed().await);
         Ok(link)
     }
 

@@ -102,6 +102,8 @@ struct Session {
     confirming: FuturesUnordered<Confirming>,
     /// Accepted, not sent: call, place in it, message.
     backlog: VecDeque<(u64, usize, Item)>,
+    /// What the channel said when it failed.
+    failure: Option<lapin::Error>,
 }
 
 impl Session {
@@ -118,6 +120,7 @@ impl Session {
             flight: Flight::default(),
             confirming: FuturesUnordered::new(),
             backlog: VecDeque::new(),
+            failure: None,
         })
     }
 
@@ -275,7 +278,11 @@ impl Session {
                 Fate::Refused("RabbitMQ refused it (nack); it stays in the outbox".to_owned()),
                 returned,
             ),
-            Ok(Confirmation::NotRequested) | Err(_) => (Fate::Unknown, None),
+            Ok(Confirmation::NotRequested) => (Fate::Unknown, None),
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                (Fate::Unknown, None)
+            }
         };
         let returned = returned.and_then(|returned| {
             let id = returned.delivery.properties.message_id().as_ref();
@@ -293,6 +300,11 @@ impl Session {
             self.settle(outcome);
         }
         self.flight.report();
+        if let Some(error) = &self.failure
+            && self.live.connection.status().connected()
+        {
+            tracing::warn!(%error, "RabbitMQ closed the channel for publishing; another is opened");
+        }
         self.refuse_backlog("the connection to RabbitMQ ended");
         self.flight.abandon();
     }

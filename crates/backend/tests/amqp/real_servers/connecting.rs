@@ -36,7 +36,7 @@ async fn a_wrong_url_is_told_plainly() {
         "{error:?}"
     );
 
-    let user = format!("u{}", at.port());
+    let user = format!("closed-{}", vhost.name());
     let closed = vhost.add_user(&user, "s3cret", ["^$", "^$", "^$"]).await.unwrap();
     let error = refused(quorum(&closed)).await;
     assert!(matches!(error, Error::Declare { .. }), "{error:?}");
