@@ -1,0 +1,131 @@
+//! The fleet as separate processes on real servers: producer, schedulers and workers are the released binary, and some of
+//! them are killed.
+#![cfg(test)]
+
+#[path = "fleet/process.rs"]
+mod process;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use longshore_testkit::wait::eventually;
+use process::Fleet;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// How long a whole test may take.
+const LONG: Duration = Duration::from_secs(120);
+
+/// A folder of text files, written from this repository's own pages: real words, different in every file.
+fn text_folder(files: usize) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = include_str!("../../../docs/reference/protocol.md");
+    let lines: Vec<_> = source.lines().collect();
+    let paths = (0..files)
+        .map(|number| {
+            let path = folder.path().join(format!("text-{number:03}.txt"));
+            let text: String =
+                lines
+                    .iter()
+                    .cycle()
+                    .skip(number * 7)
+                    .take(12)
+                    .fold(String::new(), |mut text, line| {
+                        writeln!(text, "{line}").unwrap();
+                        text
+                    });
+            std::fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    (folder, paths)
+}
+
+/// The index, computed in one loop.
+fn index_sequentially(paths: &[PathBuf]) -> (u64, BTreeMap<String, u64>) {
+    let (mut words, mut counts) = (0, BTreeMap::new());
+    for path in paths {
+        let text = std::fs::read_to_string(path).unwrap().to_lowercase();
+        for word in text
+            .split(|char: char| !char.is_alphabetic())
+            .filter(|word| !word.is_empty())
+        {
+            words += 1;
+            *counts.entry(word.to_owned()).or_insert(0) += 1;
+        }
+    }
+    (words, counts)
+}
+
+/// One job a file, and one that merges them all, as lines for `longshore enqueue --file`.
+fn index_jobs(paths: &[PathBuf]) -> (String, Uuid) {
+    let mut lines = String::new();
+    let ids: Vec<_> = paths.iter().map(|_| Uuid::new_v4().to_string()).collect();
+    for (path, id) in paths.iter().zip(&ids) {
+        let job = json!({
+            "id": id, "function_name": "sample.count_words", "args": {"path": path, "pace_ms": 30},
+            "tags": ["index"],
+        });
+        writeln!(lines, "{job}").unwrap();
+    }
+    let merge = Uuid::new_v4();
+    let job = json!({"id": merge.to_string(), "function_name": "sample.merge_counts", "args": {}, "depends_on": ids});
+    writeln!(lines, "{job}").unwrap();
+    (lines, merge)
+}
+
+fn write_jobs(folder: &Path, lines: &str) -> PathBuf {
+    let file = folder.join("jobs.jsonl");
+    std::fs::write(&file, lines).unwrap();
+    file
+}
+
+async fn index_survives_kills(fleet: Fleet) {
+    let (folder, paths) = text_folder(60);
+    let (lines, merge) = index_jobs(&paths);
+    let mut workers: Vec<_> = (0..3)
+        .map(|_| fleet.start(&["worker", "--samples", "--slots", "4"]))
+        .collect();
+    let mut schedulers: Vec<_> = (0..2).map(|_| fleet.start(&["scheduler"])).collect();
+
+    let file = write_jobs(folder.path(), &lines);
+    fleet
+        .run(&["enqueue", "--file", file.to_str().unwrap()])
+        .await
+        .unwrap();
+
+    let running = || async { fleet.jobs(&["--status", "running"]).await.len() };
+    eventually(LONG, "four jobs run", || async { running().await >= 4 })
+        .await
+        .unwrap();
+    workers.remove(0).kill9();
+    schedulers.remove(0).kill9();
+
+    let merged = eventually(LONG, "the merge is done", || async {
+        let job = fleet.job(&merge.to_string()).await;
+        (job["status"] == "completed").then_some(job["result"].clone())
+    });
+    let merged = merged.await.unwrap();
+    let (words, counts) = index_sequentially(&paths);
+    assert_eq!(merged["files"], json!(60));
+    assert_eq!(merged["words"], json!(words));
+    assert_eq!(
+        serde_json::from_value::<BTreeMap<String, u64>>(merged["counts"].clone()).unwrap(),
+        counts
+    );
+    for job in fleet.jobs(&["--limit", "1000"]).await {
+        assert_eq!(job["status"], Value::from("completed"), "{job}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_an_index_equals_the_sequential_one_with_kills_on_the_way() {
+    index_survives_kills(Fleet::on_shared_servers("quorum").await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_the_same_with_classic_queues() {
+    index_survives_kills(Fleet::on_shared_servers("classic").await).await;
+}

@@ -1,0 +1,82 @@
+//! The binary, pointed at servers of the test.
+
+use std::process::Command;
+use std::time::Duration;
+
+use longshore_testkit::process::{Error, Proc, ServerDir, run};
+use longshore_testkit::servers::SharedServers;
+use serde_json::Value;
+
+/// How long one command may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Servers, and processes of the binary on them.
+pub(crate) struct Fleet {
+    amqp: String,
+    redis: String,
+    profile: &'static str,
+    logs: ServerDir,
+    started: std::sync::atomic::AtomicU32,
+    /// Keeps the virtual host and the database for this test alone.
+    servers: Option<SharedServers>,
+}
+
+impl Fleet {
+    /// On the broker and Redis that tests share, in a virtual host and a database of its own.
+    pub(crate) async fn on_shared_servers(profile: &'static str) -> Self {
+        let servers = SharedServers::get().await.unwrap();
+        let mut fleet = Self::on(servers.amqp_url().to_owned(), servers.redis_url(), profile);
+        fleet.servers = Some(servers);
+        fleet
+    }
+
+    /// On servers that the test owns.
+    pub(crate) fn on(amqp: String, redis: String, profile: &'static str) -> Self {
+        let logs = ServerDir::new("fleet").unwrap();
+        Self {
+            amqp,
+            redis,
+            profile,
+            logs,
+            started: 0.into(),
+            servers: None,
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        command
+            .args(args)
+            .current_dir(self.logs.path())
+            .env("LONGSHORE_AMQP_URL", &self.amqp)
+            .env("LONGSHORE_REDIS_URL", &self.redis)
+            .env("LONGSHORE_PROFILE", self.profile);
+        command
+    }
+
+    /// Starts a process that runs until it is killed.
+    pub(crate) fn start(&self, args: &[&str]) -> Proc {
+        let number = self.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let log = self
+            .logs
+            .path()
+            .join(format!("{}-{number}.log", args.first().unwrap()));
+        Proc::spawn(self.command(args), log).unwrap()
+    }
+
+    /// Runs a command to its end and gives what it printed.
+    pub(crate) async fn run(&self, args: &[&str]) -> Result<String, Error> {
+        run(self.command(args), DEADLINE).await
+    }
+
+    /// Jobs, as `longshore job ls -o json` lists them.
+    pub(crate) async fn jobs(&self, filter: &[&str]) -> Vec<Value> {
+        let args = [&["job", "ls", "-o", "json"], filter].concat();
+        serde_json::from_str(&self.run(&args).await.unwrap()).unwrap()
+    }
+
+    /// One job, as `longshore job show -o json` shows it.
+    pub(crate) async fn job(&self, id: &str) -> Value {
+        serde_json::from_str(&self.run(&["job", "show", id, "-o", "json"]).await.unwrap()).unwrap()
+    }
+}
