@@ -3,3 +3,9 @@
 
 mod contract;
 mod rig;
+
+#[tokio::test]
+async fn real_servers_a_fresh_store_answers() {
+    let (_redis, store) = rig::store().await;
+    store.inspect_port().ping().await.unwrap();
+}
