@@ -53,16 +53,16 @@ where
     })
 }
 
-/// The embedded store's engine tells every file that it makes; only its warnings are for operators, unless the filter
-/// says otherwise.
-const STORE_ENGINE: &str = "fjall=warn,lsm_tree=warn";
+/// Unless the filter says otherwise: the embedded store's engine tells every file that it makes, and the AMQP client
+/// writes the bodies of returned messages into its warnings, where a job's arguments do not belong.
+const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,lapin=error";
 
 /// Reads a filter: a level, or `target=level` pairs.
 ///
 /// # Errors
 /// When it does not parse.
 pub(crate) fn filter(text: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(format!("{STORE_ENGINE},{text}")).map_err(|error| Error::Filter {
+    EnvFilter::try_new(format!("{LIBRARIES},{text}")).map_err(|error| Error::Filter {
         filter: text.to_owned(),
         reason: error.to_string(),
     })
