@@ -74,7 +74,7 @@ impl Call {
     }
 
     pub(super) fn nonce(&mut self, nonce: Nonce) -> &mut Self {
-        self.arg(nonce.to_hex())
+        self.arg(nonce.0.to_be_bytes().as_slice())
     }
 
     pub(super) fn time(&mut self, time: Timestamp) -> &mut Self {

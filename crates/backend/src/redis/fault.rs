@@ -62,6 +62,12 @@ pub(super) fn of_dialing(error: &RedisError, hosts: &str) -> Error {
     match error.kind() {
         ErrorKind::Io => unavailable(hosts, error),
         ErrorKind::AuthenticationFailed => refused(format!("{hosts}: the user or password is wrong")),
+        _ if text(error).starts_with("WRONGPASS") => {
+            refused(format!("{hosts}: the user or password is wrong"))
+        }
+        _ if text(error).starts_with("NOAUTH") => {
+            refused(format!("{hosts}: it asks for a user and password"))
+        }
         // Before 6.0 Redis does not know how to say hello.
         _ if text(error).to_lowercase().contains("unknown command") => {
             refused(format!("{hosts}: it is too old; Redis 7.0 or newer is needed"))

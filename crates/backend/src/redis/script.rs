@@ -6,6 +6,12 @@ use std::sync::LazyLock;
 use longshore_core::clock::duration_millis;
 use longshore_core::limits;
 
+/// Ended jobs in one bucket of their index; Redis keeps sorted sets of up to 128 small, unless configured.
+const FINISHED_BUCKET: u64 = 100;
+
+/// Bytes of payloads after which an answer takes no more jobs.
+const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// One script.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -57,6 +63,8 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("HISTORY", limits::HISTORY_ATTEMPTS as u64),
         ("LOSTS", u64::from(limits::LOSTS_MAX)),
         ("PAGE", limits::CHILDREN_PAGE as u64),
+        ("WEIGHT", ANSWER_BYTES_MAX),
+        ("BUCKET", FINISHED_BUCKET),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
     ];

@@ -18,9 +18,7 @@ pub(super) async fn agree(link: &Link, config: &Config) -> Result<Shards, Connec
         Shards::STANDALONE
     };
     let wanted = config.shards.unwrap_or(usual);
-    let mut put = redis::cmd("HSETNX");
-    put.arg(META).arg("shards").arg(wanted.count());
-    link.command(&put).await?;
+    keep(link, wanted).await?;
     let mut get = redis::cmd("HGET");
     get.arg(META).arg("shards");
     let stored = text(&link.command(&get).await?)?;
@@ -34,4 +32,12 @@ pub(super) async fn agree(link: &Link, config: &Config) -> Result<Shards, Connec
         }),
         _ => Ok(shards),
     }
+}
+
+/// Writes the number unless there is one. Whoever beats does it too: a store that was wiped under live processes must
+/// not be given another number by the next one that connects.
+pub(super) async fn keep(link: &Link, shards: Shards) -> Result<(), Error> {
+    let mut put = redis::cmd("HSETNX");
+    put.arg(META).arg("shards").arg(shards.count());
+    link.command(&put).await.map(drop)
 }

@@ -2,7 +2,10 @@
 #![cfg(test)]
 
 mod contract;
+mod cost;
+mod faults;
 mod rig;
+mod twin;
 
 #[tokio::test]
 async fn real_servers_a_fresh_store_answers() {

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
 use longshore_backend::SecretUrl;
 use longshore_backend::embedded::{Options, Store as Folder};
 use longshore_backend::redis::{Config, Store};
-use longshore_core::QueueName;
 use longshore_core::clock::Timestamp;
+use longshore_core::outcome::Outcome;
 use longshore_core::port::Ports;
+use longshore_core::port::attempt::{Claim, Finish};
+use longshore_core::port::enqueue::NewJob;
+use longshore_core::random::SystemRandom;
 use longshore_core::shard::Shards;
-use longshore_testkit::clock::ServerClock;
+use longshore_core::{Nonce, QueueName, WorkerId};
+use longshore_testkit::clock::{ManualClock, ServerClock};
 use longshore_testkit::conformance::{Area, Harness, Rig, Sabotage, Stage};
 use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::{Redis, RedisCluster, RedisOptions};
@@ -67,6 +72,30 @@ impl Servers {
             clock,
             databases: Databases::One(Box::new(redis)),
         })
+    }
+
+    /// Where they are.
+    pub(crate) fn url(&self) -> String {
+        self.databases.url()
+    }
+
+    /// Their clock.
+    pub(crate) fn clock(&self) -> ManualClock {
+        self.clock.clock()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, by: Duration) {
+        self.clock.advance(by).unwrap();
+    }
+
+    /// Deletes everything.
+    pub(crate) async fn wipe(&self) {
+        self.databases.wipe().await;
     }
 
     /// Three masters.
@@ -169,5 +198,27 @@ impl Sabotage for OpenStage {
 
     fn delete_queue(&self, _queue: &QueueName) -> BoxFuture<'_, ()> {
         panic!("the broker's cases are not run here")
+    }
+}
+
+/// A claim of a job's first dispatch.
+pub(crate) fn claim(job: &NewJob) -> Claim {
+    Claim {
+        id: job.id,
+        gen_: 1,
+        nonce: Nonce::generate(&SystemRandom),
+        worker: WorkerId("worker-host-4711-9f3a".to_owned()),
+    }
+}
+
+/// Its completion.
+pub(crate) fn complete(claim: &Claim) -> Finish {
+    Finish {
+        id: claim.id,
+        nonce: claim.nonce,
+        outcome: Outcome::Completed {
+            result: Bytes::from_static(&[42]),
+        },
+        progress: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::try_join_all;
 use longshore_core::id::WorkerId;
 use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::port::Error;
@@ -11,7 +12,7 @@ use super::live_for;
 use crate::redis::Store;
 use crate::redis::call::Call;
 use crate::redis::reply::pack;
-use crate::redis::script;
+use crate::redis::{script, shards};
 
 /// The registry: views by id, and when they were seen. One slot of a cluster.
 pub(in crate::redis) const WORKERS: [&str; 2] = ["{longshore}:workers", "{longshore}:seen"];
@@ -21,10 +22,13 @@ impl Store {
         let mut call = Call::with_keys(&script::WORKER_BEAT, &WORKERS);
         call.arg(worker.id.0.as_str()).arg(pack(&worker)).arg(live_for());
         self.0.link.run(&call).await?;
+        shards::keep(&self.0.link, self.shard_count()).await?;
         // Strictly after the registration: who parks a job from now on knows of this worker.
-        for shard in self.shard_count().all() {
-            self.release_parked(shard, &worker.functions).await?;
-        }
+        let releases = self
+            .shard_count()
+            .all()
+            .map(|shard| self.release_parked(shard, &worker.functions));
+        try_join_all(releases).await?;
         self.paused().await.map(|paused| paused.into_iter().collect())
     }
 

@@ -11,10 +11,12 @@ while at < #ARGV do
   local queue, priority, before = arg(), arg(), arg()
   if out[2] < limit and not is_paused(queue) then
     out[2] = out[2] + each('ready:' .. queue .. ':' .. priority, '(' .. before, limit - out[2], function(r)
+      if is_full() then return end
       put(r, 'x', NOW + OUTBOX_LEASE)
       save(r)
       dispatch(out, r)
     end)
   end
 end
+if is_full() then out[2] = limit end
 return done(out)

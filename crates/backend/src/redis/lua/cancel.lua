@@ -18,8 +18,8 @@ local function cancel(id, reason)
   if not r.c then put(r, 'c', reason) end
   local what = 'requested'
   if r.s == RUNNING then
-    call('PUBLISH', 'longshore:hint', id)
-    call('PUBLISH', 'longshore:ev:' .. id, r.s)
+    redis.pcall('PUBLISH', 'longshore:hint', id)
+    wake(id, text(r.s))
   else
     settle(r, CANCELLED)
     what = 'cancelled'

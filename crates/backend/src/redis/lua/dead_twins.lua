@@ -20,7 +20,7 @@ local function revive(twin)
   put(r, 's', FAILED)
   put(r, 'g', twin.gen)
   put(r, 'a', twin.attempts)
-  put(r, 'f', twin.dead_at)
+  ends_at(r, twin.dead_at)
   put(r, 'D', 1)
   if twin.started then put(r, 'S', twin.started) end
   for _, row in ipairs(twin.history) do call('RPUSH', P .. 'h:' .. r.id, row) end

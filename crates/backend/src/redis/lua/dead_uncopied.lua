@@ -9,11 +9,12 @@
 
 local out = { epoch() }
 each('dead', '+inf', num(), function(r)
+  if is_full() then return end
   out[#out + 1] = r.id
   out[#out + 1] = r.g
   out[#out + 1] = r.f
   out[#out + 1] = r.q
-  out[#out + 1] = call('GET', P .. 'p:' .. r.id)
+  payload(out, r)
   out[#out + 1] = call('GET', P .. 'e:' .. r.id)
   out[#out + 1] = r.a
   local history = call('LRANGE', P .. 'h:' .. r.id, 0, -1)

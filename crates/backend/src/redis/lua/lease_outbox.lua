@@ -3,13 +3,15 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, limit
--- Returns: epoch, rows looked at, then of each dispatch: id, gen, queue, priority, attempts, retries, losts, envelope
+-- Returns: epoch, rows looked at (the limit when more may be due), then of each dispatch: id, gen, queue, priority, attempts, retries, losts, envelope
 -- Atomic because two schedulers must not lease the same row.
 
-local out = { epoch(), 0 }
-out[2] = each_urgent('outbox', num(), function(r)
+local limit, out = num(), { epoch(), 0 }
+out[2] = each_urgent('outbox', limit, function(r)
+  if is_full() then return end
   put(r, 'x', NOW + OUTBOX_LEASE)
   save(r)
   dispatch(out, r)
 end)
+if is_full() then out[2] = limit end
 return done(out)

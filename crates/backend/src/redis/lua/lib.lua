@@ -18,7 +18,8 @@ local BLOCKED, SCHEDULED, QUEUED, RUNNING, RETRYING = 0, 1, 2, 3, 4
 local COMPLETED, FAILED, CANCELLED, EXPIRED = 5, 6, 7, 8
 
 -- Fields of a record that are numbers. The others are text: o owner, w worker, k function it is parked for,
--- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags.
+-- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags. A nonce is
+-- sixteen bytes. A field that is not there is nothing, or 0.
 local NUMBERS = {
   s = true, -- status
   g = true, -- gen
@@ -47,6 +48,7 @@ local NUMBERS = {
   D = true, -- the dead letter has its twin
   P = true, -- priority
   z = true, -- it has a progress stream
+  B = true, -- bucket of `finished` that it is in
 }
 
 -- Arguments, one after the other.
@@ -102,21 +104,78 @@ local function look()
   return LEASE
 end
 
--- Counters by queue and status: gathered here, written once by `done`.
+-- Counters by queue and status: gathered here, written together by `done`.
 local counts = {}
 local function tally(queue, status, by)
   local field = queue .. ':' .. status
   counts[field] = (counts[field] or 0) + by
 end
 
+-- Index rows: gathered here by index and id, the last word for each (a score, or false for no row), and written
+-- together by `flush`, one command an index. A row a command is what most of a script's time would go to.
+local pending = {}
+local function row(index, id, score)
+  local rows = pending[index]
+  if not rows then
+    rows = {}
+    pending[index] = rows
+  end
+  rows[id] = score
+end
+
+local function flush_index(index, rows)
+  local add, rem = { 'ZADD', P .. index }, { 'ZREM', P .. index }
+  for id, score in pairs(rows) do
+    if score then
+      add[#add + 1] = score
+      add[#add + 1] = id
+    else
+      rem[#rem + 1] = id
+    end
+    if #add > 1000 then
+      call(unpack(add))
+      add = { 'ZADD', P .. index }
+    end
+    if #rem > 1000 then
+      call(unpack(rem))
+      rem = { 'ZREM', P .. index }
+    end
+  end
+  if #add > 2 then call(unpack(add)) end
+  if #rem > 2 then call(unpack(rem)) end
+end
+
+local function flush()
+  for index, rows in pairs(pending) do flush_index(index, rows) end
+  pending = {}
+end
+
+-- Ends every script that writes.
 local function done(reply)
+  flush()
   for field, by in pairs(counts) do
     if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
   end
   return reply
 end
 
+-- Wakes whoever watches a job. Nobody may depend on it: a user who may not publish runs jobs all the same.
+local function wake(id, what)
+  redis.pcall('PUBLISH', 'longshore:ev:' .. id, what)
+end
+
 -- Records.
+
+-- Redis turns a number into text digit by digit, for each argument anew; the same few numbers come again and again.
+local texts = {}
+local function text(number)
+  local known = texts[number]
+  if not known then
+    known = string.format('%.0f', number)
+    texts[number] = known
+  end
+  return known
+end
 
 local function put(r, field, value)
   r[field] = value
@@ -160,7 +219,7 @@ local function rows(r)
   elseif s < COMPLETED then
     out['due:' .. r.P] = r.r
   else
-    out['finished:' .. s] = r.f
+    out['finished:' .. s .. ':' .. r.B] = r.f
     out.rel = r.R
     if s == FAILED and not r.D then out.dead = r.f end
     return out
@@ -179,13 +238,14 @@ local function load(id)
     if NUMBERS[field] then value = tonumber(value) end
     r[field] = value
   end
+  r.g, r.a, r.y, r.l = r.g or 0, r.a or 0, r.y or 0, r.l or 0
   r.before, r.was = rows(r), r.s
   return r
 end
 
 -- A record where there was none. Its fields are put by the caller.
 local function new(id)
-  return { id = id, dirty = {}, before = {} }
+  return { id = id, dirty = {}, before = {}, g = 0, a = 0, y = 0, l = 0 }
 end
 
 local function save(r)
@@ -197,24 +257,24 @@ local function save(r)
       del[#del + 1] = field
     else
       set[#set + 1] = field
-      set[#set + 1] = value
+      set[#set + 1] = NUMBERS[field] and text(value) or value
     end
   end
   if #set > 2 then call(unpack(set)) end
   if #del > 2 then call(unpack(del)) end
   local before, after = r.before, rows(r)
   for index in pairs(before) do
-    if after[index] == nil then call('ZREM', P .. index, id) end
+    if after[index] == nil then row(index, id, false) end
   end
   for index, score in pairs(after) do
-    if before[index] ~= score then call('ZADD', P .. index, score, id) end
+    if before[index] ~= score then row(index, id, text(score)) end
   end
   if r.was ~= r.s then
     if r.was then
       tally(r.q, r.was, -1)
-      call('PUBLISH', 'longshore:ev:' .. id, r.s)
+      wake(id, text(r.s))
     else
-      call('ZADD', P .. 'all', r.C, id)
+      row('all', id, text(r.C))
     end
     tally(r.q, r.s, 1)
   end
@@ -224,13 +284,13 @@ end
 -- Takes a record away, with all its parts and rows.
 local function forget(r)
   local id = r.id
-  for index in pairs(r.before) do call('ZREM', P .. index, id) end
-  call('ZREM', P .. 'all', id)
+  for index in pairs(r.before) do row(index, id, false) end
+  row('all', id, false)
   tally(r.q, r.was, -1)
   local keys = { 'UNLINK' }
   for part in string.gmatch('j p r e h o pr kt kw g gs', '%a+') do keys[#keys + 1] = P .. part .. ':' .. id end
   call(unpack(keys))
-  call('PUBLISH', 'longshore:ev:' .. id, r.was)
+  wake(id, text(r.was))
 end
 
 -- Tombstones: what stays of a job whose record was deleted, so that nothing late revives it.
@@ -238,7 +298,7 @@ end
 local function tombstone(id)
   local text = call('GET', P .. 't:' .. id)
   if not text then return nil end
-  local s, g, h, n = string.match(text, '^(%d) (%d+) (%x+) ?(%x*)$')
+  local s, g, h, n = string.match(text, '^(%d) (%d+) (%x+) ?(.*)$')
   return { s = tonumber(s), g = tonumber(g), h = h, n = n }
 end
 
@@ -286,10 +346,32 @@ local function has_children_to_tell(r, gone)
   return children > 0
 end
 
+-- Ended jobs of a status are kept in buckets of a hundred, oldest first, because a small sorted set takes a third of
+-- the memory of a large one. `finished:<status>` has the buckets by the earliest end in them.
+local bucket_of = {}
+local function ends_at(r, time)
+  local s = r.s
+  local bucket = bucket_of[s]
+  if not bucket then
+    local number = tonumber(call('HGET', KEYS[1], 'bucket:' .. s) or nil) or 0
+    bucket = { number = number, left = BUCKET - call('ZCARD', P .. 'finished:' .. s .. ':' .. number) }
+    bucket_of[s] = bucket
+  end
+  if bucket.left <= 0 then
+    bucket.number, bucket.left = call('HINCRBY', KEYS[1], 'bucket:' .. s, 1), BUCKET
+  end
+  if bucket.left == BUCKET or time < NOW then
+    call('ZADD', P .. 'finished:' .. s, 'LT', text(time), text(bucket.number))
+  end
+  bucket.left = bucket.left - 1
+  put(r, 'B', bucket.number)
+  put(r, 'f', time)
+end
+
 -- The one way in which jobs end: their place, their end, their children's row and their dead row follow from here.
 local function settle(r, to)
   enter(r, to)
-  put(r, 'f', NOW)
+  ends_at(r, NOW)
   cut(r, 'D')
   cut(r, 'G')
   if has_children_to_tell(r, false) then put(r, 'R', NOW) else cut(r, 'R') end
@@ -368,10 +450,6 @@ local function unplaced(job)
   for _, field in ipairs({ 'h', 'fn', 'nm', 'q', 'P', 't', 'C', 'e', 'd' }) do
     if job[field] then put(r, field, job[field]) end
   end
-  put(r, 'g', 0)
-  put(r, 'a', 0)
-  put(r, 'y', 0)
-  put(r, 'l', 0)
   call('SET', P .. 'p:' .. job.id, job.payload)
   return r
 end
@@ -401,11 +479,11 @@ end
 
 -- Records a new job, or tells how the known one stands: kind, status, gen, whether it is still unpublished.
 local function enqueue(job)
-  local known = load(job.id) or tombstone(job.id)
-  if not known then
+  if call('EXISTS', P .. 'j:' .. job.id, P .. 't:' .. job.id) == 0 then
     local r = begin(job)
     return 'new', r.s, r.g, 0
   end
+  local known = load(job.id) or tombstone(job.id)
   if known.h ~= job.h then return 'taken', 0, 0, 0 end
   local unpublished = known.s == QUEUED and known.x and not known.p
   return 'known', known.s, known.g, unpublished and 1 or 0
@@ -523,8 +601,21 @@ local function each_urgent(index, limit, act)
   return looked
 end
 
+-- Whether an answer has as many bytes of payloads as it may; what is left comes with the next call.
+local heavy = 0
+local function is_full()
+  return heavy > WEIGHT
+end
+
+-- Appends the payload of a job.
+local function payload(out, r)
+  local bytes = call('GET', P .. 'p:' .. r.id)
+  out[#out + 1] = bytes
+  heavy = heavy + (bytes and #bytes or 0)
+end
+
 -- Appends what the broker needs of a dispatch.
 local function dispatch(out, r)
   for _, field in ipairs({ 'id', 'g', 'q', 'P', 'a', 'y', 'l' }) do out[#out + 1] = r[field] end
-  out[#out + 1] = call('GET', P .. 'p:' .. r.id)
+  payload(out, r)
 end

@@ -14,7 +14,7 @@ while at < #ARGV do
     call('SET', P .. 'g:' .. id, progress)
     call('XADD', P .. 'gs:' .. id, 'MAXLEN', STREAM, '*', 'p', progress)
     if not seen[2] then call('HSET', key, 'z', 1) end
-    call('PUBLISH', 'longshore:ev:' .. id, 'p')
+    wake(id, 'p')
   end
 end
 return false

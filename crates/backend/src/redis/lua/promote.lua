@@ -6,8 +6,9 @@
 -- Returns: as lease_outbox
 -- Atomic because a job must be promoted once, and never sit in two indexes or in none.
 
-local out = { epoch(), 0 }
-out[2] = each_urgent('due', num(), function(r)
+local limit, out = num(), { epoch(), 0 }
+out[2] = each_urgent('due', limit, function(r)
+  if is_full() then return end
   local to = r.c and CANCELLED or is_past_its_time(r) and EXPIRED
   if to then
     settle(r, to)
@@ -18,4 +19,5 @@ out[2] = each_urgent('due', num(), function(r)
     dispatch(out, r)
   end
 end)
+if is_full() then out[2] = limit end
 return done(out)

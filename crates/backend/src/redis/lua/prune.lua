@@ -7,19 +7,28 @@
 -- Atomic because a child that registers at the same moment must find its parent or the tombstone.
 
 local left, deleted, held = num(), 0, 0
+
+local function prune(index, keep)
+  left = left - each(index, NOW - keep, left, function(r)
+    if (r.K or 0) > 0 or r.R then
+      tell_gone(r)
+      save(r)
+      held = held + 1
+    else
+      bury(r, keep)
+      deleted = deleted + 1
+    end
+  end)
+end
+
 while at < #ARGV do
-  local status, keep = arg(), num()
-  if left > 0 then
-    left = left - each('finished:' .. status, NOW - keep, left, function(r)
-      if (r.K or 0) > 0 or r.R then
-        tell_gone(r)
-        save(r)
-        held = held + 1
-      else
-        bury(r, keep)
-        deleted = deleted + 1
-      end
-    end)
+  local index, keep = 'finished:' .. arg(), num()
+  local buckets = call('ZRANGEBYSCORE', P .. index, '-inf', NOW - keep, 'LIMIT', 0, left)
+  for _, bucket in ipairs(buckets) do
+    if left > 0 then prune(index .. ':' .. bucket, keep) end
+    flush()
+    -- The next job that ends may go into this very bucket: then it is entered anew.
+    if call('EXISTS', P .. index .. ':' .. bucket) == 0 then call('ZREM', P .. index, bucket) end
   end
 end
 return done({ deleted, held })

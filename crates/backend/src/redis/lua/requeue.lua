@@ -12,7 +12,7 @@ local function requeue(r)
   put(r, 'y', 0)
   put(r, 'l', 0)
   -- Whoever requeues it wants it to run: its expiry counts no more, nor does a cancel.
-  for _, field in ipairs({ 'b', 'f', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
+  for _, field in ipairs({ 'b', 'f', 'B', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
   save(r)
 end
 

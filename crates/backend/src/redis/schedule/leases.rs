@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use longshore_core::port::Error;
 
 use crate::redis::Store;
-use crate::redis::script;
+use crate::redis::{script, shards};
 
 impl Store {
     /// Renews what the holder has, then takes what is free, up to `want`; gives back what is over it.
@@ -16,6 +16,7 @@ impl Store {
         want: usize,
         ttl: Duration,
     ) -> Result<Vec<u16>, Error> {
+        shards::keep(&self.0.link, self.shard_count()).await?;
         let renewals = self.shard_count().all().map(|shard| async move {
             let held = self.lease(shard, "renew", holder, ttl).await?;
             Ok::<_, Error>((shard, held))
