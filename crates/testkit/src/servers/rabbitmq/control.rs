@@ -148,6 +148,20 @@ impl BrokerControl {
         Ok(command)
     }
 
+    /// Writes what the node keeps in buffers of its own, so that a kill loses none of it.
+    ///
+    /// By itself it does so within about three seconds: Mnesia's log has the queues' definitions, and a table of Ra
+    /// which of its servers owns which log. A quorum queue whose row is lost comes back without a leader (seen with
+    /// RabbitMQ 3.10.8).
+    ///
+    /// # Errors
+    ///
+    /// The node is away or frozen.
+    pub async fn write_buffered(&self) -> Result<(), Error> {
+        let expressions = "ok = mnesia:sync_log(), ok = dets:sync(ra_directory_reverse)";
+        self.eval(expressions).await.map(drop)
+    }
+
     /// Makes a virtual host whose name starts with `name`, with all rights for `guest`.
     ///
     /// # Errors

@@ -1,0 +1,8 @@
+//! The whole system on real servers, in one process: producers, schedulers and workers with connections of their own,
+//! and servers that fail under them.
+#![cfg(test)]
+
+mod outages;
+mod paused;
+mod priority;
+mod rig;
