@@ -60,6 +60,36 @@ fn every_row_of_the_protocol_is_covered_by_a_case() {
     assert!(unknown.is_empty(), "not in the list of rows: {unknown:#?}");
 }
 
+/// Rows of the table under a header line.
+fn table(header: &str) -> Vec<&'static str> {
+    let page = include_str!("../../docs/reference/protocol.md");
+    let mut lines = page.lines().skip_while(|line| *line != header);
+    assert!(lines.next().is_some(), "no table {header}");
+    lines.skip(1).take_while(|line| line.starts_with('|')).collect()
+}
+
+fn rows_of(name: &str) -> usize {
+    ROWS.iter()
+        .filter(|row| row.split(':').next() == Some(name))
+        .count()
+}
+
+#[test]
+fn the_list_of_rows_is_that_of_the_page() {
+    for row in table("| script | guard → effect |") {
+        let name = row.trim_start_matches("| `").split(['(', '`']).next().unwrap();
+        assert!(rows_of(name) > 0, "the script {name} is in no row");
+    }
+    assert_eq!(table("| the record is | then |").len(), rows_of("delivery"));
+    let page = include_str!("../../docs/reference/protocol.md");
+    let section = page.split("## Dependencies across shards").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let lines = section
+        .lines()
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    assert_eq!(lines.count(), rows_of("dependencies"));
+}
+
 #[test]
 fn what_a_backend_cannot_do_names_existing_cases() {
     let suite: BTreeSet<_> = cases().iter().map(|case| case.name).collect();

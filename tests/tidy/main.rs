@@ -1,7 +1,8 @@
-//! The tree keeps its own rules: crate arrows, the walls around the servers' clients, file sizes, and words that do not
-//! belong here.
+//! The tree keeps its own rules: crate arrows, the walls around the servers' clients, licences, file sizes and module
+//! names.
 #![cfg(test)]
 
 mod arrows;
 mod states;
+mod supply;
 mod tree;

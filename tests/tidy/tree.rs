@@ -1,4 +1,4 @@
-//! Rules about files: sizes, module layout, words.
+//! Rules about files: sizes, module layout, links.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

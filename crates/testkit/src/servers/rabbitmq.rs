@@ -193,6 +193,11 @@ impl RabbitMq {
         self.control.vhost(name).await
     }
 
+    /// The node's process, unless it was killed.
+    pub fn pid(&self) -> Option<u32> {
+        self.node.lock().as_ref().map(Proc::pid)
+    }
+
     /// Kills the node with SIGKILL.
     pub fn kill9(&self) {
         drop(self.node.lock().take());

@@ -167,6 +167,11 @@ impl Redis {
         self.cli(&["CONFIG", "SET", name, value]).await.map(drop)
     }
 
+    /// The server's process, unless it was killed.
+    pub fn pid(&self) -> Option<u32> {
+        self.proc.lock().as_ref().map(Proc::pid)
+    }
+
     /// Kills the server with SIGKILL.
     pub fn kill9(&self) {
         drop(self.proc.lock().take());
