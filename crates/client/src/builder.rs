@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) created_by: Option<String>,
     pub(crate) redis_away: RedisAway,
     pub(crate) publish_timeout: Duration,
+    pub(crate) wait_patience: Duration,
+    pub(crate) arrival_patience: Duration,
     pub(crate) bundle_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -43,6 +45,8 @@ impl Default for Settings {
             created_by: None,
             redis_away: RedisAway::default(),
             publish_timeout: Duration::from_secs(10),
+            wait_patience: Duration::from_secs(60),
+            arrival_patience: Duration::from_secs(60 * 60),
             bundle_max: 1,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -116,6 +120,21 @@ impl ClientBuilder {
     #[must_use]
     pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
+        self
+    }
+
+    /// How long waiting for a job, and following its progress, bear a store that does not answer. Default: 60 s.
+    #[must_use]
+    pub const fn wait_patience(mut self, patience: Duration) -> Self {
+        self.settings.wait_patience = patience;
+        self
+    }
+
+    /// How long waiting for a job that was published without a record ([`RedisAway::PublishWithoutRecord`]) goes on
+    /// before a worker has made the record; it is unknown then. Default: 1 h.
+    #[must_use]
+    pub const fn arrival_patience(mut self, patience: Duration) -> Self {
+        self.settings.arrival_patience = patience;
         self
     }
 

@@ -120,11 +120,19 @@ impl Client {
     /// # Errors
     /// When the store does not answer.
     pub async fn view(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
-        self.inner.reader.view(id, Detail::Full).await
+        self.look(id, Detail::Full).await
     }
 
-    pub(crate) async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
-        self.inner.reader.view(id, Detail::Summary).await
+    /// [`Client::view`] without the job's arguments, result and history: cheap, whatever the job carries.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
+        self.look(id, Detail::Summary).await
+    }
+
+    pub(crate) async fn look(&self, id: JobId, detail: Detail) -> Result<Option<JobView>, ClientError> {
+        self.inner.reader.view(id, detail).await
     }
 
     /// Lists jobs, the newest first.
@@ -247,6 +255,10 @@ impl Client {
 
     pub(crate) fn created_by(&self) -> Option<&str> {
         self.inner.settings.created_by.as_deref()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
     }
 
     fn shard_of(&self, id: JobId) -> u16 {

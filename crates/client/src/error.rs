@@ -217,12 +217,15 @@ pub enum WaitError {
         error: Option<Box<ErrorInfo>>,
     },
     /// The job has not ended in the given time. It goes on.
-    #[error("job {id} is still {status} after the given time")]
+    #[error(
+        "job {id} has not ended within the given time; {}",
+        status.map_or_else(|| "it was not seen".to_owned(), |status| format!("it was last seen {status}"))
+    )]
     TimedOut {
         /// The job.
         id: JobId,
-        /// Where it stood when it was last seen.
-        status: JobStatus,
+        /// Where it stood when it was last seen; `None` when the store did not say.
+        status: Option<JobStatus>,
     },
     /// The job completed with a result of another type, or one too large to be kept.
     #[error("the result of job {id} cannot be read")]

@@ -65,7 +65,7 @@ pub use enqueue::Enqueue;
 #[cfg(feature = "client")]
 pub use error::{ClientError, ConnectError, EnqueueError, WaitError};
 #[cfg(feature = "client")]
-pub use handle::{Acceptance, JobHandle, ProgressStream};
+pub use handle::{Acceptance, JobHandle, ProgressEvent, ProgressStream};
 #[cfg(feature = "client")]
 pub use list::{JobStream, List};
 #[cfg(feature = "client")]
