@@ -31,6 +31,7 @@ pub enum RedisAway {
 pub(crate) struct Settings {
     pub(crate) created_by: Option<String>,
     pub(crate) redis_away: RedisAway,
+    pub(crate) enqueue_timeout: Duration,
     pub(crate) publish_timeout: Duration,
     pub(crate) wait_patience: Duration,
     pub(crate) arrival_patience: Duration,
@@ -44,6 +45,7 @@ impl Default for Settings {
         Self {
             created_by: None,
             redis_away: RedisAway::default(),
+            enqueue_timeout: Duration::from_secs(5),
             publish_timeout: Duration::from_secs(10),
             wait_patience: Duration::from_secs(60),
             arrival_patience: Duration::from_secs(60 * 60),
@@ -116,7 +118,18 @@ impl ClientBuilder {
         self
     }
 
-    /// How long an enqueue waits for the broker's confirm before it answers "deferred". Default: 10 s.
+    /// How long an enqueue may take, from the call to its answer. When it is over, a recorded job is "deferred",
+    /// [`EnqueueError::TimedOut`](crate::EnqueueError::TimedOut) says that nothing was sent, and
+    /// [`EnqueueError::Store`](crate::EnqueueError::Store) names the id of a job whose record is in doubt. A batch as a
+    /// whole may take longer; the limit holds for each of its round trips to the store. Default: 5 s.
+    #[must_use]
+    pub const fn enqueue_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.enqueue_timeout = timeout;
+        self
+    }
+
+    /// How long an enqueue waits for the broker's confirm before it answers "deferred"; a single one for no longer than
+    /// its [`Self::enqueue_timeout`]. Default: 10 s.
     #[must_use]
     pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
@@ -209,13 +222,14 @@ impl ClientBuilder {
             let problem = format!("{jobs} is out of range; use 1 to {BUNDLE_JOBS_MAX}");
             return Err(setting("bundle_max", problem));
         }
-        if self.settings.publish_timeout.is_zero() {
-            return Err(setting(
-                "publish_timeout",
-                "is zero; use at least 1 ms, for example 10 s",
-            ));
+        let timeouts = [
+            ("enqueue_timeout", self.settings.enqueue_timeout),
+            ("publish_timeout", self.settings.publish_timeout),
+        ];
+        match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
+            Some((field, _)) => Err(setting(field, "is zero; use at least 1 ms, for example 5 s")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

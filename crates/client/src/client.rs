@@ -19,7 +19,7 @@ use crate::handle::JobHandle;
 use crate::list::List;
 use crate::options::Draft;
 use crate::pipeline::Pipeline;
-use crate::pipeline::retry::retrying;
+use crate::pipeline::retry::{CALL_LIMIT, retrying};
 use crate::read::Reader;
 
 /// Longest reason of a cancel, in bytes.
@@ -270,7 +270,10 @@ impl Client {
         &'a self,
         mut call: impl FnMut(&'a Ports) -> longshore_core::port::Reply<'a, T>,
     ) -> Result<T, Error> {
-        retrying(&*self.inner.settings.random, || call(&self.inner.ports)).await
+        retrying(&*self.inner.settings.random, CALL_LIMIT, || {
+            call(&self.inner.ports)
+        })
+        .await
     }
 }
 

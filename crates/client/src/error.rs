@@ -97,6 +97,12 @@ pub enum EnqueueError {
         /// What the store said.
         source: port::Error,
     },
+    /// The enqueue's time was over before the job was sent; nothing was written.
+    #[error("the job could not be sent within {limit:?}; nothing was written")]
+    TimedOut {
+        /// [`enqueue_timeout`](crate::ClientBuilder::enqueue_timeout).
+        limit: std::time::Duration,
+    },
     /// Parents could not be looked up; nothing was written.
     #[error("the parents of {job} could not be looked up")]
     Lookup {
@@ -134,7 +140,7 @@ impl EnqueueError {
         match self {
             Self::Store { source, .. } | Self::Lookup { source, .. } => source.is_retryable(),
             Self::Incomplete { source, .. } => source.is_retryable(),
-            Self::Interrupted => true,
+            Self::Interrupted | Self::TimedOut { .. } => true,
             _ => false,
         }
     }

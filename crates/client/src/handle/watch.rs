@@ -6,12 +6,13 @@ use std::time::Duration;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::inspect::Wakes;
 use longshore_core::view::{Detail, JobView};
-use longshore_core::{JobId, JobStatus, port, value};
+use longshore_core::{JobId, JobStatus, value};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{ClientError, WaitError};
+use crate::pipeline::retry::unanswered;
 
 /// How often a watcher looks without a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ impl Watch {
     /// Looks once; `None` says that it is worth looking again.
     async fn look(&mut self, detail: Detail) -> Result<Option<JobView>, ClientError> {
         let looking = tokio::time::timeout(LOOK_MAX, self.client.look(self.id, detail));
-        let looked = looking.await.unwrap_or_else(|_| Err(unanswered()));
+        let looked = looking.await.unwrap_or_else(|_| Err(unanswered().into()));
         match looked {
             Ok(Some(view)) => {
                 // Of an ended job all of it is wanted: until that is read, the store has not come back.
@@ -162,10 +163,6 @@ pub(crate) fn outcome<T: DeserializeOwned + 'static>(view: &JobView) -> Result<T
             status: Some(status),
         }),
     }
-}
-
-fn unanswered() -> ClientError {
-    ClientError::Store(port::Error::OutcomeUnknown { server: "the store" })
 }
 
 /// The result as `T`; as JSON it may hold what JSON lacks.

@@ -36,6 +36,7 @@ pub(crate) struct Store {
     inner: Arc<dyn EnqueuePort>,
     faults: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
+    hangs: AtomicBool,
     claims_to_know_all: AtomicBool,
     pub(crate) enqueues: AtomicUsize,
     pub(crate) registers: AtomicUsize,
@@ -48,6 +49,7 @@ impl Store {
             inner,
             faults: Mutex::default(),
             away: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             claims_to_know_all: AtomicBool::new(false),
             enqueues: AtomicUsize::new(0),
             registers: AtomicUsize::new(0),
@@ -65,12 +67,20 @@ impl Store {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// No call is answered from now on, nor done.
+    pub(crate) fn set_hangs(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
+    }
+
     /// Lookups answer "queued" for every job, as if it was deleted right after.
     pub(crate) fn claim_to_know_all(&self) {
         self.claims_to_know_all.store(true, Ordering::SeqCst);
     }
 
     fn through<'a, T: Send + 'a>(&self, call: Reply<'a, T>) -> Reply<'a, T> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         let fault = self.faults.lock().unwrap().pop_front();
         let fault = if self.away.load(Ordering::SeqCst) {
             Some(Fault::Away)
@@ -112,6 +122,9 @@ impl EnqueuePort for Store {
     fn statuses(&self, shard: u16, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobStatus>>> {
         if self.claims_to_know_all.load(Ordering::SeqCst) {
             return Box::pin(async move { Ok(vec![Some(JobStatus::Queued); ids.len()]) });
+        }
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
         }
         self.inner.statuses(shard, ids)
     }
