@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
+use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
 use longshore_core::limits::BUNDLE_JOBS_MAX;
 use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
@@ -62,6 +62,9 @@ pub struct ClientBuilder {
     settings: Settings,
     profile: Profile,
     shards: Option<u64>,
+    durability: Durability,
+    allow_degraded: bool,
+    connection_name: Option<String>,
     amqp_ca_file: Option<PathBuf>,
     redis_ca_file: Option<PathBuf>,
     wait_for_broker: bool,
@@ -80,6 +83,28 @@ impl ClientBuilder {
     #[must_use]
     pub const fn shards(mut self, shards: u16) -> Self {
         self.shards = Some(shards as u64);
+        self
+    }
+
+    /// How much an acknowledged enqueue has waited for: with [`Durability::Strict`] the record is on disk, and on a
+    /// replica where there is one. Default: as Redis is configured.
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Connect although Redis is set up so that it may lose jobs (eviction, no append-only file). Default: no.
+    #[must_use]
+    pub const fn allow_degraded(mut self, allow: bool) -> Self {
+        self.allow_degraded = allow;
+        self
+    }
+
+    /// Name under which the connections appear in RabbitMQ's management and in `CLIENT LIST`. Default: `longshore`.
+    #[must_use]
+    pub fn connection_name(mut self, name: impl Into<String>) -> Self {
+        self.connection_name = Some(name.into());
         self
     }
 
@@ -183,16 +208,7 @@ impl ClientBuilder {
         ConnectError: From<E::Error>,
     {
         self.check()?;
-        let mut config = BackendConfig::new(endpoints.try_into()?);
-        config.profile = self.profile;
-        config.amqp_ca_file = self.amqp_ca_file;
-        config.redis_ca_file = self.redis_ca_file;
-        config.wait_for_broker = self.wait_for_broker;
-        config.shards = self
-            .shards
-            .map(Shards::new)
-            .transpose()
-            .map_err(|error| setting("shards", error))?;
+        let config = self.config(endpoints.try_into()?)?;
         let backend = Box::pin(Backend::connect(&config)).await?;
         Ok(Client::new(backend.ports().clone(), Some(backend), self.settings))
     }
@@ -214,6 +230,27 @@ impl ClientBuilder {
     pub fn ports(self, ports: Ports) -> Result<Client, ConnectError> {
         self.check()?;
         Ok(Client::new(ports, None, self.settings))
+    }
+
+    /// Everything about the connections. A client consumes nothing: the broker's consumer time-out is none of its
+    /// settings.
+    fn config(&self, endpoints: Endpoints) -> Result<BackendConfig, ConnectError> {
+        let mut config = BackendConfig::new(endpoints);
+        config.profile = self.profile;
+        config.durability = self.durability;
+        config.allow_degraded = self.allow_degraded;
+        config.amqp_ca_file.clone_from(&self.amqp_ca_file);
+        config.redis_ca_file.clone_from(&self.redis_ca_file);
+        config.wait_for_broker = self.wait_for_broker;
+        if let Some(name) = &self.connection_name {
+            config.connection_name.clone_from(name);
+        }
+        config.shards = self
+            .shards
+            .map(Shards::new)
+            .transpose()
+            .map_err(|error| setting("shards", error))?;
+        Ok(config)
     }
 
     fn check(&self) -> Result<(), ConnectError> {
@@ -239,4 +276,29 @@ fn setting(field: &'static str, problem: impl std::fmt::Display) -> ConnectError
     let prefix = format!("{field}: ");
     let problem = text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned);
     ConnectError::Setting { field, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_connections_reaches_them() {
+        let config = ClientBuilder::default()
+            .durability(Durability::Strict)
+            .allow_degraded(true)
+            .connection_name("shop")
+            .shards(8)
+            .config(Endpoints::embedded("jobs"))
+            .unwrap();
+        assert_eq!(
+            (
+                config.durability,
+                config.allow_degraded,
+                config.connection_name.as_str()
+            ),
+            (Durability::Strict, true, "shop")
+        );
+        assert_eq!(config.shards.map(Shards::count), Some(8));
+    }
 }
