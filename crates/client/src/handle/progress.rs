@@ -101,13 +101,13 @@ async fn next(mut follow: Follow) -> Option<(Result<ProgressEvent, ClientError>,
         if follow.seen != moment {
             follow.seen = moment;
             follow.over = view.status.is_terminal();
-            return Some((Ok(event(view)), follow));
+            return Some((Ok(event(&view)), follow));
         }
     }
     None
 }
 
-fn event(view: JobView) -> ProgressEvent {
+fn event(view: &JobView) -> ProgressEvent {
     let result = view.to_result();
     ProgressEvent {
         status: result.status,
