@@ -201,6 +201,8 @@ macro_rules! each_case {
             progress_revives_nothing
             one_call_writes_progress_of_many_jobs
             a_new_attempt_may_begin_anew
+            every_start_begins_without_progress
+            a_repeated_claim_keeps_the_progress
             an_empty_store_shows_nothing
             a_listing_goes_from_the_newest_to_the_oldest_over_all_shards
             a_listing_goes_on_where_its_page_ended

@@ -203,6 +203,22 @@ impl TryFrom<(&str, &str)> for Endpoints {
     }
 }
 
+impl TryFrom<(String, String)> for Endpoints {
+    type Error = InvalidEndpoint;
+
+    fn try_from((amqp, redis): (String, String)) -> Result<Self, InvalidEndpoint> {
+        Self::servers(&amqp, &redis)
+    }
+}
+
+impl TryFrom<String> for Endpoints {
+    type Error = InvalidEndpoint;
+
+    fn try_from(url: String) -> Result<Self, InvalidEndpoint> {
+        Self::parse(&url)
+    }
+}
+
 impl TryFrom<&str> for Endpoints {
     type Error = InvalidEndpoint;
 

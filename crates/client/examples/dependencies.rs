@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .depends_on(pages)
         .reference();
     let handles = fleet.client.enqueue_many(batch).await?;
-    let total = handles.get(total.index()).ok_or("a handle a job")?.typed::<u64>();
+    let total = handles.get(total).ok_or("a handle a job")?;
     println!("A hundred pages: {}", total.wait().await?);
     fleet.stop().await;
     Ok(())

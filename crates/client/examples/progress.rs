@@ -42,16 +42,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let fleet = Fleet::start(|worker| worker.register(import)).await?;
     let handle = fleet.client.enqueue(Import { items: 60 }).await?;
     let mut updates = handle.progress();
-    while let Some(progress) = updates.next().await {
-        let fraction = progress.fraction.unwrap_or(0.0);
+    while let Some(event) = updates.next().await {
+        let event = event?;
+        let fraction = event.progress.fraction.unwrap_or(0.0);
         let filled = (1..=20)
             .filter(|step| f64::from(*step) / 20.0 <= fraction)
             .count();
         println!(
-            "[{:<20}] {:>3.0}% {}",
+            "[{:<20}] {:>3.0}% {} {}",
             "#".repeat(filled),
             fraction * 100.0,
-            progress.message
+            event.status,
+            event.progress.message
         );
     }
     println!("Imported {} items", handle.wait().await?);

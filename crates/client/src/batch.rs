@@ -4,6 +4,7 @@ mod plan;
 mod run;
 
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,20 +42,41 @@ pub struct Batch {
 #[derive(Clone, Debug)]
 struct Item {
     draft: Draft,
-    inner: Vec<(BatchRef, EdgePolicy)>,
+    inner: Vec<(Place, EdgePolicy)>,
 }
 
-/// A job of a batch, for [`BatchJob::depends_on`] of others in the same batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BatchRef {
+/// A job of a batch, whose handler returns a `T`: for [`BatchJob::depends_on`] of others in the same batch, and for its
+/// handle among [`BatchHandles`].
+pub struct BatchRef<T = serde_json::Value> {
+    place: Place,
+    output: PhantomData<fn() -> T>,
+}
+
+/// Which job of which batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
     token: u64,
     index: usize,
 }
 
-impl BatchRef {
+impl<T> BatchRef<T> {
     /// Its place in the batch, from 0; its handle has the same.
     pub const fn index(self) -> usize {
-        self.index
+        self.place.index
+    }
+}
+
+impl<T> Clone for BatchRef<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for BatchRef<T> {}
+
+impl<T> std::fmt::Debug for BatchRef<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("BatchRef").field(&self.place.index).finish()
     }
 }
 
@@ -78,7 +100,7 @@ impl Batch {
         clippy::needless_pass_by_value,
         reason = "a job is handed over; `enqueue(Report { … })` reads so"
     )]
-    pub fn add<T: Job>(&mut self, job: T) -> BatchJob<'_> {
+    pub fn add<T: Job>(&mut self, job: T) -> BatchJob<'_, T::Output> {
         self.push(Draft::of(&job))
     }
 
@@ -89,10 +111,11 @@ impl Batch {
 
     /// A job that was added, to change its fields or to let it depend on one that was added later; `None` for
     /// another batch's.
-    pub fn job(&mut self, reference: BatchRef) -> Option<BatchJob<'_>> {
-        let known = reference.token == self.token;
-        let item = self.items.get_mut(reference.index).filter(|_| known)?;
-        Some(BatchJob { item, reference })
+    pub fn job<T>(&mut self, reference: BatchRef<T>) -> Option<BatchJob<'_, T>> {
+        let place = reference.place;
+        let known = place.token == self.token;
+        let item = self.items.get_mut(place.index).filter(|_| known)?;
+        Some(BatchJob::new(item, place))
     }
 
     /// How many jobs it has.
@@ -105,15 +128,15 @@ impl Batch {
         self.items.is_empty()
     }
 
-    fn push(&mut self, draft: Draft) -> BatchJob<'_> {
-        let reference = BatchRef {
+    fn push<T>(&mut self, draft: Draft) -> BatchJob<'_, T> {
+        let place = Place {
             token: self.token,
             index: self.items.len(),
         };
         let inner = Vec::new();
         self.items.push(Item { draft, inner });
         match self.items.as_mut_slice() {
-            [.., item] => BatchJob { item, reference },
+            [.., item] => BatchJob::new(item, place),
             [] => unreachable!("an item was just added"),
         }
     }
@@ -121,16 +144,25 @@ impl Batch {
 
 /// A job in a batch, whose fields may be set.
 #[derive(Debug)]
-pub struct BatchJob<'a> {
+pub struct BatchJob<'a, T = serde_json::Value> {
     item: &'a mut Item,
-    reference: BatchRef,
+    place: Place,
+    output: PhantomData<fn() -> T>,
 }
 
 #[expect(
     clippy::return_self_not_must_use,
     reason = "the job is in its batch already; what is returned may be dropped"
 )]
-impl BatchJob<'_> {
+impl<'a, T> BatchJob<'a, T> {
+    const fn new(item: &'a mut Item, place: Place) -> Self {
+        Self {
+            item,
+            place,
+            output: PhantomData,
+        }
+    }
+
     fn draft(&mut self) -> &mut Draft {
         &mut self.item.draft
     }
@@ -142,16 +174,19 @@ impl BatchJob<'_> {
     pub fn depends_on<P: Into<BatchParent>>(self, parents: impl IntoIterator<Item = P>) -> Self {
         for parent in parents {
             match parent.into().0 {
-                Edge::Inner(reference, policy) => self.item.inner.push((reference, policy)),
+                Edge::Inner(place, policy) => self.item.inner.push((place, policy)),
                 Edge::Outer(parent) => self.item.draft.set(|spec| spec.depends_on.push(parent)),
             }
         }
         self
     }
 
-    /// The job, for others of the batch to depend on.
-    pub const fn reference(&self) -> BatchRef {
-        self.reference
+    /// The job, for others of the batch to depend on, and for its handle.
+    pub const fn reference(&self) -> BatchRef<T> {
+        BatchRef {
+            place: self.place,
+            output: PhantomData,
+        }
     }
 }
 
@@ -161,25 +196,25 @@ pub struct BatchParent(Edge);
 
 #[derive(Clone, Copy, Debug)]
 enum Edge {
-    Inner(BatchRef, EdgePolicy),
+    Inner(Place, EdgePolicy),
     Outer(Dependency),
 }
 
-impl From<BatchRef> for BatchParent {
-    fn from(reference: BatchRef) -> Self {
-        Self(Edge::Inner(reference, EdgePolicy::default()))
+impl<T> From<BatchRef<T>> for BatchParent {
+    fn from(reference: BatchRef<T>) -> Self {
+        (reference, EdgePolicy::default()).into()
     }
 }
 
-impl From<&BatchRef> for BatchParent {
-    fn from(reference: &BatchRef) -> Self {
+impl<T> From<&BatchRef<T>> for BatchParent {
+    fn from(reference: &BatchRef<T>) -> Self {
         (*reference).into()
     }
 }
 
-impl From<(BatchRef, EdgePolicy)> for BatchParent {
-    fn from((reference, policy): (BatchRef, EdgePolicy)) -> Self {
-        Self(Edge::Inner(reference, policy))
+impl<T> From<(BatchRef<T>, EdgePolicy)> for BatchParent {
+    fn from((reference, policy): (BatchRef<T>, EdgePolicy)) -> Self {
+        Self(Edge::Inner(reference.place, policy))
     }
 }
 
@@ -238,8 +273,51 @@ impl std::fmt::Debug for EnqueueMany {
     }
 }
 
+/// The handles of a batch, in the order in which its jobs were added: a slice of untyped ones, and by
+/// [`BatchHandles::get`] each with its job's own type.
+#[derive(Clone, Debug)]
+pub struct BatchHandles {
+    token: u64,
+    handles: Vec<JobHandle<serde_json::Value>>,
+}
+
+impl BatchHandles {
+    /// The handle of a job of the batch; `None` for another batch's reference.
+    pub fn get<T>(&self, reference: BatchRef<T>) -> Option<JobHandle<T>> {
+        let place = reference.place;
+        let handle = self.handles.get(place.index)?;
+        (place.token == self.token).then(|| handle.typed())
+    }
+}
+
+impl std::ops::Deref for BatchHandles {
+    type Target = [JobHandle<serde_json::Value>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.handles
+    }
+}
+
+impl IntoIterator for BatchHandles {
+    type Item = JobHandle<serde_json::Value>;
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.handles.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a BatchHandles {
+    type Item = &'a JobHandle<serde_json::Value>;
+    type IntoIter = std::slice::Iter<'a, JobHandle<serde_json::Value>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.handles.iter()
+    }
+}
+
 impl IntoFuture for EnqueueMany {
-    type Output = Result<Vec<JobHandle<serde_json::Value>>, EnqueueError>;
+    type Output = Result<BatchHandles, EnqueueError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
@@ -249,9 +327,11 @@ impl IntoFuture for EnqueueMany {
                 batch,
                 progress,
             } = self;
+            let token = batch.token;
             let accepted = run::run(&client, batch, progress).await?;
             let handle = |(id, accepted)| JobHandle::new(client.clone(), id, Some(accepted));
-            Ok(accepted.into_iter().map(handle).collect())
+            let handles = accepted.into_iter().map(handle).collect();
+            Ok(BatchHandles { token, handles })
         })
     }
 }

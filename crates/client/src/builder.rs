@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
+use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
 use longshore_core::limits::BUNDLE_JOBS_MAX;
 use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
@@ -31,7 +31,10 @@ pub enum RedisAway {
 pub(crate) struct Settings {
     pub(crate) created_by: Option<String>,
     pub(crate) redis_away: RedisAway,
+    pub(crate) enqueue_timeout: Duration,
     pub(crate) publish_timeout: Duration,
+    pub(crate) wait_patience: Duration,
+    pub(crate) arrival_patience: Duration,
     pub(crate) bundle_max: usize,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -42,7 +45,10 @@ impl Default for Settings {
         Self {
             created_by: None,
             redis_away: RedisAway::default(),
+            enqueue_timeout: Duration::from_secs(5),
             publish_timeout: Duration::from_secs(10),
+            wait_patience: Duration::from_secs(60),
+            arrival_patience: Duration::from_secs(60 * 60),
             bundle_max: 1,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
@@ -56,6 +62,9 @@ pub struct ClientBuilder {
     settings: Settings,
     profile: Profile,
     shards: Option<u64>,
+    durability: Durability,
+    allow_degraded: bool,
+    connection_name: Option<String>,
     amqp_ca_file: Option<PathBuf>,
     redis_ca_file: Option<PathBuf>,
     wait_for_broker: bool,
@@ -74,6 +83,28 @@ impl ClientBuilder {
     #[must_use]
     pub const fn shards(mut self, shards: u16) -> Self {
         self.shards = Some(shards as u64);
+        self
+    }
+
+    /// How much an acknowledged enqueue has waited for: with [`Durability::Strict`] the record is on disk, and on a
+    /// replica where there is one. Default: as Redis is configured.
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Connect although Redis is set up so that it may lose jobs (eviction, no append-only file). Default: no.
+    #[must_use]
+    pub const fn allow_degraded(mut self, allow: bool) -> Self {
+        self.allow_degraded = allow;
+        self
+    }
+
+    /// Name under which the connections appear in RabbitMQ's management and in `CLIENT LIST`. Default: `longshore`.
+    #[must_use]
+    pub fn connection_name(mut self, name: impl Into<String>) -> Self {
+        self.connection_name = Some(name.into());
         self
     }
 
@@ -112,10 +143,36 @@ impl ClientBuilder {
         self
     }
 
-    /// How long an enqueue waits for the broker's confirm before it answers "deferred". Default: 10 s.
+    /// How long an enqueue may take, from the call to its answer. When it is over, a recorded job is "deferred",
+    /// [`EnqueueError::TimedOut`](crate::EnqueueError::TimedOut) says that nothing was sent, and
+    /// [`EnqueueError::Store`](crate::EnqueueError::Store) names the id of a job whose record is in doubt. A batch as a
+    /// whole may take longer; the limit holds for each of its round trips to the store. Default: 5 s.
+    #[must_use]
+    pub const fn enqueue_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.enqueue_timeout = timeout;
+        self
+    }
+
+    /// How long an enqueue waits for the broker's confirm before it answers "deferred"; a single one for no longer than
+    /// its [`Self::enqueue_timeout`]. Default: 10 s.
     #[must_use]
     pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
+        self
+    }
+
+    /// How long waiting for a job, and following its progress, bear a store that does not answer. Default: 60 s.
+    #[must_use]
+    pub const fn wait_patience(mut self, patience: Duration) -> Self {
+        self.settings.wait_patience = patience;
+        self
+    }
+
+    /// How long waiting for a job that was published without a record ([`RedisAway::PublishWithoutRecord`]) goes on
+    /// before a worker has made the record; it is unknown then. Default: 1 h.
+    #[must_use]
+    pub const fn arrival_patience(mut self, patience: Duration) -> Self {
+        self.settings.arrival_patience = patience;
         self
     }
 
@@ -151,16 +208,7 @@ impl ClientBuilder {
         ConnectError: From<E::Error>,
     {
         self.check()?;
-        let mut config = BackendConfig::new(endpoints.try_into()?);
-        config.profile = self.profile;
-        config.amqp_ca_file = self.amqp_ca_file;
-        config.redis_ca_file = self.redis_ca_file;
-        config.wait_for_broker = self.wait_for_broker;
-        config.shards = self
-            .shards
-            .map(Shards::new)
-            .transpose()
-            .map_err(|error| setting("shards", error))?;
+        let config = self.config(endpoints.try_into()?)?;
         let backend = Box::pin(Backend::connect(&config)).await?;
         Ok(Client::new(backend.ports().clone(), Some(backend), self.settings))
     }
@@ -184,19 +232,41 @@ impl ClientBuilder {
         Ok(Client::new(ports, None, self.settings))
     }
 
+    /// Everything about the connections. A client consumes nothing: the broker's consumer time-out is none of its
+    /// settings.
+    fn config(&self, endpoints: Endpoints) -> Result<BackendConfig, ConnectError> {
+        let mut config = BackendConfig::new(endpoints);
+        config.profile = self.profile;
+        config.durability = self.durability;
+        config.allow_degraded = self.allow_degraded;
+        config.amqp_ca_file.clone_from(&self.amqp_ca_file);
+        config.redis_ca_file.clone_from(&self.redis_ca_file);
+        config.wait_for_broker = self.wait_for_broker;
+        if let Some(name) = &self.connection_name {
+            config.connection_name.clone_from(name);
+        }
+        config.shards = self
+            .shards
+            .map(Shards::new)
+            .transpose()
+            .map_err(|error| setting("shards", error))?;
+        Ok(config)
+    }
+
     fn check(&self) -> Result<(), ConnectError> {
         let jobs = self.settings.bundle_max;
         if !(1..=BUNDLE_JOBS_MAX).contains(&jobs) {
             let problem = format!("{jobs} is out of range; use 1 to {BUNDLE_JOBS_MAX}");
             return Err(setting("bundle_max", problem));
         }
-        if self.settings.publish_timeout.is_zero() {
-            return Err(setting(
-                "publish_timeout",
-                "is zero; use at least 1 ms, for example 10 s",
-            ));
+        let timeouts = [
+            ("enqueue_timeout", self.settings.enqueue_timeout),
+            ("publish_timeout", self.settings.publish_timeout),
+        ];
+        match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
+            Some((field, _)) => Err(setting(field, "is zero; use at least 1 ms, for example 5 s")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -206,4 +276,29 @@ fn setting(field: &'static str, problem: impl std::fmt::Display) -> ConnectError
     let prefix = format!("{field}: ");
     let problem = text.strip_prefix(&prefix).map_or(text.clone(), str::to_owned);
     ConnectError::Setting { field, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_connections_reaches_them() {
+        let config = ClientBuilder::default()
+            .durability(Durability::Strict)
+            .allow_degraded(true)
+            .connection_name("shop")
+            .shards(8)
+            .config(Endpoints::embedded("jobs"))
+            .unwrap();
+        assert_eq!(
+            (
+                config.durability,
+                config.allow_degraded,
+                config.connection_name.as_str()
+            ),
+            (Durability::Strict, true, "shop")
+        );
+        assert_eq!(config.shards.map(Shards::count), Some(8));
+    }
 }

@@ -19,7 +19,7 @@ use crate::handle::JobHandle;
 use crate::list::List;
 use crate::options::Draft;
 use crate::pipeline::Pipeline;
-use crate::pipeline::retry::retrying;
+use crate::pipeline::retry::{CALL_LIMIT, retrying};
 use crate::read::Reader;
 
 /// Longest reason of a cancel, in bytes.
@@ -120,11 +120,19 @@ impl Client {
     /// # Errors
     /// When the store does not answer.
     pub async fn view(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
-        self.inner.reader.view(id, Detail::Full).await
+        self.look(id, Detail::Full).await
     }
 
-    pub(crate) async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
-        self.inner.reader.view(id, Detail::Summary).await
+    /// [`Client::view`] without the job's arguments, result and history: cheap, whatever the job carries.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
+        self.look(id, Detail::Summary).await
+    }
+
+    pub(crate) async fn look(&self, id: JobId, detail: Detail) -> Result<Option<JobView>, ClientError> {
+        self.inner.reader.view(id, detail).await
     }
 
     /// Lists jobs, the newest first.
@@ -249,6 +257,10 @@ impl Client {
         self.inner.settings.created_by.as_deref()
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     fn shard_of(&self, id: JobId) -> u16 {
         self.inner.ports.enqueue.shards().of(&id)
     }
@@ -258,7 +270,10 @@ impl Client {
         &'a self,
         mut call: impl FnMut(&'a Ports) -> longshore_core::port::Reply<'a, T>,
     ) -> Result<T, Error> {
-        retrying(&*self.inner.settings.random, || call(&self.inner.ports)).await
+        retrying(&*self.inner.settings.random, CALL_LIMIT, || {
+            call(&self.inner.ports)
+        })
+        .await
     }
 }
 

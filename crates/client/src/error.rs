@@ -97,6 +97,12 @@ pub enum EnqueueError {
         /// What the store said.
         source: port::Error,
     },
+    /// The enqueue's time was over before the job was sent; nothing was written.
+    #[error("the job could not be sent within {limit:?}; nothing was written")]
+    TimedOut {
+        /// [`enqueue_timeout`](crate::ClientBuilder::enqueue_timeout).
+        limit: std::time::Duration,
+    },
     /// Parents could not be looked up; nothing was written.
     #[error("the parents of {job} could not be looked up")]
     Lookup {
@@ -134,7 +140,7 @@ impl EnqueueError {
         match self {
             Self::Store { source, .. } | Self::Lookup { source, .. } => source.is_retryable(),
             Self::Incomplete { source, .. } => source.is_retryable(),
-            Self::Interrupted => true,
+            Self::Interrupted | Self::TimedOut { .. } => true,
             _ => false,
         }
     }
@@ -217,12 +223,15 @@ pub enum WaitError {
         error: Option<Box<ErrorInfo>>,
     },
     /// The job has not ended in the given time. It goes on.
-    #[error("job {id} is still {status} after the given time")]
+    #[error(
+        "job {id} has not ended within the given time; {}",
+        status.map_or_else(|| "it was not seen".to_owned(), |status| format!("it was last seen {status}"))
+    )]
     TimedOut {
         /// The job.
         id: JobId,
-        /// Where it stood when it was last seen.
-        status: JobStatus,
+        /// Where it stood when it was last seen; `None` when the store did not say.
+        status: Option<JobStatus>,
     },
     /// The job completed with a result of another type, or one too large to be kept.
     #[error("the result of job {id} cannot be read")]

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::error::{ClientError, WaitError};
 use crate::pipeline::stages::Accepted;
 
-pub use progress::ProgressStream;
+pub use progress::{ProgressEvent, ProgressStream};
 
 /// How an enqueue was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,16 @@ impl<T> JobHandle<T> {
         JobHandle::new(self.client.clone(), self.id, self.accepted)
     }
 
-    /// How the job stands now.
+    /// Where the job stands now: cheap, whatever the job carries.
+    ///
+    /// # Errors
+    /// As for [`JobHandle::poll`].
+    pub async fn status(&self) -> Result<JobStatus, ClientError> {
+        let view = self.client.summary(self.id).await?;
+        Ok(view.ok_or(ClientError::NotFound(self.id))?.status)
+    }
+
+    /// How the job stands now, with its result.
     ///
     /// # Errors
     /// [`ClientError::NotFound`] when it is unknown (or was published without a record and has not arrived yet);
@@ -126,28 +135,27 @@ impl<T> JobHandle<T> {
         self.client.cancel(self.id, reason).await
     }
 
-    /// What the job says of its progress, until it ends. Needs a tokio runtime while it is polled.
+    /// How the job goes on, until it ends. Needs a tokio runtime while it is polled.
     pub fn progress(&self) -> ProgressStream {
         ProgressStream::new(self.watch())
     }
 
     fn watch(&self) -> watch::Watch {
-        let patient = self.accepted.is_some_and(|accepted| accepted.unrecorded);
-        watch::Watch::new(self.client.clone(), self.id, patient)
+        let unrecorded = self.accepted.is_some_and(|accepted| accepted.unrecorded);
+        watch::Watch::new(self.client.clone(), self.id, unrecorded)
     }
 }
 
 impl<T: DeserializeOwned + 'static> JobHandle<T> {
-    /// Waits until the job ends, however long that takes, and gives its result. A store that is away for less than a
-    /// minute is waited for.
+    /// Waits until the job ends, however long that takes, and gives its result. A store that is away is waited for, for
+    /// as long as [`ClientBuilder::wait_patience`](crate::ClientBuilder::wait_patience) says.
     ///
     /// # Errors
     /// When the job ends otherwise than by completing, its result is of another type, it is unknown, or the store
     /// does not answer.
     pub async fn wait(&self) -> Result<T, WaitError> {
-        let mut watch = self.watch();
-        watch.ended().await?;
-        self.result().await
+        let ended = self.watch().end().await?;
+        watch::outcome(&ended)
     }
 
     /// [`JobHandle::wait`], for at most `limit`. The job goes on.
@@ -156,21 +164,12 @@ impl<T: DeserializeOwned + 'static> JobHandle<T> {
     /// [`WaitError::TimedOut`] after that time, and those of [`JobHandle::wait`].
     pub async fn wait_timeout(&self, limit: Duration) -> Result<T, WaitError> {
         let mut watch = self.watch();
-        if let Ok(ended) = tokio::time::timeout(limit, watch.ended()).await {
-            ended?;
-            return self.result().await;
+        match tokio::time::timeout(limit, watch.end()).await {
+            Ok(ended) => watch::outcome(&ended?),
+            Err(_) => Err(WaitError::TimedOut {
+                id: self.id,
+                status: watch.last_status(),
+            }),
         }
-        let status = match watch.last_status() {
-            Some(status) => status,
-            None => self.poll().await?.status,
-        };
-        Err(WaitError::TimedOut { id: self.id, status })
-    }
-
-    /// The result of a job that has ended.
-    async fn result(&self) -> Result<T, WaitError> {
-        let view = self.client.view(self.id).await?;
-        let view = view.ok_or(ClientError::NotFound(self.id))?;
-        watch::outcome(&view)
     }
 }

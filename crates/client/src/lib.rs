@@ -55,7 +55,7 @@ mod pipeline;
 mod read;
 
 #[cfg(feature = "client")]
-pub use batch::{Batch, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
+pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
 #[cfg(feature = "client")]
 pub use builder::{ClientBuilder, RedisAway};
 #[cfg(feature = "client")]
@@ -65,14 +65,14 @@ pub use enqueue::Enqueue;
 #[cfg(feature = "client")]
 pub use error::{ClientError, ConnectError, EnqueueError, WaitError};
 #[cfg(feature = "client")]
-pub use handle::{Acceptance, JobHandle, ProgressStream};
+pub use handle::{Acceptance, JobHandle, ProgressEvent, ProgressStream};
 #[cfg(feature = "client")]
 pub use list::{JobStream, List};
 #[cfg(feature = "client")]
 pub use parent::Parent;
 
 #[cfg(feature = "client")]
-pub use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
+pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
 pub use longshore_core::name::InvalidName;
 pub use longshore_core::outcome::{ErrorInfo, JobError, JobResult, Progress};
 pub use longshore_core::port::enqueue::CancelReply;
@@ -95,3 +95,8 @@ pub use longshore_worker as worker;
 pub const fn secs(seconds: u64) -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
+
+/// The programs of the README compile as they stand.
+#[cfg(all(doctest, feature = "client", feature = "worker"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -9,6 +9,7 @@ mod marks;
 pub(crate) mod retry;
 pub(crate) mod stages;
 pub(crate) mod trips;
+mod way;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use longshore_core::port::{self, EnqueuePort, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Envelope, JobId, JobSpec, JobStatus, Timestamp};
 
-use self::retry::retrying;
+use self::retry::{Limit, retrying};
 use self::stages::{Accepted, Stages};
-use self::trips::{Fixed, Fresh, Ticket};
+use self::trips::{Fixed, Fresh, Request, Ticket};
+use self::way::Way;
 use crate::builder::Settings;
 use crate::error::EnqueueError;
 use crate::options::{Draft, chosen_id};
@@ -44,16 +46,31 @@ impl Pipeline {
         Self {
             fresh: trips::fresh(&stages),
             fixed: trips::fixed(&stages),
-            statuses: status_gathers(&ports.enqueue, &settings.random),
+            statuses: status_gathers(&ports.enqueue, settings),
             stages,
         }
     }
 
-    /// Enqueues one job.
+    /// Enqueues one job, by the deadline of its caller.
     pub(crate) async fn enqueue(
         &self,
         draft: &Draft,
         created_by: Option<&str>,
+    ) -> Result<(JobId, Accepted), EnqueueError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(EnqueueError::NoRuntime);
+        }
+        let way = Arc::new(Way::new(self.stages.enqueue_timeout));
+        let going = Box::pin(self.go(draft, created_by, &way));
+        let gone = tokio::time::timeout_at(way.by, going).await;
+        gone.unwrap_or_else(|_| way.give_up())
+    }
+
+    async fn go(
+        &self,
+        draft: &Draft,
+        created_by: Option<&str>,
+        way: &Arc<Way>,
     ) -> Result<(JobId, Accepted), EnqueueError> {
         let spec = draft.finish(created_by, [])?;
         let chosen = chosen_id(&spec);
@@ -61,20 +78,21 @@ impl Pipeline {
             self.check_parents(&spec, chosen, draft.label()).await?;
         }
         let ticket = if let Some(id) = chosen {
-            self.fix(prepare(&spec, id, self.stages.clock.now())?).await
+            let job = prepare(&spec, id, self.stages.clock.now())?;
+            self.fix((job, Arc::clone(way))).await
         } else {
             let spawn = spawner().ok_or(EnqueueError::NoRuntime)?;
-            self.fresh.call(spec, spawn).await
+            self.fresh.call((spec, Arc::clone(way)), spawn).await
         };
         let (id, fate) = ticket.map_err(|_| EnqueueError::Interrupted)??;
         let accepted = fate.await.map_err(|_| EnqueueError::Interrupted)??;
         Ok((id, accepted))
     }
 
-    async fn fix(&self, job: NewJob) -> Result<Ticket, Dropped> {
-        let shard = usize::from(self.stages.enqueue.shards().of(&job.id));
+    async fn fix(&self, request: Request<NewJob>) -> Result<Ticket, Dropped> {
+        let shard = usize::from(self.stages.enqueue.shards().of(&request.0.id));
         match (spawner(), self.fixed.get(shard)) {
-            (Some(spawn), Some(gather)) => gather.call(job, spawn).await,
+            (Some(spawn), Some(gather)) => gather.call(request, spawn).await,
             (None, _) => Ok(Err(EnqueueError::NoRuntime)),
             (_, None) => Err(Dropped),
         }
@@ -151,13 +169,15 @@ struct StatusTrip {
     shard: u16,
     port: Arc<dyn EnqueuePort>,
     random: Arc<dyn Random>,
+    limit: Limit,
 }
 
 impl Carry<JobId, Status> for StatusTrip {
     fn carry(&self, batch: Vec<JobId>) -> Trip<'_, Status> {
         Box::pin(async move {
             let count = batch.len();
-            match retrying(&*self.random, || self.port.statuses(self.shard, batch.clone())).await {
+            let call = || self.port.statuses(self.shard, batch.clone());
+            match retrying(&*self.random, self.limit, call).await {
                 Ok(statuses) => statuses.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error); count],
             }
@@ -167,7 +187,7 @@ impl Carry<JobId, Status> for StatusTrip {
 
 fn status_gathers(
     port: &Arc<dyn EnqueuePort>,
-    random: &Arc<dyn Random>,
+    settings: &Settings,
 ) -> Vec<Gather<JobId, Status, StatusTrip>> {
     let limits = TripLimits {
         batch_max: SCRIPT_JOBS_MAX,
@@ -175,8 +195,13 @@ fn status_gathers(
         trips_max: 1,
     };
     let gather = |shard| {
-        let (port, random) = (Arc::clone(port), Arc::clone(random));
-        Gather::new(StatusTrip { shard, port, random }, limits)
+        let trip = StatusTrip {
+            shard,
+            port: Arc::clone(port),
+            random: Arc::clone(&settings.random),
+            limit: Limit::Each(settings.enqueue_timeout),
+        };
+        Gather::new(trip, limits)
     };
     port.shards().all().map(gather).collect()
 }

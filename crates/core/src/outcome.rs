@@ -287,6 +287,8 @@ pub struct JobResult {
     pub finished_at: Option<Timestamp>,
     /// When the next attempt is due, for a scheduled or retrying job.
     pub run_at: Option<Timestamp>,
+    /// Why it is being cancelled, or was.
+    pub cancel_reason: Option<String>,
 }
 
 #[cfg(test)]

@@ -117,6 +117,7 @@ impl JobView {
             started_at: self.started_at,
             finished_at: self.finished_at,
             run_at: self.run_at,
+            cancel_reason: self.cancel_reason.clone(),
         }
     }
 }

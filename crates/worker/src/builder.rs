@@ -159,9 +159,10 @@ impl Builder {
     /// Checks everything.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every problem: missing state, functions registered twice, bad names, no handlers,
+    /// [`Error::Invalid`] with every problem: wrong URLs, missing state, functions registered twice, bad names, no handlers,
     /// settings out of range, a build with `panic = "abort"`.
     pub fn build(mut self) -> Result<Worker, Error> {
+        self.problems.extend(self.source.problem());
         self.problems.extend(self.registry.verify(&self.state));
         if self.registry.is_empty() {
             self.problems

@@ -23,6 +23,10 @@ mod state;
 mod stats;
 mod worker;
 
+pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};
+pub use longshore_core::{FunctionName, Job, JobError, JobId, QueueName, WorkerId};
+pub use tokio_util::sync::CancellationToken;
+
 pub use builder::Builder;
 pub use context::{JobContext, ProgressUpdate};
 pub use error::Error;

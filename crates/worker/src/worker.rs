@@ -31,7 +31,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts to set a worker up.
+    /// Starts to set a worker up: by URLs as a client's, `("amqp://…", "redis://…")` or `"embedded://FOLDER"`, by a
+    /// [`BackendConfig`](crate::BackendConfig), or on a [`Backend`](crate::Backend) that is connected already. A URL
+    /// that cannot be used is told by [`Builder::build`].
     pub fn builder(source: impl Into<BackendSource>) -> Builder {
         Builder::new(source.into())
     }

@@ -171,6 +171,10 @@ impl Batch<'_> {
         }
     }
 
+    pub(super) fn forget_part(&mut self, id: JobId, part: Part) {
+        self.writes.remove(&self.disk.payloads, part_key(id, part));
+    }
+
     /// Deletes every part of a job.
     pub(super) fn forget_parts(&mut self, id: JobId) {
         for row in self.disk.payloads.prefix(id.as_bytes()) {

@@ -247,6 +247,10 @@ impl State {
             }
             return;
         }
+        if starts(before, after) {
+            self.progress.remove(&id);
+            tx.batch.forget_part(id, Part::Progress);
+        }
         if let Some(result) = &effects.result {
             tx.batch.part(id, Part::Result, result);
         }
@@ -278,4 +282,10 @@ impl State {
     pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &Record)> {
         self.records.iter().map(|(id, record)| (*id, record.as_ref()))
     }
+}
+
+/// Whether this is a start after an earlier one: it begins with no progress.
+fn starts(before: &Slot, after: &Slot) -> bool {
+    let fence = |slot: &Slot| slot.record().map_or(0, |record| record.fence);
+    fence(before) > 0 && fence(before) != fence(after)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::port::Error;
+use longshore_core::random::{Random as _, SystemRandom, unit_f64};
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
@@ -16,6 +17,10 @@ use super::target::{Conn, Pipe, Target};
 
 /// How long a strict write waits for a replica.
 const REPLICA_WAIT: Duration = Duration::from_secs(2);
+
+/// First and longest pause after a dial that failed, before jitter.
+const REDIAL_FIRST: Duration = Duration::from_millis(200);
+const REDIAL_MAX: Duration = Duration::from_secs(2);
 
 /// A connection to Redis that is opened when it is needed. All callers share it.
 #[derive(Debug)]
@@ -32,9 +37,30 @@ pub(super) struct Link {
 #[derive(Default)]
 struct State {
     conn: Option<Conn>,
-    /// The last dial that failed, for those who waited for it.
-    failed: Option<(Instant, Error)>,
+    /// The last dial, when it failed.
+    failed: Option<Failed>,
     closed: bool,
+}
+
+/// A dial that failed: until the time is over, others fail with it and do not dial.
+struct Failed {
+    error: Error,
+    until: Instant,
+    /// How many failed one after the other.
+    times: u32,
+}
+
+impl Failed {
+    fn now(error: Error, before: u32) -> Self {
+        let pause = REDIAL_FIRST.saturating_mul(1 << before.min(8)).min(REDIAL_MAX);
+        // Processes that lost the server together do not come back together.
+        let spread = 0.5 + unit_f64(SystemRandom.next_u64()) / 2.0;
+        Self {
+            error,
+            until: Instant::now() + pause.mul_f64(spread),
+            times: before.saturating_add(1),
+        }
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -155,21 +181,20 @@ impl Link {
         if state.conn.as_ref().is_some_and(Conn::is_broken) {
             state.conn = None;
         }
-        Ok(state.conn.clone())
+        match (&state.conn, &state.failed) {
+            // Whoever waited while somebody else failed fails with them, as does whoever comes right after.
+            (None, Some(failed)) if Instant::now() < failed.until => Err(failed.error.clone()),
+            (conn, _) => Ok(conn.clone()),
+        }
     }
 
     async fn connected(&self) -> Result<Conn, Error> {
         if let Some(conn) = self.current()? {
             return Ok(conn);
         }
-        let since = Instant::now();
         let _turn = self.dialling.lock().await;
         if let Some(conn) = self.current()? {
             return Ok(conn);
-        }
-        // Whoever waited while somebody else failed fails with them, rather than one after the other.
-        if let Some((_, error)) = self.state.lock().failed.clone().filter(|(at, _)| *at >= since) {
-            return Err(error);
         }
         let target = self.target.clone();
         let dialled = self.runtime.spawn(async move { target.dial().await }).await;
@@ -180,10 +205,13 @@ impl Link {
                     return Err(Error::Closed);
                 }
                 state.conn = Some(conn.clone());
+                state.failed = None;
                 Ok(conn)
             }
             Err(error) => {
-                self.state.lock().failed = Some((Instant::now(), error.clone()));
+                let mut state = self.state.lock();
+                let before = state.failed.as_ref().map_or(0, |failed| failed.times);
+                state.failed = Some(Failed::now(error.clone(), before));
                 Err(error)
             }
         }
@@ -210,4 +238,56 @@ fn without_address(answer: Value) -> Value {
 /// A command whose answer must be text.
 pub(super) fn text(value: &Value) -> Result<String, Error> {
     redis::from_redis_value_ref(value).map_err(|_| refused("it answered something that is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::Config;
+    use super::*;
+    use crate::secret::SecretUrl;
+
+    /// Something that hangs up on everybody, and counts them.
+    async fn nobody() -> (String, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let callers = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&callers);
+        drop(tokio::spawn(async move {
+            while listener.accept().await.is_ok() {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+        (url, callers)
+    }
+
+    #[tokio::test]
+    async fn after_a_dial_that_failed_nobody_dials_for_a_while() {
+        let (url, callers) = nobody().await;
+        let config = Config::new(SecretUrl::parse(&url).unwrap());
+        let link = Link::new(Target::new(&config).unwrap(), config.response_timeout);
+        let ping = redis::cmd("PING");
+        for _ in 0..2_000 {
+            let error = link.command(&ping).await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        }
+        let dialled = callers.load(Ordering::SeqCst);
+        assert!((1..20).contains(&dialled), "{dialled} dials for 2,000 commands");
+    }
+
+    #[test]
+    fn the_pause_grows_and_is_bounded() {
+        let began = Instant::now();
+        for (before, least, most) in [(0, 100, 200), (1, 200, 400), (40, 1_000, 2_000)] {
+            let failed = Failed::now(Error::Closed, before);
+            let pause = failed.until - began;
+            // Some milliseconds for the machine.
+            assert!(
+                (least..=most + 50).contains(&pause.as_millis()),
+                "{before}: {pause:?}"
+            );
+        }
+    }
 }

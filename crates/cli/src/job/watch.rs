@@ -24,7 +24,7 @@ pub(crate) async fn run(client: &Client, ids: &[JobId], out: &mut Out) -> Result
     let mut board = Board::new(true);
     let mut last: Vec<Option<JobView>> = vec![None; ids.len()];
     loop {
-        let views = join_all(ids.iter().map(|&id| client.view(id))).await;
+        let views = join_all(ids.iter().map(|&id| client.summary(id))).await;
         for ((view, seen), &id) in views.into_iter().zip(&mut last).zip(ids) {
             let view = view?.ok_or_else(|| unknown(id))?;
             tell(&view, seen.as_ref(), &mut board, out)?;

@@ -11,6 +11,7 @@ use super::plan::{Chunk, label, plan};
 use super::{Batch, BatchProgress, OnProgress};
 use crate::client::Client;
 use crate::error::EnqueueError;
+use crate::pipeline::retry::Limit;
 use crate::pipeline::stages::{Accepted, Fate, Recorded, Stages};
 
 /// Script calls under way at once.
@@ -97,7 +98,7 @@ impl Writing {
         let stages = &stages;
         let calls = chunks.into_iter().map(|(shard, jobs)| async move {
             let room = stages.room(jobs.len()).await;
-            (stages.record(shard, jobs).await, room)
+            (stages.record(shard, jobs, stages.each()).await, room)
         });
         let mut calls = stream::iter(calls).buffer_unordered(CALLS_MAX);
         while let Some((recorded, room)) = calls.next().await {
@@ -120,8 +121,9 @@ impl Writing {
             return;
         }
         self.behind.spawn(async move {
+            let publishing = stages.publish(address, to_publish, Limit::Each(stages.publish_timeout));
             let (mut fates, tied) =
-                futures_util::join!(stages.publish(address, to_publish), stages.tie(address, to_tie));
+                futures_util::join!(publishing, stages.tie(address, to_tie, stages.each()));
             fates.extend(tied);
             drop(room);
             fates

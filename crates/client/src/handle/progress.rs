@@ -6,36 +6,51 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use longshore_core::JobStatus;
 use longshore_core::outcome::Progress;
+use longshore_core::view::JobView;
+use longshore_core::{JobStatus, Timestamp};
 
 use super::watch::Watch;
+use crate::error::ClientError;
 
-/// What a job says of its progress; made by [`JobHandle::progress`](crate::JobHandle::progress). Updates that come
-/// faster than they are taken are skipped: each is newer than the one before. The stream ends when the job has ended
-/// (a completed one says 1.0 last), is unknown, or cannot be followed any more.
-pub struct ProgressStream(BoxStream<'static, Progress>);
+/// How a job stood at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ProgressEvent {
+    /// Where it stood. A terminal one comes last.
+    pub status: JobStatus,
+    /// Attempts started until then: the number of the attempt, while it runs.
+    pub attempt: u32,
+    /// How far it was: 1.0 once completed. A new attempt begins without; a job that waits or did not complete shows
+    /// how far its last attempt came.
+    pub progress: Progress,
+}
+
+/// How a job goes on; made by [`JobHandle::progress`](crate::JobHandle::progress). The first event comes at once, then
+/// one whenever the status, the attempt or the progress has changed; changes that come faster than they are taken are
+/// skipped. The event with the terminal status is the last, and an error ends the stream too.
+pub struct ProgressStream(BoxStream<'static, Result<ProgressEvent, ClientError>>);
 
 impl ProgressStream {
     pub(super) fn new(watch: Watch) -> Self {
         let follow = Follow {
             watch,
-            seen: (0, 0),
+            seen: None,
             over: false,
         };
         Self(stream::unfold(follow, next).boxed())
     }
 
-    /// The next update; `None` at the end. As `StreamExt::next`, without the need for it.
-    pub async fn next(&mut self) -> Option<Progress> {
+    /// The next event; `None` at the end. As `StreamExt::next`, without the need for it.
+    pub async fn next(&mut self) -> Option<Result<ProgressEvent, ClientError>> {
         self.0.next().await
     }
 }
 
 impl Stream for ProgressStream {
-    type Item = Progress;
+    type Item = Result<ProgressEvent, ClientError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Progress>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.as_mut().poll_next(context)
     }
 }
@@ -48,31 +63,55 @@ impl std::fmt::Debug for ProgressStream {
 
 struct Follow {
     watch: Watch,
-    /// Attempt and number of the last update: the numbers begin anew with an attempt.
-    seen: (u32, u64),
+    seen: Option<Moment>,
     over: bool,
 }
 
-async fn next(mut follow: Follow) -> Option<(Progress, Follow)> {
+/// What tells two events apart. The number of an update begins anew with every start, and a start that is undone gives
+/// its attempt's number back: the time of the start tells such attempts apart.
+#[derive(PartialEq)]
+struct Moment {
+    status: JobStatus,
+    attempt: u32,
+    started_at: Option<Timestamp>,
+    update: u64,
+}
+
+impl Moment {
+    const fn of(view: &JobView) -> Self {
+        Self {
+            status: view.status,
+            attempt: view.attempts,
+            started_at: view.started_at,
+            update: view.progress.seq,
+        }
+    }
+}
+
+async fn next(mut follow: Follow) -> Option<(Result<ProgressEvent, ClientError>, Follow)> {
     while !follow.over {
         let view = match follow.watch.next().await {
             Ok(view) => view,
             Err(error) => {
-                tracing::debug!(%error, "a job's progress cannot be followed any more");
-                return None;
+                follow.over = true;
+                return Some((Err(error), follow));
             }
         };
-        follow.over = view.status.is_terminal();
-        let mut progress = view.progress;
-        let newer = progress.seq > 0 && (view.attempts, progress.seq) > follow.seen;
-        let completed = view.status == JobStatus::Completed;
-        if completed {
-            progress.fraction = Some(1.0);
-        }
-        if newer || completed {
-            follow.seen = (view.attempts, progress.seq);
-            return Some((progress, follow));
+        let moment = Some(Moment::of(&view));
+        if follow.seen != moment {
+            follow.seen = moment;
+            follow.over = view.status.is_terminal();
+            return Some((Ok(event(&view)), follow));
         }
     }
     None
+}
+
+fn event(view: &JobView) -> ProgressEvent {
+    let result = view.to_result();
+    ProgressEvent {
+        status: result.status,
+        attempt: result.attempts,
+        progress: result.progress,
+    }
 }

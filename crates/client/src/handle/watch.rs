@@ -5,24 +5,25 @@ use std::time::Duration;
 
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::inspect::Wakes;
-use longshore_core::view::JobView;
+use longshore_core::view::{Detail, JobView};
 use longshore_core::{JobId, JobStatus, value};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{ClientError, WaitError};
+use crate::pipeline::retry::unanswered;
 
 /// How often a watcher looks without a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a store may be away before a watcher gives up.
-const AWAY_MAX: Duration = Duration::from_secs(60);
+/// How long one look may take.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 
 pub(crate) struct Watch {
     client: Client,
     id: JobId,
-    /// The job has no record until a worker makes one.
-    patient: bool,
+    /// When the job must have a record, where a worker is to make it.
+    arrives_by: Option<Instant>,
     wakes: Option<Box<dyn Wakes>>,
     started: bool,
     away_since: Option<Instant>,
@@ -30,11 +31,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) const fn new(client: Client, id: JobId, patient: bool) -> Self {
+    /// `unrecorded` says that the job has no record until a worker makes one.
+    pub(crate) fn new(client: Client, id: JobId, unrecorded: bool) -> Self {
         Self {
+            arrives_by: unrecorded.then(|| Instant::now() + client.settings().arrival_patience),
             client,
             id,
-            patient,
             wakes: None,
             started: false,
             away_since: None,
@@ -46,39 +48,60 @@ impl Watch {
         self.last_status
     }
 
-    /// Waits until the job has ended.
-    pub(crate) async fn ended(&mut self) -> Result<JobView, ClientError> {
+    /// Waits until the job has ended, and gives all of it.
+    pub(crate) async fn end(&mut self) -> Result<JobView, ClientError> {
         loop {
-            let view = self.next().await?;
-            if view.status.is_terminal() {
+            if !self.next().await?.status.is_terminal() {
+                continue;
+            }
+            // A dead letter may be requeued between the two looks.
+            let full = self.look(Detail::Full).await?;
+            if let Some(view) = full.filter(|view| view.status.is_terminal()) {
                 return Ok(view);
             }
         }
     }
 
-    /// The job as it stands, at once for the first time, then when something may have changed.
+    /// The job's summary, at once for the first time, then when something may have changed.
     pub(crate) async fn next(&mut self) -> Result<JobView, ClientError> {
         loop {
             self.wait().await;
-            match self.client.summary(self.id).await {
-                Ok(Some(view)) => {
-                    self.away_since = None;
-                    self.last_status = Some(view.status);
-                    return Ok(view);
-                }
-                Ok(None) if self.patient => self.away_since = None,
-                Ok(None) => return Err(ClientError::NotFound(self.id)),
-                Err(error) if error.is_retryable() && !self.away_too_long() => {
-                    tracing::debug!(%error, job = %self.id, "the store did not answer; looking again");
-                }
-                Err(error) => return Err(error),
+            if let Some(view) = self.look(Detail::Summary).await? {
+                return Ok(view);
             }
         }
     }
 
-    fn away_too_long(&mut self) -> bool {
+    /// Looks once; `None` says that it is worth looking again.
+    async fn look(&mut self, detail: Detail) -> Result<Option<JobView>, ClientError> {
+        let looking = tokio::time::timeout(LOOK_MAX, self.client.look(self.id, detail));
+        let looked = looking.await.unwrap_or_else(|_| Err(unanswered().into()));
+        match looked {
+            Ok(Some(view)) => {
+                // Of an ended job all of it is wanted: until that is read, the store has not come back.
+                if detail == Detail::Full || !view.status.is_terminal() {
+                    self.away_since = None;
+                }
+                self.last_status = Some(view.status);
+                self.arrives_by = None;
+                Ok(Some(view))
+            }
+            Ok(None) if self.arrives_by.is_some_and(|by| Instant::now() < by) => {
+                self.away_since = None;
+                Ok(None)
+            }
+            Ok(None) => Err(ClientError::NotFound(self.id)),
+            Err(error) if error.is_retryable() && !self.is_away_too_long() => {
+                tracing::debug!(%error, job = %self.id, "the store did not answer; looking again");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_away_too_long(&mut self) -> bool {
         let since = *self.away_since.get_or_insert_with(Instant::now);
-        since.elapsed() > AWAY_MAX
+        since.elapsed() > self.client.settings().wait_patience
     }
 
     /// Waits for a hint or the time to look. The subscription is made before the first look, so that no change falls
@@ -135,8 +158,10 @@ pub(crate) fn outcome<T: DeserializeOwned + 'static>(view: &JobView) -> Result<T
             error: error(),
         }),
         JobStatus::Expired => Err(WaitError::Expired { id, error: error() }),
-        // A dead letter may be requeued between the look that saw its end and the one for its result.
-        status => Err(WaitError::TimedOut { id, status }),
+        status => Err(WaitError::TimedOut {
+            id,
+            status: Some(status),
+        }),
     }
 }
 

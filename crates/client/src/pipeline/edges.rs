@@ -9,7 +9,7 @@ use longshore_core::port::{self};
 use longshore_core::{JobId, JobStatus};
 
 use super::bundle::{Address, Dispatch};
-use super::retry::retrying;
+use super::retry::{Limit, retrying};
 use super::stages::{Accepted, Child, Fate, Stages};
 use crate::error::EnqueueError;
 
@@ -28,11 +28,16 @@ struct Ties {
 impl Stages {
     /// Registers the children of one shard with their parents, settles the edges whose parents had ended, and
     /// publishes the children that this released.
-    pub(crate) async fn tie<K>(&self, address: Address, children: Vec<(K, Child)>) -> Vec<(K, Fate)> {
-        let mut ties = self.register(&children).await;
-        self.take_back(address.shard, &children, &mut ties).await;
-        self.settle(address.shard, &mut ties).await;
-        self.verified(address.shard, &children, &mut ties).await;
+    pub(crate) async fn tie<K>(
+        &self,
+        address: Address,
+        children: Vec<(K, Child)>,
+        limit: Limit,
+    ) -> Vec<(K, Fate)> {
+        let mut ties = self.register(&children, limit).await;
+        self.take_back(address.shard, &children, &mut ties, limit).await;
+        self.settle(address.shard, &mut ties, limit).await;
+        self.verified(address.shard, &children, &mut ties, limit).await;
         let (mut fates, mut released) = (Vec::new(), Vec::new());
         for ((key, child), tie) in children.into_iter().zip(ties) {
             match fate(child, tie) {
@@ -42,13 +47,13 @@ impl Stages {
             }
         }
         if !released.is_empty() {
-            fates.extend(self.publish(address, released).await);
+            fates.extend(self.publish(address, released, limit).await);
         }
         fates
     }
 
     /// Registers every edge in its parent's shard; answers for each child.
-    async fn register<K>(&self, children: &[(K, Child)]) -> Vec<Ties> {
+    async fn register<K>(&self, children: &[(K, Child)], limit: Limit) -> Vec<Ties> {
         let shards = self.enqueue.shards();
         let mut by_shard: BTreeMap<u16, Vec<(usize, Registration)>> = BTreeMap::new();
         for (index, (_, child)) in children.iter().enumerate() {
@@ -67,7 +72,7 @@ impl Stages {
         let mut calls = Vec::new();
         for (shard, edges) in &by_shard {
             for chunk in edges.chunks(SCRIPT_JOBS_MAX) {
-                calls.push(self.register_chunk(*shard, chunk));
+                calls.push(self.register_chunk(*shard, chunk, limit));
             }
         }
         let mut ties: Vec<Ties> = children.iter().map(|_| Ties::default()).collect();
@@ -82,14 +87,18 @@ impl Stages {
         &self,
         shard: u16,
         chunk: &'e [(usize, Registration)],
+        limit: Limit,
     ) -> (&'e [(usize, Registration)], Result<Vec<ParentState>, port::Error>) {
         let edges: Vec<_> = chunk.iter().map(|(_, registration)| *registration).collect();
-        let states = retrying(&*self.random, || self.enqueue.register(shard, edges.clone())).await;
+        let states = retrying(&*self.random, limit, || {
+            self.enqueue.register(shard, edges.clone())
+        })
+        .await;
         (chunk, states)
     }
 
     /// Removes the children that this call made and that have an unknown parent.
-    async fn take_back<K>(&self, shard: u16, children: &[(K, Child)], ties: &mut [Ties]) {
+    async fn take_back<K>(&self, shard: u16, children: &[(K, Child)], ties: &mut [Ties], limit: Limit) {
         let strays: Vec<JobId> = children
             .iter()
             .zip(ties.iter())
@@ -99,14 +108,14 @@ impl Stages {
         if strays.is_empty() {
             return;
         }
-        let aborted = retrying(&*self.random, || self.enqueue.abort(shard, strays.clone())).await;
+        let aborted = retrying(&*self.random, limit, || self.enqueue.abort(shard, strays.clone())).await;
         if let Err(error) = aborted {
             tracing::warn!(%error, "a job with an unknown parent could not be taken back; the sweep fails it");
         }
     }
 
     /// Tells the children what is known already of their parents' ends.
-    async fn settle(&self, shard: u16, ties: &mut [Ties]) {
+    async fn settle(&self, shard: u16, ties: &mut [Ties], limit: Limit) {
         let mut open: Vec<(usize, EdgeSettlement)> = Vec::new();
         for (index, tie) in ties.iter_mut().enumerate() {
             let settlements = std::mem::take(&mut tie.settlements);
@@ -116,7 +125,7 @@ impl Stages {
         }
         for chunk in open.chunks(SCRIPT_JOBS_MAX) {
             let edges: Vec<_> = chunk.iter().map(|(_, edge)| edge.clone()).collect();
-            let settled = retrying(&*self.random, || {
+            let settled = retrying(&*self.random, limit, || {
                 self.enqueue.settle_edges(shard, edges.clone(), OUTBOX_GRACE)
             })
             .await;
@@ -140,7 +149,7 @@ impl Stages {
     }
 
     /// Puts off the verification of the children that still wait, now that every parent knows them.
-    async fn verified<K>(&self, shard: u16, children: &[(K, Child)], ties: &mut [Ties]) {
+    async fn verified<K>(&self, shard: u16, children: &[(K, Child)], ties: &mut [Ties], limit: Limit) {
         let waits = |tie: &Ties| {
             let waiting = matches!(
                 tie.settled,
@@ -158,7 +167,10 @@ impl Stages {
             return;
         }
         let ids: Vec<JobId> = waiting.into_iter().collect();
-        let verified = retrying(&*self.random, || self.enqueue.edges_verified(shard, ids.clone())).await;
+        let verified = retrying(&*self.random, limit, || {
+            self.enqueue.edges_verified(shard, ids.clone())
+        })
+        .await;
         // Only then is the enqueue acknowledged.
         if let Err(error) = verified {
             for tie in ties.iter_mut().filter(|tie| waits(tie)) {

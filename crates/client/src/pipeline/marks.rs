@@ -12,7 +12,7 @@ use longshore_core::port::EnqueuePort;
 use longshore_core::random::Random;
 use tokio::sync::Notify;
 
-use super::retry::retrying;
+use super::retry::{CALL_LIMIT, retrying};
 
 /// Marks that wait at most; those beyond are left to the sweep.
 const MARKS_MAX: usize = 100_000;
@@ -56,7 +56,7 @@ impl Carry<Mark, ()> for MarkTrip {
     fn carry(&self, batch: Vec<Mark>) -> Trip<'_, ()> {
         Box::pin(async move {
             let jobs: Vec<_> = batch.iter().map(|mark| (mark.id, mark.gen_)).collect();
-            let marked = retrying(&*self.random, || {
+            let marked = retrying(&*self.random, CALL_LIMIT, || {
                 self.port.mark_published(self.shard, jobs.clone())
             })
             .await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longshore_core::port::{Error, Reply};
 use longshore_core::random::{Random, unit_f64};
+use tokio::time::{Instant, timeout_at};
 
 /// Waits between the tries; one try more than there are waits.
 const WAITS: [Duration; 3] = [
@@ -11,24 +12,59 @@ const WAITS: [Duration; 3] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
 ];
+/// How long a question or command may take, all tries together.
+pub(crate) const CALL_LIMIT: Limit = Limit::Each(Duration::from_secs(10));
 
-/// Calls until there is an answer, the store refuses, or the tries are used up.
+/// How long the store is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// Until then.
+    Until(Instant),
+    /// For so long, every call.
+    Each(Duration),
+}
+
+impl Limit {
+    pub(crate) fn by(self) -> Instant {
+        match self {
+            Self::Until(by) => by,
+            Self::Each(time) => Instant::now() + time,
+        }
+    }
+}
+
+/// Calls until there is an answer, the store refuses, or the tries or the time are used up.
 pub(crate) async fn retrying<'a, T>(
     random: &dyn Random,
+    limit: Limit,
     mut call: impl FnMut() -> Reply<'a, T>,
 ) -> Result<T, Error> {
+    let by = limit.by();
     for wait in WAITS {
-        match call().await {
+        match in_time(by, call()).await {
             Err(error) if may_pass(&error) => {
-                tracing::debug!(%error, "the store did not answer; asking again");
                 // Between half of the wait and the whole: callers that failed together do not come back together.
                 let spread = 0.5 + unit_f64(random.next_u64()) / 2.0;
-                tokio::time::sleep(wait.mul_f64(spread)).await;
+                let again = Instant::now() + wait.mul_f64(spread);
+                if again >= by {
+                    return Err(error);
+                }
+                tracing::debug!(%error, "the store did not answer; asking again");
+                tokio::time::sleep_until(again).await;
             }
             answer => return answer,
         }
     }
-    call().await
+    in_time(by, call()).await
+}
+
+async fn in_time<T>(by: Instant, call: Reply<'_, T>) -> Result<T, Error> {
+    timeout_at(by, call).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
+/// What a call that was given up comes to.
+pub(crate) const fn unanswered() -> Error {
+    Error::OutcomeUnknown { server: "the store" }
 }
 
 /// A refusal (memory full, wrong type) does not pass within a second; being away may.

@@ -10,10 +10,11 @@ use longshore_core::port::{self, EnqueuePort, PublishPort};
 use longshore_core::random::Random;
 use longshore_core::{Clock, JobStatus};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
-use super::retry::{may_pass, retrying};
+use super::retry::{Limit, may_pass, retrying};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
 
@@ -80,6 +81,7 @@ pub(crate) struct Stages {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) redis_away: RedisAway,
+    pub(crate) enqueue_timeout: Duration,
     pub(crate) publish_timeout: Duration,
     pub(crate) bundle_max: usize,
     under_way: Arc<Semaphore>,
@@ -94,10 +96,16 @@ impl Stages {
             clock: Arc::clone(&settings.clock),
             random: Arc::clone(&settings.random),
             redis_away: settings.redis_away,
+            enqueue_timeout: settings.enqueue_timeout,
             publish_timeout: settings.publish_timeout,
             bundle_max: settings.bundle_max,
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
         }
+    }
+
+    /// The limit of a call for a batch, which as a whole may take longer.
+    pub(crate) const fn each(&self) -> Limit {
+        Limit::Each(self.enqueue_timeout)
     }
 
     /// Waits until there is room for so many jobs more under way; `None` never comes.
@@ -108,12 +116,25 @@ impl Stages {
 
     /// Records jobs of one shard, at most [`SCRIPT_JOBS_MAX`]. When the store is away, policy may let those through
     /// that need no record.
-    pub(crate) async fn record<K>(&self, shard: u16, jobs: Vec<(K, Entry)>) -> Recorded<K> {
+    pub(crate) async fn record<K>(&self, shard: u16, jobs: Vec<(K, Entry)>, limit: Limit) -> Recorded<K> {
         let batch: Vec<NewJob> = jobs.iter().map(|(_, entry)| entry.job.clone()).collect();
-        let reply = retrying(&*self.random, || self.enqueue.enqueue(shard, batch.clone())).await;
+        let limit = self.record_limit(limit);
+        let call = || self.enqueue.enqueue(shard, batch.clone());
+        let reply = retrying(&*self.random, limit, call).await;
         match reply {
             Ok(reply) => sort(shard, jobs, reply),
             Err(error) => self.unrecorded(shard, jobs, &error),
+        }
+    }
+
+    /// Where a job may be published without a record, half of the time is left for that.
+    fn record_limit(&self, limit: Limit) -> Limit {
+        match self.redis_away {
+            RedisAway::Error => limit,
+            RedisAway::PublishWithoutRecord => {
+                let left = limit.by().saturating_duration_since(Instant::now());
+                Limit::Each(left / 2)
+            }
         }
     }
 
@@ -139,13 +160,18 @@ impl Stages {
     }
 
     /// Publishes and marks. A job that the broker does not confirm is deferred, or an error when it has no record.
-    pub(crate) async fn publish<K>(&self, address: Address, jobs: Vec<(K, Dispatch)>) -> Vec<(K, Fate)> {
+    pub(crate) async fn publish<K>(
+        &self,
+        address: Address,
+        jobs: Vec<(K, Dispatch)>,
+        limit: Limit,
+    ) -> Vec<(K, Fate)> {
         let (keys, dispatches): (Vec<K>, Vec<Dispatch>) = jobs.into_iter().unzip();
         let ids: Vec<_> = dispatches
             .iter()
             .map(|dispatch| (dispatch.job.id, dispatch.existing))
             .collect();
-        let confirmed = self.confirmed(address, &dispatches).await;
+        let confirmed = self.confirmed(address, &dispatches, limit).await;
         let fates = ids.into_iter().zip(confirmed).map(|((id, existing), confirmed)| {
             if address.norecord && !confirmed {
                 let source = port::Error::Unavailable {
@@ -164,7 +190,7 @@ impl Stages {
     }
 
     /// Which dispatches the broker confirmed in time. One that is confirmed later is marked all the same.
-    async fn confirmed(&self, address: Address, dispatches: &[Dispatch]) -> Vec<bool> {
+    async fn confirmed(&self, address: Address, dispatches: &[Dispatch], limit: Limit) -> Vec<bool> {
         let mut confirmed = vec![false; dispatches.len()];
         if dispatches.is_empty() || !self.publish.is_ready() {
             return confirmed;
@@ -192,7 +218,8 @@ impl Stages {
             }
             taken
         });
-        let in_time = tokio::time::timeout(self.publish_timeout, publishing).await;
+        let by = limit.by().min(Instant::now() + self.publish_timeout);
+        let in_time = tokio::time::timeout_at(by, publishing).await;
         for index in in_time.ok().and_then(Result::ok).unwrap_or_default() {
             if let Some(flag) = confirmed.get_mut(index) {
                 *flag = true;

@@ -26,11 +26,14 @@ async fn jobs_of_a_batch_wait_for_each_other_in_any_order() {
     assert_eq!(handles[0].acceptance(), Some(Acceptance::Waiting));
     assert_eq!(handles[1].acceptance(), Some(Acceptance::Published));
     rig.run_fleet();
-    let joined = handles[last.index()].typed::<Vec<String>>();
+    let joined = handles.get(last).unwrap();
+    assert_eq!(joined.id(), handles[last.index()].id());
     assert_eq!(
         joined.wait_timeout(PATIENCE).await.unwrap(),
         ["a", "b", "c", "outer"]
     );
+    let foreign = Batch::new().add(Join).reference();
+    assert!(handles.get(foreign).is_none());
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! Faults of the store and of the broker on the way in.
 
+use std::future::{Future, IntoFuture};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use longshore::{Acceptance, EnqueueError, JobId, JobStatus, RedisAway, secs};
+use longshore_core::port::Error;
 use longshore_core::port::broker::message_id;
+use longshore_core::random::SystemRandom;
+use longshore_core::{Clock, SystemClock};
+use tokio::task::JoinSet;
 
 use crate::ports::Fault;
 use crate::rig::{Join, PATIENCE, Rig, echo};
@@ -142,4 +147,99 @@ async fn a_parent_that_vanishes_after_the_lookup_takes_the_child_back() {
     );
     assert_eq!(rig.faults.registers.load(Ordering::SeqCst), 1);
     assert_eq!(rig.count().await, 0);
+}
+
+/// A client that gives an enqueue a fifth of a second.
+fn hasty() -> Rig {
+    Rig::with(|client| client.enqueue_timeout(Duration::from_millis(200)))
+}
+
+/// Runs it and checks that it kept its time, on a slow machine too.
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(secs(3), work).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_leaves_the_outcome_unknown_in_time() {
+    let rig = hasty();
+    rig.faults.set_hangs(true);
+    let error = in_time(rig.client.enqueue(echo("a")).into_future())
+        .await
+        .unwrap_err();
+    let EnqueueError::Store { id, source } = &error else {
+        panic!("{error:?}");
+    };
+    assert!(
+        matches!(source, Error::OutcomeUnknown { .. }) && error.is_retryable(),
+        "{error:?}"
+    );
+    rig.faults.set_hangs(false);
+    let handle = rig.client.enqueue(echo("a")).id(*id).await.unwrap();
+    assert_eq!((handle.id(), rig.count().await), (*id, 1));
+}
+
+#[tokio::test]
+async fn those_who_wait_behind_a_trip_keep_their_own_time() {
+    let rig = hasty();
+    rig.faults.set_hangs(true);
+    // One shard, so that each waits for the trip of the one before.
+    let id = || JobId::generate(SystemClock.now(), 0, &SystemRandom);
+    let mut callers = JoinSet::new();
+    for number in 0..20 {
+        callers.spawn(rig.client.enqueue(echo("a")).id(id()).into_future());
+        let gathered = Duration::from_millis(5 * number % 20);
+        tokio::time::sleep(gathered).await;
+    }
+    while let Some(ended) = in_time(callers.join_next()).await {
+        let error = ended.unwrap().unwrap_err();
+        assert!(
+            matches!(error, EnqueueError::Store { .. } | EnqueueError::TimedOut { .. }),
+            "{error:?}"
+        );
+    }
+    rig.faults.set_hangs(false);
+    in_time(rig.client.enqueue(echo("a")).id(id()).into_future())
+        .await
+        .unwrap();
+    assert_eq!(
+        rig.count().await,
+        1,
+        "nobody who was told of a failure is recorded later"
+    );
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_answer_makes_a_deferred_job_by_the_deadline() {
+    let rig = hasty();
+    rig.broker.set_hangs(true);
+    let handle = in_time(rig.client.enqueue(echo("a")).into_future())
+        .await
+        .unwrap();
+    assert!(handle.is_deferred() && !handle.was_existing());
+}
+
+#[tokio::test]
+async fn parents_that_cannot_be_looked_up_in_time_leave_nothing() {
+    let rig = hasty();
+    let parent = rig.client.enqueue(echo("a")).await.unwrap();
+    rig.faults.set_hangs(true);
+    let child = rig.client.enqueue(Join).depends_on([&parent]);
+    let error = in_time(child.into_future()).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::TimedOut { .. }), "{error:?}");
+    rig.faults.set_hangs(false);
+    assert_eq!(rig.count().await, 1);
+}
+
+#[tokio::test]
+async fn by_policy_a_store_that_does_not_answer_leaves_time_to_publish() {
+    let rig = Rig::with(|client| {
+        client
+            .redis_away(RedisAway::PublishWithoutRecord)
+            .enqueue_timeout(secs(1))
+    });
+    rig.faults.set_hangs(true);
+    let handle = in_time(rig.client.enqueue(echo("a")).into_future())
+        .await
+        .unwrap();
+    assert_eq!(handle.acceptance(), Some(Acceptance::Unrecorded));
 }

@@ -1,23 +1,24 @@
 //! The store's and broker's own ports with faults in front of them, and a count of what went through.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use longshore_core::JobId;
-use longshore_core::JobStatus;
 use longshore_core::message::{Gen, Message};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::broker::Published;
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
 };
+use longshore_core::port::inspect::Wakes;
 use longshore_core::port::schedule::DeadLetter;
-use longshore_core::port::{EnqueuePort, Error, PublishPort, Reply};
+use longshore_core::port::{EnqueuePort, Error, InspectPort, PublishPort, Reply};
 use longshore_core::shard::Shards;
+use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
+use longshore_core::{JobId, JobStatus, QueueName};
 
 /// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,7 @@ pub(crate) struct Store {
     inner: Arc<dyn EnqueuePort>,
     faults: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
+    hangs: AtomicBool,
     claims_to_know_all: AtomicBool,
     pub(crate) enqueues: AtomicUsize,
     pub(crate) registers: AtomicUsize,
@@ -47,6 +49,7 @@ impl Store {
             inner,
             faults: Mutex::default(),
             away: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             claims_to_know_all: AtomicBool::new(false),
             enqueues: AtomicUsize::new(0),
             registers: AtomicUsize::new(0),
@@ -64,12 +67,20 @@ impl Store {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// No call is answered from now on, nor done.
+    pub(crate) fn set_hangs(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
+    }
+
     /// Lookups answer "queued" for every job, as if it was deleted right after.
     pub(crate) fn claim_to_know_all(&self) {
         self.claims_to_know_all.store(true, Ordering::SeqCst);
     }
 
     fn through<'a, T: Send + 'a>(&self, call: Reply<'a, T>) -> Reply<'a, T> {
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         let fault = self.faults.lock().unwrap().pop_front();
         let fault = if self.away.load(Ordering::SeqCst) {
             Some(Fault::Away)
@@ -111,6 +122,9 @@ impl EnqueuePort for Store {
     fn statuses(&self, shard: u16, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobStatus>>> {
         if self.claims_to_know_all.load(Ordering::SeqCst) {
             return Box::pin(async move { Ok(vec![Some(JobStatus::Queued); ids.len()]) });
+        }
+        if self.hangs.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
         }
         self.inner.statuses(shard, ids)
     }
@@ -199,5 +213,76 @@ impl PublishPort for Broker {
 
     fn archive(&self, letters: Vec<DeadLetter>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
         self.inner.archive(letters)
+    }
+}
+
+/// The store's side for people: looks at jobs that go wrong.
+pub(crate) struct Looks {
+    inner: Arc<dyn InspectPort>,
+    away: AtomicBool,
+    /// So many looks for all of a job fail.
+    full_fails: AtomicUsize,
+}
+
+impl Looks {
+    pub(crate) fn around(inner: Arc<dyn InspectPort>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            away: AtomicBool::new(false),
+            full_fails: AtomicUsize::new(0),
+        })
+    }
+
+    /// Every look fails from now on, or none.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// The next looks for all of a job fail.
+    pub(crate) fn fail_full(&self, looks: usize) {
+        self.full_fails.store(looks, Ordering::SeqCst);
+    }
+}
+
+impl InspectPort for Looks {
+    fn jobs(&self, shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>> {
+        let fails = |left: usize| left.checked_sub(1);
+        let full = detail == Detail::Full
+            && self
+                .full_fails
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
+                .is_ok();
+        if full || self.away.load(Ordering::SeqCst) {
+            let error = Error::Unavailable {
+                server: "embedded store",
+                reason: "injected".to_owned(),
+            };
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        self.inner.jobs(shard, ids, detail)
+    }
+
+    fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {
+        self.inner.list(filter, after, limit)
+    }
+
+    fn queues(&self) -> Reply<'_, BTreeMap<QueueName, QueueView>> {
+        self.inner.queues()
+    }
+
+    fn set_paused(&self, queue: QueueName, paused: bool) -> Reply<'_, ()> {
+        self.inner.set_paused(queue, paused)
+    }
+
+    fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
+        self.inner.workers()
+    }
+
+    fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
+        self.inner.watch(ids)
+    }
+
+    fn ping(&self) -> Reply<'_, ()> {
+        self.inner.ping()
     }
 }

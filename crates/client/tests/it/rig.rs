@@ -1,17 +1,18 @@
 //! A store in a folder of its own, and the rest of a fleet when a test asks for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore::{Client, ClientBuilder, Job, JobError, JobId, JobStatus, JobView};
 use longshore_backend::embedded::{Options, Store};
 use longshore_scheduler::Scheduler;
-use longshore_worker::{JobContext, Worker};
+use longshore_worker::{JobContext, State, Worker};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Broker, Store as Faults};
+use crate::ports::{Broker, Looks, Store as Faults};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,6 +65,17 @@ impl Job for Walk {
     type Output = u32;
 }
 
+/// Tells its progress, and goes on in another start: first fails or snoozes after many updates, then needs one.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Stumble {
+    pub(crate) snoozes: bool,
+}
+
+impl Job for Stumble {
+    const FUNCTION_NAME: &'static str = "stumble";
+    type Output = ();
+}
+
 /// Runs until it is told to stop.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Forever;
@@ -104,6 +116,26 @@ async fn run_walk(job: Walk, ctx: JobContext) -> Result<u32, JobError> {
     Ok(job.steps)
 }
 
+async fn run_stumble(
+    job: Stumble,
+    ctx: JobContext,
+    State(starts): State<Arc<AtomicUsize>>,
+) -> Result<(), JobError> {
+    if starts.fetch_add(1, Ordering::SeqCst) > 0 {
+        ctx.progress(0.25, "again");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        return Ok(());
+    }
+    for _ in 0..50 {
+        ctx.progress(0.75, "first");
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    if job.snoozes {
+        return Err(JobError::snooze(Duration::from_millis(10)));
+    }
+    Err(JobError::transient("not yet"))
+}
+
 async fn run_forever(_job: Forever, ctx: JobContext) -> Result<(), JobError> {
     ctx.cancelled().await;
     Err(JobError::cancelled())
@@ -113,6 +145,7 @@ pub(crate) struct Rig {
     pub(crate) client: Client,
     pub(crate) faults: Arc<Faults>,
     pub(crate) broker: Arc<Broker>,
+    pub(crate) looks: Arc<Looks>,
     store: Store,
     fleet: JoinSet<()>,
     stop: CancellationToken,
@@ -130,13 +163,16 @@ impl Rig {
         let mut ports = store.ports();
         let faults = Faults::around(ports.enqueue);
         let broker = Broker::around(ports.publish);
+        let looks = Looks::around(ports.inspect);
         ports.enqueue = faults.clone();
+        ports.inspect = looks.clone();
         ports.publish = broker.clone();
         let client = shape(Client::builder()).ports(ports).unwrap();
         Self {
             client,
             faults,
             broker,
+            looks,
             store,
             fleet: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -152,6 +188,8 @@ impl Rig {
             .register(run_fail)
             .register(run_walk)
             .register(run_forever)
+            .register(run_stumble)
+            .state(Arc::new(AtomicUsize::new(0)))
             .slots(4)
             .shutdown(self.stop.clone())
             .build()

@@ -1,9 +1,11 @@
 //! Progress.
 
-use longshore_core::JobStatus;
-use longshore_core::outcome::Progress;
-use longshore_core::port::attempt::ProgressWrite;
-use longshore_core::{JobId, Nonce};
+use std::time::Duration;
+
+use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
+use longshore_core::port::attempt::{Claimed, ProgressWrite};
+use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::{JobId, JobStatus, Nonce};
 
 use super::rig::{Rig, completed, retry};
 
@@ -15,6 +17,8 @@ cases! { Progress:
     progress_revives_nothing,
     one_call_writes_progress_of_many_jobs,
     a_new_attempt_may_begin_anew,
+    every_start_begins_without_progress,
+    a_repeated_claim_keeps_the_progress,
 }
 
 fn update(fraction: f64, seq: u64) -> Progress {
@@ -112,6 +116,7 @@ async fn a_new_attempt_may_begin_anew(rig: Rig) {
     rig.pass_secs(1).await;
     rig.promoted().await;
     let second = rig.start(&held.job, 2).await;
+    assert_eq!(rig.view(held.id).await.progress, Progress::default());
     write(&rig, second.id, second.nonce, update(0.1, 1)).await;
     assert_eq!(seen(&rig, held.id).await, (Some(0.1), "step 1".to_owned()));
     write(&rig, held.id, held.nonce, update(0.95, 51)).await;
@@ -120,4 +125,40 @@ async fn a_new_attempt_may_begin_anew(rig: Rig) {
         Some(0.1),
         "the old owner is not heard"
     );
+}
+
+async fn every_start_begins_without_progress(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    write(&rig, held.id, held.nonce, update(0.9, 50)).await;
+    let delay = Duration::ZERO;
+    rig.finish(&held, Outcome::Snooze { delay }).await;
+    assert_eq!(seen(&rig, held.id).await.0, Some(0.9), "kept while it waits");
+    rig.pass_secs(1).await;
+    rig.promoted().await;
+    let snoozed = rig.start(&held.job, 2).await;
+    assert_eq!((snoozed.grant.attempt, held.grant.attempt), (1, 1));
+    assert_eq!(rig.view(held.id).await.progress, Progress::default());
+    write(&rig, held.id, snoozed.nonce, update(0.8, 40)).await;
+    rig.finish(&snoozed, Outcome::Released).await;
+    let released = rig.start(&held.job, 3).await;
+    assert_eq!(rig.view(held.id).await.progress, Progress::default());
+    write(&rig, held.id, released.nonce, update(0.7, 30)).await;
+    let error = ErrorInfo::new("test", "for good");
+    rig.finish(&released, Outcome::Failed { error }).await;
+    assert_eq!(seen(&rig, held.id).await.0, Some(0.7), "kept when it ends");
+    let requeued = rig
+        .ports
+        .schedule
+        .requeue(0, vec![held.id], rig.now().after(Duration::from_secs(1)));
+    assert_eq!(requeued.await.unwrap(), [DeadLetterChange::Done]);
+    rig.start(&held.job, 4).await;
+    assert_eq!(rig.view(held.id).await.progress, Progress::default());
+}
+
+async fn a_repeated_claim_keeps_the_progress(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    write(&rig, held.id, held.nonce, update(0.5, 3)).await;
+    let again = rig.claim(held.id, 1, held.nonce).await;
+    assert!(matches!(again, Claimed::Run(_)), "{again:?}");
+    assert_eq!(seen(&rig, held.id).await.0, Some(0.5));
 }

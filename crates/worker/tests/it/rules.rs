@@ -7,7 +7,7 @@ use longshore_core::message::MessageJob;
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::random::SystemRandom;
 use longshore_core::{Clock, Envelope, JobError, JobId, JobStatus, Priority, QueueName, SystemClock, limits};
-use longshore_worker::State;
+use longshore_worker::{State, Worker};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -297,4 +297,17 @@ fn a_handler_that_blocks_every_thread_of_its_runtime_keeps_its_lease() {
 fn runtime(threads: usize) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(threads).enable_all().build().unwrap()
+}
+
+#[test]
+fn urls_that_cannot_be_used_are_told_with_every_other_problem() {
+    let urls = ("amqp://u:s3cret@h".to_owned(), "http://h".to_owned());
+    let error = Worker::builder(urls).build().unwrap_err().to_string();
+    assert!(
+        error.contains("redis_url:") && error.contains("no handler is registered"),
+        "{error}"
+    );
+    assert!(!error.contains("s3cret"), "{error}");
+    let error = Worker::builder("embedded://").build().unwrap_err().to_string();
+    assert!(error.contains("embedded://FOLDER"), "{error}");
 }

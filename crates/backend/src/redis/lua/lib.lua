@@ -498,6 +498,8 @@ local function granted(out, r)
 end
 
 local function run(out, r, nonce, worker)
+  -- A start begins with no progress. A job that has never started has none to take away.
+  if r.F then call('DEL', P .. 'g:' .. r.id) end
   enter(r, RUNNING)
   put(r, 'a', r.a + 1)
   put(r, 'o', nonce)
