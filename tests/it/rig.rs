@@ -187,7 +187,12 @@ impl Rig {
         for number in numbers {
             batch.add(Step { number, pace }).priority(priority);
         }
-        self.client.enqueue_many(batch).await.unwrap()
+        self.client
+            .enqueue_many(batch)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect()
     }
 
     /// Jobs by status, or what keeps the store from saying so.
