@@ -24,6 +24,7 @@ macro_rules! each_case {
             a_mark_of_a_waiting_or_unknown_job_does_nothing
             due_rows_are_leased_for_thirty_seconds
             rows_in_flight_extend_their_lease
+            a_refused_row_comes_again_when_it_was_put_off_to
             the_outbox_is_leased_in_bites_the_most_urgent_first
             a_claimed_job_leaves_the_outbox
             a_due_job_is_promoted_with_a_new_gen_and_already_leased

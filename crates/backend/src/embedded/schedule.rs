@@ -47,11 +47,11 @@ impl SchedulePort for Core {
         }))
     }
 
-    fn extend_outbox(&self, _shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+    fn extend_outbox(&self, _shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
             for (id, gen_) in jobs {
-                state.change(tx, id, |slot, _| transition::extend_outbox(slot, gen_, now));
+                state.change(tx, id, |slot, _| transition::extend_outbox(slot, gen_, by, now));
             }
         }))
     }

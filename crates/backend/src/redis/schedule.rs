@@ -41,8 +41,18 @@ impl SchedulePort for Store {
         Box::pin(self.leased(&script::LEASE_OUTBOX, shard, limit, Vec::new()))
     }
 
-    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
-        Box::pin(self.on_gens(&script::EXTEND_OUTBOX, shard, jobs))
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()> {
+        Box::pin(async move {
+            for jobs in calls(&jobs, light) {
+                let mut call = Self::script(&script::EXTEND_OUTBOX, shard);
+                call.duration(by);
+                for (id, gen_) in jobs {
+                    call.id(*id).arg(*gen_);
+                }
+                self.write(shard, &call).await?;
+            }
+            Ok(())
+        })
     }
 
     fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased> {

@@ -361,8 +361,9 @@ impl Twins {
             2 => {
                 let id = self.id();
                 let gen_ = self.gen_of(id).await;
+                let by = Duration::from_secs(self.dice.pick(&[1, 30]));
                 self.ask("extend_outbox", async |side| {
-                    side.ports.schedule.extend_outbox(0, vec![(id, gen_)]).await
+                    side.ports.schedule.extend_outbox(0, vec![(id, gen_)], by).await
                 })
                 .await
                 .unwrap();

@@ -193,8 +193,9 @@ pub trait SchedulePort: Send + Sync {
     /// Due outbox rows: leased, with their envelopes.
     fn lease_outbox(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;
 
-    /// Extends the lease of outbox rows whose publish is still under way.
-    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()>;
+    /// Moves the next try of outbox rows to now + `by`: [`crate::limits::OUTBOX_LEASE`] while their publish is under
+    /// way, less when the broker has said that it did not take them.
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()>;
 
     /// Due Scheduled and Retrying jobs → Queued, gen + 1, already leased.
     fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;

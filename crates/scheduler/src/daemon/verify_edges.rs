@@ -52,6 +52,7 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
     Ok(Done {
         rows,
         more: full && !cx.is_stopping(),
+        unconfirmed: 0,
     })
 }
 

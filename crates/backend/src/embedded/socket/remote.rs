@@ -267,7 +267,7 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
-    fn extend_outbox(&self, _shard: u16, _jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+    fn extend_outbox(&self, _shard: u16, _jobs: Vec<(JobId, Gen)>, _by: Duration) -> Reply<'_, ()> {
         elsewhere()
     }
 
