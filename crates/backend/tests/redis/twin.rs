@@ -438,6 +438,13 @@ impl Twins {
             3 | 4 => self.tell_relations().await,
             _ => {
                 let children = vec![edge.child];
+                if self.dice.below(2) == 0 {
+                    self.ask("parents_unknown", async |side| {
+                        side.ports.schedule.parents_unknown(0, children.clone()).await
+                    })
+                    .await
+                    .unwrap();
+                }
                 self.ask("open_edges", async |side| {
                     side.ports.schedule.open_edges(0, 10).await.unwrap()
                 })

@@ -143,3 +143,13 @@ async fn a_parent_that_vanishes_after_the_lookup_takes_the_child_back() {
     assert_eq!(rig.faults.registers.load(Ordering::SeqCst), 1);
     assert_eq!(rig.count().await, 0);
 }
+
+#[tokio::test]
+async fn a_child_that_another_enqueue_took_back_is_not_acknowledged() {
+    let rig = Rig::new();
+    let parent = rig.client.enqueue(echo("a")).await.unwrap();
+    rig.faults.abort_first();
+    let error = rig.client.enqueue(Join).depends_on([&parent]).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Store { .. }), "{error:?}");
+    assert_eq!(rig.count().await, 1);
+}

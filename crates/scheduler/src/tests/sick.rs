@@ -150,8 +150,7 @@ async fn a_refused_message_comes_again_in_a_second_and_then_later_and_later() {
         let given = sick.given.load(Ordering::SeqCst);
         rig.try_run(Daemon::DispatchOutbox).await.unwrap_err();
         assert_eq!(sick.given.load(Ordering::SeqCst), given + 1);
-        rig.clock
-            .advance(Duration::from_secs(pause) - Duration::from_millis(1));
+        rig.clock.advance(Duration::from_millis(pause * 1_000 - 1));
         assert_eq!(rig.run(Daemon::DispatchOutbox).await, 0, "not before {pause} s");
         rig.clock.advance(Duration::from_millis(1));
     }

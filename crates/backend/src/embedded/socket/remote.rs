@@ -107,8 +107,8 @@ impl EnqueuePort for Remote {
         ask!(self, Request::SettleEdges(shard, edges, publish_within), Edges)
     }
 
-    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
-        ask!(self, Request::EdgesVerified(shard, children))
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
+        ask!(self, Request::EdgesVerified(shard, children), Known)
     }
 
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {
@@ -191,6 +191,10 @@ impl ConsumePort for Remote {
     }
 
     fn depths(&self, _queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
+        elsewhere()
+    }
+
+    fn archived(&self) -> Reply<'_, u64> {
         elsewhere()
     }
 
@@ -296,6 +300,10 @@ impl SchedulePort for Remote {
     }
 
     fn audit(&self, _shard: u16, _watermarks: Vec<Watermark>, _limit: usize) -> Reply<'_, Leased> {
+        elsewhere()
+    }
+
+    fn parents_unknown(&self, _shard: u16, _children: Vec<JobId>) -> Reply<'_, ()> {
         elsewhere()
     }
 
