@@ -60,7 +60,7 @@ async fn what_a_consumer_has_not_had_goes_to_others_in_its_order() {
     publish(&ports, 6, Priority::Normal).await;
     let held = delivery(quiet.as_mut()).await;
     let dropped = delivery(gone.as_mut()).await;
-    let dropped_id = jobs(&dropped).id.clone();
+    let dropped_id = jobs(&dropped).id;
     drop(gone);
     quiet.quiet().await;
     assert_eq!(all(quiet.as_mut()).await.len(), 0, "it wants no more");
@@ -70,7 +70,7 @@ async fn what_a_consumer_has_not_had_goes_to_others_in_its_order() {
     let again: Vec<_> = rest
         .iter()
         .filter(|delivery| delivery.redelivered)
-        .map(|delivery| jobs(delivery).id.clone())
+        .map(|delivery| jobs(delivery).id)
         .collect();
     assert_eq!(again, [dropped_id], "only that one was delivered before");
     held.receipt.ack();
