@@ -24,6 +24,7 @@ macro_rules! each_case {
             a_mark_of_a_waiting_or_unknown_job_does_nothing
             due_rows_are_leased_for_thirty_seconds
             rows_in_flight_extend_their_lease
+            a_refused_row_comes_again_when_it_was_put_off_to
             the_outbox_is_leased_in_bites_the_most_urgent_first
             a_claimed_job_leaves_the_outbox
             a_due_job_is_promoted_with_a_new_gen_and_already_leased
@@ -143,6 +144,10 @@ macro_rules! each_case {
             a_parent_that_is_gone_acts_by_the_edges_policy
             a_child_sees_its_parents_results
             a_released_child_has_no_edges_to_verify
+            the_sweep_leases_the_edges_that_it_looks_at
+            an_unknown_parent_is_remembered_until_every_one_is_found
+            a_look_takes_no_more_edges_than_a_call_should
+            the_verification_of_a_job_that_was_taken_back_says_so
             verified_edges_are_looked_at_in_ten_minutes_and_later_and_later
             an_enqueue_again_of_a_blocked_job_finds_it_blocked
             an_enqueue_with_an_unknown_parent_takes_itself_back
@@ -175,6 +180,7 @@ macro_rules! each_case {
             a_discard_touches_only_what_died_before
             requeue_and_discard_leave_other_jobs_alone
             removals_are_counted_for_the_keeper
+            the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does
             a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job
             a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job
             unknown_jobs_among_what_the_broker_gave_up_are_named

@@ -372,8 +372,9 @@ impl Pair<'_> {
             }
             Action::ExtendOutbox { job, gen_ } => {
                 let gen_ = self.gen_(job, gen_);
-                port.extend_outbox(SHARD, vec![(self.ids[job], gen_)]).await?;
-                self.model.extend_outbox(self.ids[job], gen_, now);
+                let by = longshore_core::limits::OUTBOX_LEASE;
+                port.extend_outbox(SHARD, vec![(self.ids[job], gen_)], by).await?;
+                self.model.extend_outbox(self.ids[job], gen_, by, now);
                 (Answer::Nothing, Answer::Nothing)
             }
             Action::Audit => {

@@ -163,8 +163,8 @@ impl Model {
         all
     }
 
-    pub(crate) fn extend_outbox(&mut self, id: JobId, gen_: Gen, now: Timestamp) {
-        transition::extend_outbox(self.slot(id), gen_, now);
+    pub(crate) fn extend_outbox(&mut self, id: JobId, gen_: Gen, by: Duration, now: Timestamp) {
+        transition::extend_outbox(self.slot(id), gen_, by, now);
     }
 
     /// Whether the job is known.

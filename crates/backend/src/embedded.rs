@@ -148,6 +148,12 @@ impl Store {
         self.core.wipe()
     }
 
+    /// Makes the next write fail, as a full disk does. For tests.
+    #[doc(hidden)]
+    pub fn fail_next_write(&self) {
+        self.core.fail_next_write();
+    }
+
     /// Puts bytes into a queue that are no message. For tests of the protocol.
     #[doc(hidden)]
     pub fn inject(&self, queue: &QueueName, body: &'static [u8]) {

@@ -26,6 +26,8 @@ pub const CHILDREN_PAGE: usize = 500;
 pub const BATCH_JOBS_MAX: usize = 100_000;
 /// Most jobs in one script call.
 pub const SCRIPT_JOBS_MAX: usize = 256;
+/// Open edges that one look of the sweep over them takes; a child is never cut, so one with more comes alone.
+pub const EDGES_LOOK_MAX: usize = 5_000;
 /// Longest display name of a job, in bytes.
 pub const JOB_NAME_BYTES_MAX: usize = 256;
 /// Longest function name, in bytes.

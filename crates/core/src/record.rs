@@ -99,6 +99,9 @@ pub struct Record {
     pub tags: Vec<String>,
     /// The last attempts that did not complete, oldest first, at most [`HISTORY_ATTEMPTS`].
     pub history: Vec<AttemptView>,
+    /// Since when looks at its edges have found a parent unknown, while it is Blocked; `None` when the last did not.
+    #[serde(default)]
+    pub parent_unknown_since: Option<Timestamp>,
 }
 
 /// Children of an ended parent are to be told.
@@ -204,6 +207,7 @@ impl Record {
             priority: job.priority,
             tags: job.tags.clone(),
             history: Vec::new(),
+            parent_unknown_since: None,
         }
     }
 

@@ -33,7 +33,9 @@ pub use cancel::cancel;
 pub use claim::{claim, rebuild};
 pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requeue};
 pub use dispatch::{Promoted, audit, extend_outbox, lease_outbox, mark_published, promote, unpark};
-pub use edges::{edges_verified, register, relation_due, relation_told, settle_edge};
+pub use edges::{
+    edges_verified, lease_edges, parent_unknown, register, relation_due, relation_told, settle_edge,
+};
 pub use enqueue::{abort, enqueue, fail_blocked};
 pub use expire::{Expired, expire_lease, expire_waiting};
 pub use retain::{Retained, prune};
@@ -74,6 +76,7 @@ fn enter(record: &mut Record, trigger: Trigger, to: JobStatus, now: Timestamp) {
     record.parked = None;
     record.run_at = None;
     record.edges_at = None;
+    record.parent_unknown_since = None;
     record.open_parents.clear();
 }
 

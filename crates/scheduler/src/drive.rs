@@ -20,6 +20,9 @@ use crate::trouble::Trouble;
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The longest pause after a pass whose messages the broker did not confirm: each row has a pause of its own, and the
+/// next ones may be of another queue.
+const UNCONFIRMED_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long after the last row a daemon counts as busy.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -39,7 +42,12 @@ impl Driver {
         while !self.context.is_stopping() {
             let shards = held.borrow_and_update().shards.clone();
             let result = pass(daemon, &self.context, &shards).await;
-            self.trouble.tell(daemon, result.as_ref().err());
+            let trouble = match &result {
+                Ok(done) => done.trouble(),
+                Err(error) => Some(error.clone()),
+            };
+            self.trouble.tell(daemon, trouble.as_ref());
+            let is_unconfirmed = matches!(result, Err(Error::Unconfirmed { .. }));
             if matches!(result, Ok(done) if done.rows > 0) {
                 busy_until = Instant::now() + BUSY;
             }
@@ -51,7 +59,12 @@ impl Driver {
             }
             let errors = status.borrow().errors_in_a_row;
             let pause = if errors > 0 {
-                back_off(errors, self.random.as_ref())
+                let pause = back_off(errors, self.random.as_ref());
+                if is_unconfirmed {
+                    pause.min(UNCONFIRMED_PAUSE_MAX)
+                } else {
+                    pause
+                }
             } else {
                 self.context
                     .settings
@@ -61,7 +74,7 @@ impl Driver {
             tokio::select! {
                 () = sleep(pause) => {}
                 // A daemon that fails is not hurried.
-                () = self.context.wakes.heard(daemon), if errors == 0 => {}
+                () = self.context.wakes.heard(daemon), if errors == 0 || is_unconfirmed => {}
                 changed = held.changed(), if errors == 0 => if changed.is_err() { return },
                 () = self.context.stop.cancelled() => {}
             }
@@ -69,7 +82,7 @@ impl Driver {
     }
 }
 
-/// One pass; a panic in it is contained.
+/// One pass; a panic in it is contained. Messages that the broker did not confirm fail it only when it confirmed none.
 pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> Result<Done, Error> {
     if shards.is_empty() {
         return Ok(Done::default());
@@ -82,6 +95,10 @@ pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> R
             let text = panic.downcast_ref::<&str>().map(ToString::to_string);
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
             Err(Error::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
+        })
+        .and_then(|done| match done.trouble() {
+            Some(error) if done.rows == 0 => Err(error),
+            _ => Ok(done),
         })
 }
 

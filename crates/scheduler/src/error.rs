@@ -22,6 +22,14 @@ pub enum Error {
         /// What was said of the first of them.
         reason: String,
     },
+    /// A lap of the archive ended before it had seen every dead letter that was there; the next pass begins another.
+    #[error("a lap of the archive saw only {seen} of {of} dead letters")]
+    LapCutShort {
+        /// Dead letters that it saw.
+        seen: u64,
+        /// How many were there when it began.
+        of: u64,
+    },
     /// A pass panicked: a bug, contained.
     #[error("the daemon panicked: {0}")]
     Panicked(String),
@@ -32,7 +40,7 @@ impl Error {
     pub(crate) const fn is_outage(&self) -> bool {
         match self {
             Self::Port(error) => error.is_retryable(),
-            Self::BrokerNotReady | Self::Unconfirmed { .. } => true,
+            Self::BrokerNotReady | Self::Unconfirmed { .. } | Self::LapCutShort { .. } => true,
             Self::Panicked(_) => false,
         }
     }

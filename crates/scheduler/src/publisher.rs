@@ -1,8 +1,16 @@
 //! Publishes leased dispatches and marks what the broker confirmed. Shared by every daemon that leases dispatches.
+//!
+//! One queue that is sick must not hold the others up. So a bite is published lane by lane (a queue and a priority), a
+//! pass waits only [`PATIENCE`] for a lane, and a lane that keeps its confirms back gets no more messages than it takes
+//! to see that it is well again.
+
+mod lanes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use longshore_core::clock::Clock;
 use longshore_core::limits::OUTBOX_LEASE;
 use longshore_core::message::{Gen, Message};
@@ -10,35 +18,67 @@ use longshore_core::port::Ports;
 use longshore_core::port::broker::Published;
 use longshore_core::port::schedule::Leased;
 use longshore_core::{JobId, port};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{MissedTickBehavior, interval_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::lanes::{Lane, Lanes, Turn};
 use crate::error::Error;
 use crate::message;
+use crate::status::Done;
 
 /// Rows that one lease takes; a bite must fit a script call ([`longshore_core::limits::SCRIPT_JOBS_MAX`]).
 pub(crate) const BITE: usize = 250;
-/// Most messages whose confirm is awaited at once; above it nothing more is leased.
+/// Most messages whose confirm a pass awaits at once; above it nothing more is leased.
 const CONFIRMS_MAX: usize = 1_000;
 /// How often the lease of rows in flight is extended.
 const EXTEND: Duration = Duration::from_secs(OUTBOX_LEASE.as_secs() / 3);
+/// How long a pass waits for the confirms of a lane. What comes later is marked all the same, beside the passes.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The scheduler's one way to the broker.
 #[derive(Debug)]
 pub(crate) struct Publisher {
+    shared: Arc<Shared>,
+    bundle_max: usize,
+    confirms: Arc<Semaphore>,
+    /// Publishes under way; some outlive their pass.
+    tasks: TaskTracker,
+    /// Ends them.
+    end: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Shared {
     ports: Ports,
     clock: Arc<dyn Clock>,
-    bundle_max: usize,
-    confirms: Semaphore,
+    lanes: Lanes,
 }
+
+/// Dispatches of one shard and lane.
+#[derive(Debug)]
+struct Group {
+    shard: u16,
+    lane: Lane,
+    messages: Vec<Message>,
+}
+
+/// Jobs with their gens, as the store knows dispatches.
+type Rows = Vec<(JobId, Gen)>;
 
 impl Publisher {
     pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: usize) -> Self {
         Self {
-            ports,
-            clock,
+            shared: Arc::new(Shared {
+                ports,
+                clock,
+                lanes: Lanes::default(),
+            }),
             bundle_max,
-            confirms: Semaphore::new(CONFIRMS_MAX),
+            confirms: Arc::new(Semaphore::new(CONFIRMS_MAX)),
+            tasks: TaskTracker::new(),
+            end: CancellationToken::new(),
         }
     }
 
@@ -46,77 +86,199 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::BrokerNotReady`] while nothing can be published.
-    pub(crate) async fn room(&self) -> Result<SemaphorePermit<'_>, Error> {
-        if !self.ports.publish.is_ready() {
+    pub(crate) async fn room(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let publish = &self.shared.ports.publish;
+        if !publish.is_ready() {
             return Err(Error::BrokerNotReady);
         }
         let bite = u32::try_from(BITE).unwrap_or(u32::MAX);
-        let room = self
-            .confirms
-            .acquire_many(bite)
-            .await
-            .map_err(|_| port::Error::Closed)?;
+        let room = Arc::clone(&self.confirms).acquire_many_owned(bite).await;
+        let room = room.map_err(|_| port::Error::Closed)?;
         // The broker may have gone while others were waited for.
-        if self.ports.publish.is_ready() {
+        if publish.is_ready() {
             Ok(room)
         } else {
             Err(Error::BrokerNotReady)
         }
     }
 
-    /// Publishes the dispatches of a shard and marks those that were confirmed. Answers how many. The others stay in
-    /// the outbox and come again when their lease ends.
+    /// Publishes the dispatches of a shard and marks those that were confirmed. Answers how many were, and how many
+    /// were not in time: these stay in the outbox, and come again when their lease ends, or sooner when the broker has
+    /// said that it did not take them.
     ///
     /// # Errors
-    /// When a message was not confirmed, or the marks could not be written.
+    /// When the marks could not be written.
     pub(crate) async fn send(
         &self,
         shard: u16,
         leased: Leased,
-        room: SemaphorePermit<'_>,
-    ) -> Result<u64, Error> {
-        if leased.jobs.is_empty() {
-            return Ok(0);
+        mut room: OwnedSemaphorePermit,
+    ) -> Result<Done, Error> {
+        let messages = message::build(shard, leased, self.bundle_max, self.shared.clock.now());
+        let (mut total, mut under_way) = (Done::default(), FuturesUnordered::new());
+        let mut failed = None;
+        for group in groups(shard, messages) {
+            let (group, waits) = match self.shared.lanes.turn(&group.lane) {
+                Turn::All => (group, true),
+                // Nobody waits for a lane that has just kept its confirms back.
+                Turn::Probe => (self.but_the_first(group, &mut total).await, false),
+                Turn::None => {
+                    self.put_off(&group, group.rows(), &mut total).await;
+                    continue;
+                }
+            };
+            let (lane, rows) = (group.lane.clone(), group.rows().len() as u64);
+            let permit = room.split(group.messages.len());
+            let task = self.spawn(group);
+            if waits {
+                under_way.push(async move {
+                    let end = timeout_at(Instant::now() + PATIENCE, task).await;
+                    drop(permit);
+                    (lane, rows, end)
+                });
+            } else {
+                total.unconfirmed += rows;
+            }
         }
-        let messages = message::build(shard, leased, self.bundle_max, self.clock.now());
-        let dispatches: Vec<_> = messages.iter().map(message::dispatches).collect();
-        let answers = self.publish(shard, messages, &dispatches).await;
         drop(room);
-        let confirmed: Vec<_> = std::iter::zip(&dispatches, &answers)
-            .filter(|(_, answer)| answer.is_confirmed())
-            .flat_map(|(jobs, _)| jobs.iter().copied())
-            .collect();
-        let rows = confirmed.len() as u64;
-        if !confirmed.is_empty() {
-            self.ports.enqueue.mark_published(shard, confirmed).await?;
+        while let Some((lane, rows, end)) = under_way.next().await {
+            match end {
+                Ok(Ok(Ok(done))) => total = total.and(done),
+                Ok(Ok(Err(error))) => failed = failed.or(Some(error)),
+                Ok(Err(panic)) => failed = failed.or(Some(Error::Panicked(panic.to_string()))),
+                Err(_) => {
+                    self.shared.lanes.is_slow(&lane);
+                    total.unconfirmed += rows;
+                }
+            }
         }
-        check(&answers)?;
-        Ok(rows)
+        failed.map_or(Ok(total), Err)
+    }
+
+    /// Waits until what is under way has its end, as long as the caller does; then drops it. The rows come again when
+    /// their leases end.
+    pub(crate) async fn finish(&self, deadline: Duration) {
+        self.tasks.close();
+        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
+            self.end.cancel();
+        }
+    }
+
+    /// Puts every message of a group off but the first.
+    async fn but_the_first(&self, mut group: Group, total: &mut Done) -> Group {
+        let others = group.messages.split_off(1.min(group.messages.len()));
+        if !others.is_empty() {
+            let rows = others.iter().flat_map(message::dispatches).collect();
+            self.put_off(&group, rows, total).await;
+        }
+        group
+    }
+
+    /// Rows that are not published now.
+    async fn put_off(&self, group: &Group, rows: Rows, total: &mut Done) {
+        total.unconfirmed += rows.len() as u64;
+        self.shared.put_off(group, rows).await;
+    }
+
+    fn spawn(&self, group: Group) -> tokio::task::JoinHandle<Result<Done, Error>> {
+        let (shared, end) = (Arc::clone(&self.shared), self.end.clone());
+        self.shared.lanes.begins(&group.lane);
+        self.tasks.spawn(async move {
+            end.run_until_cancelled(shared.carry(group))
+                .await
+                .unwrap_or(Err(port::Error::Closed.into()))
+        })
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+impl Shared {
+    /// Publishes a group to its end.
+    async fn carry(&self, mut group: Group) -> Result<Done, Error> {
+        let dispatches: Vec<_> = group.messages.iter().map(message::dispatches).collect();
+        let messages = std::mem::take(&mut group.messages);
+        let answers = self.publish(group.shard, messages, &dispatches).await;
+        self.lanes.ends(&group.lane, &answers);
+        let rows_of = |is: fn(&Published) -> bool| -> Rows {
+            std::iter::zip(&dispatches, &answers)
+                .filter(|(_, answer)| is(answer))
+                .flat_map(|(jobs, _)| jobs.iter().copied())
+                .collect()
+        };
+        let (confirmed, refused) = (
+            rows_of(Published::is_confirmed),
+            rows_of(|answer| matches!(answer, Published::Refused(_))),
+        );
+        let done = Done {
+            rows: confirmed.len() as u64,
+            unconfirmed: rows_of(|answer| !answer.is_confirmed()).len() as u64,
+            more: false,
+        };
+        if let Err(error) = check(&answers) {
+            tracing::debug!(shard = group.shard, lane = %group.lane, %error, "a queue does not take everything");
+        }
+        if !refused.is_empty() {
+            self.put_off(&group, refused).await;
+        }
+        if !confirmed.is_empty() {
+            self.ports.enqueue.mark_published(group.shard, confirmed).await?;
+        }
+        Ok(done)
     }
 
     /// Publishes, and keeps the rows leased for as long as the confirms take.
-    async fn publish(
-        &self,
-        shard: u16,
-        messages: Vec<Message>,
-        dispatches: &[Vec<(JobId, Gen)>],
-    ) -> Vec<Published> {
+    async fn publish(&self, shard: u16, messages: Vec<Message>, dispatches: &[Rows]) -> Vec<Published> {
         let mut publish = self.ports.publish.publish(messages);
-        let mut ticks = interval_at(tokio::time::Instant::now() + EXTEND, EXTEND);
+        let mut ticks = interval_at(Instant::now() + EXTEND, EXTEND);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 answers = &mut publish => return answers,
-                _ = ticks.tick() => {
-                    let rows = dispatches.concat();
-                    if let Err(error) = self.ports.schedule.extend_outbox(shard, rows).await {
-                        // They may be published twice; the second copy is stale or busy.
-                        tracing::debug!(shard, %error, "cannot extend the lease of rows that are being published");
-                    }
-                }
+                _ = ticks.tick() => self.extend(shard, dispatches.concat(), OUTBOX_LEASE).await,
             }
         }
     }
+
+    /// The broker has not taken these rows: they need not wait for the end of their lease, and must not come at once.
+    async fn put_off(&self, group: &Group, rows: Rows) {
+        let by = self.lanes.pause(&group.lane, self.clock.now());
+        self.extend(group.shard, rows, by).await;
+    }
+
+    async fn extend(&self, shard: u16, rows: Rows, by: Duration) {
+        if let Err(error) = self.ports.schedule.extend_outbox(shard, rows, by).await {
+            // They keep the lease that they have. At worst they are published twice; a second copy is stale or busy.
+            tracing::debug!(shard, %error, "cannot move the next try of rows of the outbox");
+        }
+    }
+}
+
+impl Group {
+    fn rows(&self) -> Rows {
+        self.messages.iter().flat_map(message::dispatches).collect()
+    }
+}
+
+/// Messages by their lanes, in the order in which each lane first comes.
+fn groups(shard: u16, messages: Vec<Message>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for message in messages {
+        let lane = Lane::of(&message);
+        match groups.iter_mut().find(|group| group.lane == lane) {
+            Some(group) => group.messages.push(message),
+            None => groups.push(Group {
+                shard,
+                lane,
+                messages: vec![message],
+            }),
+        }
+    }
+    groups
 }
 
 /// Whether every message was confirmed.

@@ -23,6 +23,9 @@ use crate::wakes::Wakes;
 /// How long passes in hand may take after a stop before they are dropped. What they leave, a later pass does.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long messages that a pass has left under way may take after that.
+const PUBLISH_DEADLINE: Duration = Duration::from_secs(2);
+
 /// One replica of the scheduler.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -108,6 +111,7 @@ impl Scheduler {
             while daemons.join_next().await.is_some() {}
         })
         .await;
+        self.handle.context.publisher.finish(PUBLISH_DEADLINE).await;
         let dropped = if ended.is_ok() { 0 } else { daemons.len() };
         daemons.shutdown().await;
         if tokio::time::timeout(STOP_DEADLINE, leases).await.is_err() {

@@ -11,12 +11,18 @@ pub struct Done {
     pub rows: u64,
     /// More rows were there than the pass may take: the next one follows at once.
     pub more: bool,
+    /// Rows that were to be published and that the broker did not confirm; they are published again later.
+    pub unconfirmed: u64,
 }
 
 impl Done {
     /// A pass that moved this many rows and left none.
     pub(crate) const fn rows(rows: u64) -> Self {
-        Self { rows, more: false }
+        Self {
+            rows,
+            more: false,
+            unconfirmed: 0,
+        }
     }
 
     /// Both together.
@@ -25,7 +31,17 @@ impl Done {
         Self {
             rows: self.rows.saturating_add(other.rows),
             more: self.more || other.more,
+            unconfirmed: self.unconfirmed.saturating_add(other.unconfirmed),
         }
+    }
+
+    /// What the broker did not confirm, as an error; `None` when it confirmed everything.
+    pub(crate) fn trouble(self) -> Option<Error> {
+        (self.unconfirmed > 0).then(|| Error::Unconfirmed {
+            count: usize::try_from(self.unconfirmed).unwrap_or(usize::MAX),
+            of: usize::try_from(self.rows.saturating_add(self.unconfirmed)).unwrap_or(usize::MAX),
+            reason: "a queue does not take or confirm them".to_owned(),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod dead_letters;
 mod dispatch;
 mod ends;
 mod replicas;
+mod sick;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,11 @@ fn rig() -> Rig {
 }
 
 fn rig_with(shape: impl FnOnce(Builder) -> Builder) -> Rig {
+    rig_over(shape, |_| {})
+}
+
+/// A rig whose ports a test has changed.
+fn rig_over(shape: impl FnOnce(Builder) -> Builder, change: impl FnOnce(&mut Ports)) -> Rig {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::default();
     let options = Options {
@@ -56,7 +62,8 @@ fn rig_with(shape: impl FnOnce(Builder) -> Builder) -> Rig {
         ..Options::default()
     };
     let store = Store::open(folder.path(), options).unwrap();
-    let ports = store.ports();
+    let mut ports = store.ports();
+    change(&mut ports);
     let builder = Scheduler::builder(ports.clone())
         .holder("tester")
         .clock(Arc::new(clock.clone()));

@@ -113,6 +113,13 @@ impl ConsumePort for Consumer {
         Box::pin(self.waiting(queues))
     }
 
+    fn archived(&self) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let live = self.link.now()?;
+            Ok(self.declarer.archived(&live.connection).await?)
+        })
+    }
+
     fn consumer_timeout(&self) -> Duration {
         self.timeout
     }

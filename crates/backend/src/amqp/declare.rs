@@ -103,6 +103,17 @@ impl Declarer {
         Ok(depths)
     }
 
+    /// Messages of the archive of dead letters that nobody holds; a missing one has none.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub(super) async fn archived(&self, connection: &Connection) -> Result<u64, Error> {
+        let mut scratch = Scratch::new(connection);
+        let waiting = scratch.look(topology::DEAD).await?;
+        scratch.close().await;
+        Ok(waiting.map_or(0, |waiting| waiting.ready))
+    }
+
     async fn exchange(&self, scratch: &mut Scratch<'_>, exchange: &Exchange) -> Result<(), Error> {
         let channel = scratch.channel().await?;
         let declared = channel.exchange_declare(

@@ -36,14 +36,29 @@ pub(super) struct Broker {
 #[derive(Default)]
 struct Inner {
     closed: bool,
-    jobs: HashMap<QueueName, Queue>,
-    archive: Queue,
-    given_up: Queue,
+    queues: Queues,
     subscribers: HashMap<u64, Subscriber>,
     /// The last number given to a subscription or delivery.
     last_number: u64,
     /// The last number given to a letter of the archive.
     last_letter: u64,
+}
+
+#[derive(Default)]
+struct Queues {
+    jobs: HashMap<QueueName, Queue>,
+    archive: Queue,
+    given_up: Queue,
+}
+
+impl Queues {
+    fn of(&mut self, source: &ports::Source) -> &mut Queue {
+        match source {
+            ports::Source::Jobs(name) => self.jobs.entry(name.clone()).or_default(),
+            ports::Source::Archive => &mut self.archive,
+            ports::Source::GivenUp => &mut self.given_up,
+        }
+    }
 }
 
 impl Inner {
@@ -52,20 +67,21 @@ impl Inner {
         self.last_number
     }
 
-    fn queue(&mut self, source: &ports::Source) -> &mut Queue {
-        match source {
-            ports::Source::Jobs(name) => self.jobs.entry(name.clone()).or_default(),
-            ports::Source::Archive => &mut self.archive,
-            ports::Source::GivenUp => &mut self.given_up,
-        }
-    }
-
-    /// Wakes everybody who may take from a queue.
-    fn wake(&mut self, source: &ports::Source) {
-        let subscribers: Vec<u64> = self.queue(source).subscribers.clone();
-        for number in subscribers {
-            if let Some(subscriber) = self.subscribers.get(&number) {
-                subscriber.wake.notify_one();
+    /// Deals what waits in a queue to those who have room, and wakes who got something.
+    fn deal(&mut self, source: &ports::Source) {
+        let subscribers = &mut self.subscribers;
+        let queue = self.queues.of(source);
+        loop {
+            let has_room = |number, priority| {
+                let taker: Option<&Subscriber> = subscribers.get(&number);
+                taker.is_some_and(|taker| taker.has_room(priority))
+            };
+            let Some((number, priority, entry)) = queue.deal(has_room) else {
+                return;
+            };
+            self.last_number += 1;
+            if let Some(taker) = subscribers.get_mut(&number) {
+                taker.give(self.last_number, priority, entry);
             }
         }
     }
@@ -91,7 +107,10 @@ impl Broker {
     /// Takes messages; refuses each when the store is closed.
     pub(super) fn publish(&self, messages: Vec<Message>) -> Vec<ports::Published> {
         let Some(disk) = self.disk() else {
-            return vec![ports::Published::Refused("the store is closed".to_owned()); messages.len()];
+            return vec![
+                ports::Published::Refused("the store is closed, or cannot write".to_owned());
+                messages.len()
+            ];
         };
         let count = messages.len();
         let light: Vec<_> = messages
@@ -112,7 +131,7 @@ impl Broker {
         let mut touched: Vec<QueueName> = Vec::new();
         for message in messages {
             let (name, priority) = (message.queue.clone(), message.priority);
-            let queue = inner.jobs.entry(name.clone()).or_default();
+            let queue = inner.queues.jobs.entry(name.clone()).or_default();
             queue.push(
                 priority,
                 Entry {
@@ -125,7 +144,7 @@ impl Broker {
             }
         }
         for name in touched {
-            inner.wake(&ports::Source::Jobs(name));
+            inner.deal(&ports::Source::Jobs(name));
         }
     }
 
@@ -133,7 +152,7 @@ impl Broker {
         let inner = self.inner.lock();
         let mut depths = Vec::new();
         for name in names {
-            let queue = inner.jobs.get(&name);
+            let queue = inner.queues.jobs.get(&name);
             for priority in Priority::DESCENDING {
                 depths.push(ports::Depth {
                     queue: name.clone(),
@@ -149,7 +168,7 @@ impl Broker {
 
     pub(super) fn subscribe(
         self: &Arc<Self>,
-        source: ports::Source,
+        source: &ports::Source,
         prefetch: u16,
     ) -> Result<Box<dyn ports::Subscription>, port::Error> {
         let mut inner = self.inner.lock();
@@ -158,9 +177,10 @@ impl Broker {
         }
         let number = inner.number();
         let wake = Arc::new(Notify::new());
-        inner.queue(&source).subscribers.push(number);
-        let subscriber = Subscriber::new(source, usize::from(prefetch.max(1)), Arc::clone(&wake));
+        inner.queues.of(source).subscribers.push(number);
+        let subscriber = Subscriber::new(source.clone(), usize::from(prefetch.max(1)), Arc::clone(&wake));
         inner.subscribers.insert(number, subscriber);
+        inner.deal(source);
         Ok(subscription::open(Arc::clone(self), number, wake))
     }
 
@@ -180,18 +200,19 @@ impl Broker {
             redelivered: false,
         };
         inner
+            .queues
             .jobs
             .entry(name.clone())
             .or_default()
             .push(Priority::Normal, entry);
-        inner.wake(&ports::Source::Jobs(name.clone()));
+        inner.deal(&ports::Source::Jobs(name.clone()));
     }
 
     pub(super) fn delete_queue(&self, name: &QueueName) {
         let now = self.clock.now();
         let mut inner = self.inner.lock();
         let fresh = Queue::recreated(now);
-        let Some(old) = inner.jobs.insert(name.clone(), fresh) else {
+        let Some(old) = inner.queues.jobs.insert(name.clone(), fresh) else {
             return;
         };
         for number in old.subscribers {

@@ -10,6 +10,7 @@
 //! | meta | name | shards, epochs, pauses, cron entries, removals, quarantine |
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -32,6 +33,14 @@ pub(super) enum Part {
 /// Marks the outcomes of parents among the parts of a job.
 const PARENT: u8 = b'p';
 
+/// Blocks of the log that are kept in memory; every record is there anyway, so only parts are ever read.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// Writes of a busy keyspace that wait in memory before they go to a sorted file. The log has them already; larger ones
+/// make fewer files, and every byte of them is resident.
+const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
+/// The same of a keyspace with little in it.
+const MEMTABLE_SMALL_BYTES: u64 = 1024 * 1024;
+
 /// The open store, and the lock on its folder.
 pub(super) struct Disk {
     db: Database,
@@ -41,7 +50,7 @@ pub(super) struct Disk {
     pub(super) archive: Keyspace,
     pub(super) meta: Keyspace,
     // Dropped last: the folder is free only once the store is shut.
-    _ownership: Ownership,
+    _ownership: Arc<Ownership>,
 }
 
 /// One atomic batch.
@@ -53,15 +62,21 @@ pub(super) struct Batch<'a> {
 }
 
 impl Disk {
-    pub(super) fn open(folder: &Path, ownership: Ownership) -> fjall::Result<Self> {
-        let db = Database::builder(folder.join("store")).worker_threads(2).open()?;
-        let keyspace = |name| db.keyspace(name, KeyspaceCreateOptions::default);
+    pub(super) fn open(folder: &Path, ownership: Arc<Ownership>) -> fjall::Result<Self> {
+        let db = Database::builder(folder.join("store"))
+            .worker_threads(2)
+            .cache_size(CACHE_BYTES)
+            .open()?;
+        let keyspace = |name, memtable| {
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable);
+            db.keyspace(name, options)
+        };
         Ok(Self {
-            records: keyspace("records")?,
-            payloads: keyspace("payloads")?,
-            links: keyspace("links")?,
-            archive: keyspace("archive")?,
-            meta: keyspace("meta")?,
+            records: keyspace("records", MEMTABLE_BYTES)?,
+            payloads: keyspace("payloads", MEMTABLE_BYTES)?,
+            links: keyspace("links", MEMTABLE_SMALL_BYTES)?,
+            archive: keyspace("archive", MEMTABLE_SMALL_BYTES)?,
+            meta: keyspace("meta", MEMTABLE_SMALL_BYTES)?,
             _ownership: ownership,
             db,
         })
@@ -183,6 +198,14 @@ impl Batch<'_> {
                 Err(error) => self.failed = Some(refused(&error)),
             }
         }
+    }
+
+    /// Makes the commit fail.
+    pub(super) fn spoil(&mut self) {
+        self.failed = Some(port::Error::Refused {
+            server: SERVER,
+            reason: "a test has spoilt this write".to_owned(),
+        });
     }
 
     fn fail(&mut self, error: &Unreadable) {

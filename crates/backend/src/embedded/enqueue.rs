@@ -70,12 +70,11 @@ impl EnqueuePort for Core {
         }))
     }
 
-    fn edges_verified(&self, _shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+    fn edges_verified(&self, _shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
-            for id in children {
-                state.change(tx, id, |slot, _| transition::edges_verified(slot, now));
-            }
+            let verified = |id| state.change(tx, id, |slot, _| transition::edges_verified(slot, now));
+            children.into_iter().map(verified).collect()
         }))
     }
 

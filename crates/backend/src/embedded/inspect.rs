@@ -169,12 +169,8 @@ fn view(disk: &Disk, seen: Seen, detail: Detail) -> Result<JobView, port::Error>
         None if record.started_at.is_some() => read(disk, id, Part::Progress, "progress")?,
         None => None,
     };
-    let may_have_failed = record.finished_at.is_some() || !record.history.is_empty() || record.attempts == 0;
-    let error = if may_have_failed {
-        read(disk, id, Part::Error, "error")?
-    } else {
-        None
-    };
+    // A job that runs for the first time may have one all the same: it was a dead letter that never ran.
+    let error = read(disk, id, Part::Error, "error")?;
     let full = match detail {
         Detail::Summary => None,
         Detail::Full => Some(FullView {

@@ -6,6 +6,7 @@ use longshore_core::message::{Epoch, Message, MessageJob};
 use longshore_core::name::QueueName;
 use longshore_core::port;
 use longshore_core::record::{Record, Slot};
+use longshore_core::shard::Shards;
 use longshore_core::spec::EdgePolicy;
 
 use super::core::Core;
@@ -49,15 +50,19 @@ pub(super) fn shards(disk: &Disk) -> Result<Option<u16>, port::Error> {
     }
 }
 
+/// What the disk knows.
+pub(super) fn jobs(disk: &Disk, shards: Shards) -> Result<State, port::Error> {
+    let mut state = State::new(shards);
+    load_jobs(disk, &mut state)?;
+    load_links(disk, &mut state)?;
+    load_meta(disk, &mut state)?;
+    Ok(state)
+}
+
 impl Core {
     pub(super) fn load(&self) -> Result<(), port::Error> {
         let disk = self.disk()?;
-        {
-            let mut state = self.state.lock();
-            load_jobs(&disk, &mut state)?;
-            load_links(&disk, &mut state)?;
-            load_meta(&disk, &mut state)?;
-        }
+        *self.state.lock() = jobs(&disk, self.shards)?;
         self.broker.load_archive(&disk)?;
         let (waiting, _) = self.change(&disk, |state, tx| {
             tx.batch.meta(SHARDS, &self.shards.count().to_be_bytes());

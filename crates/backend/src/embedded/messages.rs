@@ -38,11 +38,15 @@ impl PublishPort for Core {
 
 impl ConsumePort for Core {
     fn subscribe(&self, source: Source, prefetch: u16) -> Reply<'_, Box<dyn Subscription>> {
-        Box::pin(ready(self.broker.subscribe(source, prefetch)))
+        Box::pin(ready(self.broker.subscribe(&source, prefetch)))
     }
 
     fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
         Box::pin(ready(Ok(self.broker.depths(queues))))
+    }
+
+    fn archived(&self) -> Reply<'_, u64> {
+        Box::pin(ready(Ok(self.broker.archived())))
     }
 
     fn consumer_timeout(&self) -> Duration {

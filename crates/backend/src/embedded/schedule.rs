@@ -47,11 +47,11 @@ impl SchedulePort for Core {
         }))
     }
 
-    fn extend_outbox(&self, _shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+    fn extend_outbox(&self, _shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
             for (id, gen_) in jobs {
-                state.change(tx, id, |slot, _| transition::extend_outbox(slot, gen_, now));
+                state.change(tx, id, |slot, _| transition::extend_outbox(slot, gen_, by, now));
             }
         }))
     }
@@ -92,14 +92,19 @@ impl SchedulePort for Core {
     }
 
     fn open_edges(&self, shard: u16, limit: usize) -> Reply<'_, Vec<OpenEdges>> {
-        let now = self.clock.now();
-        let open = self.read(|state| {
-            let due = due(state, shard, Index::Edges, now, limit);
-            due.into_iter()
-                .filter_map(|child| relations::open_edges(state, child))
-                .collect()
-        });
-        Box::pin(std::future::ready(open))
+        Box::pin(self.write(move |state, tx| {
+            let due = due(state, shard, Index::Edges, tx.now, limit);
+            relations::lease_edges(state, tx, &due)
+        }))
+    }
+
+    fn parents_unknown(&self, _shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+        Box::pin(self.write(move |state, tx| {
+            let now = tx.now;
+            for id in children {
+                state.change(tx, id, |slot, _| transition::parent_unknown(slot, now));
+            }
+        }))
     }
 
     fn audit(&self, shard: u16, watermarks: Vec<Watermark>, limit: usize) -> Reply<'_, Leased> {
@@ -260,7 +265,7 @@ fn prune(
 ) -> Pruned {
     let now = tx.now;
     let mut pruned = Pruned::default();
-    let mut left = limit;
+    let (mut left, mut letters) = (limit, 0);
     for (status, keep) in retention {
         let group = super::rows::Group::Status(*status);
         let until = now.before(*keep).millis();
@@ -270,12 +275,16 @@ fn prune(
         for id in over.unwrap_or_default() {
             left -= 1;
             match state.change(tx, id, |slot, _| transition::prune(slot, *keep, now)) {
-                Retained::Deleted => pruned.jobs += 1,
+                Retained::Deleted => {
+                    pruned.jobs += 1;
+                    letters += u64::from(*status == JobStatus::Failed);
+                }
                 Retained::HeldByChildren => pruned.held_by_children += 1,
                 Retained::Kept => {}
             }
         }
     }
+    dead::count_removals(state, tx, shard, letters);
     state.forget_tombstones(tx, limit);
     pruned
 }

@@ -68,6 +68,7 @@ enum Answer {
     Statuses(Vec<Option<JobStatus>>),
     Parents(Vec<ParentState>),
     Edges(Vec<EdgeSettled>),
+    Known(Vec<bool>),
     Cancelled(Vec<CancelReply>),
     Jobs(Vec<Option<JobView>>),
     Page(JobPage),

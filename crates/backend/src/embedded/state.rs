@@ -90,6 +90,21 @@ impl State {
         self.workers = old.workers;
     }
 
+    /// Takes what was read from the disk in the place of what is remembered of it. What is in memory alone stays.
+    pub(super) fn take_over(&mut self, found: Self) {
+        let old = std::mem::replace(self, found);
+        for (number, shard) in old.shard {
+            let fresh = self.shard(number);
+            (fresh.sweep, fresh.lease) = (shard.sweep, shard.lease);
+        }
+        self.workers = old.workers;
+        self.progress = old.progress;
+        self.progress.retain(|id, _| {
+            let record = self.records.get(id);
+            record.is_some_and(|record| !record.status.is_terminal())
+        });
+    }
+
     pub(super) fn record(&self, id: JobId) -> Option<&Record> {
         self.records.get(&id).map(Box::as_ref)
     }

@@ -110,8 +110,21 @@ impl EnqueuePort for Store {
         })
     }
 
-    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
-        Box::pin(self.on_ids(&script::EDGES_VERIFIED, shard, children))
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
+        Box::pin(async move {
+            let mut known = Vec::with_capacity(children.len());
+            for ids in calls(&children, light) {
+                let mut call = Self::script(&script::EDGES_VERIFIED, shard);
+                for id in ids {
+                    call.id(*id);
+                }
+                let mut answer = self.write(shard, &call).await?;
+                for _ in ids {
+                    known.push(answer.number()? == 1);
+                }
+            }
+            Ok(known)
+        })
     }
 
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {
@@ -151,7 +164,12 @@ impl EnqueuePort for Store {
 
 impl Store {
     /// A script that takes ids and answers nothing.
-    async fn on_ids(&self, name: &'static script::Script, shard: u16, ids: Vec<JobId>) -> Result<(), Error> {
+    pub(super) async fn on_ids(
+        &self,
+        name: &'static script::Script,
+        shard: u16,
+        ids: Vec<JobId>,
+    ) -> Result<(), Error> {
         for ids in calls(&ids, light) {
             let mut call = Self::script(name, shard);
             for id in ids {

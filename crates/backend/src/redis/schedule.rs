@@ -41,8 +41,18 @@ impl SchedulePort for Store {
         Box::pin(self.leased(&script::LEASE_OUTBOX, shard, limit, Vec::new()))
     }
 
-    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
-        Box::pin(self.on_gens(&script::EXTEND_OUTBOX, shard, jobs))
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()> {
+        Box::pin(async move {
+            for jobs in calls(&jobs, light) {
+                let mut call = Self::script(&script::EXTEND_OUTBOX, shard);
+                call.duration(by);
+                for (id, gen_) in jobs {
+                    call.id(*id).arg(*gen_);
+                }
+                self.write(shard, &call).await?;
+            }
+            Ok(())
+        })
     }
 
     fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased> {
@@ -108,16 +118,24 @@ impl SchedulePort for Store {
             let mut answer = self.bite(&script::OPEN_EDGES, shard, limit).await?;
             let mut open = Vec::new();
             while !answer.is_empty() {
-                let (child, since) = (answer.id()?, answer.time()?);
+                let (child, since) = (answer.id()?, answer.number_or_none()?);
                 let count = answer.size()?;
                 let mut edges = (0..count)
                     .map(|_| edge(&mut answer))
                     .collect::<Result<Vec<_>, _>>()?;
                 edges.sort_unstable_by_key(|(parent, _)| *parent);
-                open.push(OpenEdges { child, edges, since });
+                open.push(OpenEdges {
+                    child,
+                    edges,
+                    unknown_since: since.map(Timestamp),
+                });
             }
             Ok(open)
         })
+    }
+
+    fn parents_unknown(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+        Box::pin(self.on_ids(&script::PARENTS_UNKNOWN, shard, children))
     }
 
     fn audit(&self, shard: u16, watermarks: Vec<Watermark>, limit: usize) -> Reply<'_, Leased> {

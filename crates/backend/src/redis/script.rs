@@ -60,6 +60,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("RETENTION", limits::RETENTION_DEFAULT),
     ];
     let numbers = [
+        ("EDGES_LOOK", limits::EDGES_LOOK_MAX as u64),
         ("HISTORY", limits::HISTORY_ATTEMPTS as u64),
         ("LOSTS", u64::from(limits::LOSTS_MAX)),
         ("PAGE", limits::CHILDREN_PAGE as u64),
@@ -93,7 +94,7 @@ scripts! { Script::shared:
     GIVE_BACK = "give_back", PROGRESS = "progress", QUARANTINE = "quarantine", LEASE_OUTBOX = "lease_outbox",
     EXTEND_OUTBOX = "extend_outbox", PROMOTE = "promote", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
     EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",
-    OPEN_EDGES = "open_edges", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
+    OPEN_EDGES = "open_edges", PARENTS_UNKNOWN = "parents_unknown", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
     DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", DISCARD = "discard",
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list",

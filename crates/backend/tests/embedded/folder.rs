@@ -444,3 +444,76 @@ async fn a_process_that_is_killed_loses_no_acknowledged_enqueue() {
         longshore_core::port::attempt::Claimed::Busy { .. }
     ));
 }
+
+#[tokio::test]
+async fn a_write_that_failed_loses_itself_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let ports = store.ports();
+    let before = published(&ports, |_| {}).await;
+    let running = published(&ports, |_| {}).await;
+    start(&ports, running.id, 1, 7).await;
+    let write = ProgressWrite {
+        id: running.id,
+        nonce: Nonce(7),
+        progress: Progress {
+            message: "half".to_owned(),
+            ..Progress::default()
+        },
+    };
+    ports.attempt.progress(0, vec![write]).await.unwrap();
+    store.fail_next_write();
+    let job = factory().job(0, |_| {});
+    let refused = ports.enqueue.enqueue(0, vec![job.clone()]).await;
+    assert!(matches!(refused, Err(port::Error::Refused { .. })), "{refused:?}");
+    assert!(ports.inspect.ping().await.is_ok(), "it was read anew");
+    assert_eq!(view(&ports, job.id).await, None);
+    assert_eq!(view(&ports, before.id).await.unwrap().status, JobStatus::Queued);
+    let seen = view(&ports, running.id).await.unwrap();
+    assert_eq!(
+        (seen.status, seen.progress.message.as_str()),
+        (JobStatus::Running, "half")
+    );
+    rig::enqueue(&ports, &job).await;
+    let finished = finish(&ports, running.id, 7, completed()).await;
+    assert_eq!(finished, Finished::Accepted(JobStatus::Completed));
+    // Messages that were there are there.
+    let mut queue = subscribe(&ports, rig::default_queue()).await;
+    delivery(queue.as_mut()).await;
+    drop((queue, ports));
+    store.close().unwrap();
+    let store = open(folder.path());
+    assert_eq!(
+        view(&store.ports(), job.id).await.unwrap().status,
+        JobStatus::Queued
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_anew_says_so_and_keeps_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let ports = store.ports();
+    let job = enqueued(&ports, |_| {}).await;
+    store.fail_next_write();
+    let other = factory().job(0, |_| {});
+    ports.enqueue.enqueue(0, vec![other]).await.unwrap_err();
+    let (there, away) = (folder.path().join("store"), folder.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    std::fs::write(&there, b"no folder").unwrap();
+    let error = ports.inspect.ping().await.unwrap_err();
+    assert!(matches!(error, port::Error::Unavailable { .. }), "{error:?}");
+    assert!(!ports.publish.is_ready());
+    assert!(matches!(
+        Store::open(folder.path(), Options::default()),
+        Err(OpenError::Owned { .. })
+    ));
+    std::fs::remove_file(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
+    longshore_testkit::wait::eventually(Duration::from_secs(20), "the store", async || {
+        ports.inspect.ping().await.is_ok()
+    })
+    .await
+    .unwrap();
+    assert!(view(&ports, job.id).await.is_some());
+}

@@ -2,6 +2,7 @@
 //! backend does is in the conformance suite.
 #![cfg(test)]
 
+mod broker;
 mod folder;
 mod guests;
 mod rate;

@@ -361,8 +361,9 @@ impl Twins {
             2 => {
                 let id = self.id();
                 let gen_ = self.gen_of(id).await;
+                let by = Duration::from_secs(self.dice.pick(&[1, 30]));
                 self.ask("extend_outbox", async |side| {
-                    side.ports.schedule.extend_outbox(0, vec![(id, gen_)]).await
+                    side.ports.schedule.extend_outbox(0, vec![(id, gen_)], by).await
                 })
                 .await
                 .unwrap();
@@ -437,6 +438,13 @@ impl Twins {
             3 | 4 => self.tell_relations().await,
             _ => {
                 let children = vec![edge.child];
+                if self.dice.below(2) == 0 {
+                    self.ask("parents_unknown", async |side| {
+                        side.ports.schedule.parents_unknown(0, children.clone()).await
+                    })
+                    .await
+                    .unwrap();
+                }
                 self.ask("open_edges", async |side| {
                     side.ports.schedule.open_edges(0, 10).await.unwrap()
                 })

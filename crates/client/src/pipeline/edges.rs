@@ -171,12 +171,25 @@ impl Stages {
             self.enqueue.edges_verified(shard, ids.clone())
         })
         .await;
-        // Only then is the enqueue acknowledged.
-        if let Err(error) = verified {
-            for tie in ties.iter_mut().filter(|tie| waits(tie)) {
-                tie.error = Some(error.clone());
-            }
+        // Only then is the enqueue acknowledged, and only of what is still there.
+        for ((_, child), tie) in children.iter().zip(ties).filter(|(_, tie)| waits(tie)) {
+            tie.error = match &verified {
+                Err(error) => Some(error.clone()),
+                Ok(known) => {
+                    let mut known = ids.iter().zip(known);
+                    let stands = known.any(|(id, known)| *id == child.job.id && *known);
+                    (!stands).then(taken_back)
+                }
+            };
         }
+    }
+}
+
+/// Another enqueue of the same id found a parent unknown, and took back the job that this one found.
+fn taken_back() -> port::Error {
+    port::Error::Refused {
+        server: "the store",
+        reason: "another enqueue of this id took the job back, because a parent was unknown to it".to_owned(),
     }
 }
 

@@ -243,3 +243,13 @@ async fn by_policy_a_store_that_does_not_answer_leaves_time_to_publish() {
         .unwrap();
     assert_eq!(handle.acceptance(), Some(Acceptance::Unrecorded));
 }
+
+#[tokio::test]
+async fn a_child_that_another_enqueue_took_back_is_not_acknowledged() {
+    let rig = Rig::new();
+    let parent = rig.client.enqueue(echo("a")).await.unwrap();
+    rig.faults.abort_first();
+    let error = rig.client.enqueue(Join).depends_on([&parent]).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Store { .. }), "{error:?}");
+    assert_eq!(rig.count().await, 1);
+}

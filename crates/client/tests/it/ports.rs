@@ -38,6 +38,7 @@ pub(crate) struct Store {
     away: AtomicBool,
     hangs: AtomicBool,
     claims_to_know_all: AtomicBool,
+    aborts_first: AtomicBool,
     pub(crate) enqueues: AtomicUsize,
     pub(crate) registers: AtomicUsize,
     pub(crate) verified: AtomicUsize,
@@ -51,6 +52,7 @@ impl Store {
             away: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             claims_to_know_all: AtomicBool::new(false),
+            aborts_first: AtomicBool::new(false),
             enqueues: AtomicUsize::new(0),
             registers: AtomicUsize::new(0),
             verified: AtomicUsize::new(0),
@@ -75,6 +77,11 @@ impl Store {
     /// Lookups answer "queued" for every job, as if it was deleted right after.
     pub(crate) fn claim_to_know_all(&self) {
         self.claims_to_know_all.store(true, Ordering::SeqCst);
+    }
+
+    /// Children are aborted right before they are verified, as by another enqueue of the same id.
+    pub(crate) fn abort_first(&self) {
+        self.aborts_first.store(true, Ordering::SeqCst);
     }
 
     fn through<'a, T: Send + 'a>(&self, call: Reply<'a, T>) -> Reply<'a, T> {
@@ -143,9 +150,15 @@ impl EnqueuePort for Store {
         self.through(self.inner.settle_edges(shard, edges, publish_within))
     }
 
-    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
         self.verified.fetch_add(children.len(), Ordering::SeqCst);
-        self.through(self.inner.edges_verified(shard, children))
+        if !self.aborts_first.load(Ordering::SeqCst) {
+            return self.through(self.inner.edges_verified(shard, children));
+        }
+        Box::pin(async move {
+            self.inner.abort(shard, children.clone()).await?;
+            self.inner.edges_verified(shard, children).await
+        })
     }
 
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {

@@ -161,6 +161,9 @@ pub trait ConsumePort: Send + Sync {
     /// What waits in the broker for these queues.
     fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>>;
 
+    /// Dead letters in the archive that no subscription holds.
+    fn archived(&self) -> Reply<'_, u64>;
+
     /// The broker's consumer time-out where it is known; deliveries must be acknowledged well before it.
     fn consumer_timeout(&self) -> std::time::Duration;
 }

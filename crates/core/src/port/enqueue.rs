@@ -218,8 +218,10 @@ pub trait EnqueuePort: Send + Sync {
         publish_within: Duration,
     ) -> Reply<'_, Vec<EdgeSettled>>;
 
-    /// Every parent of these children is registered: their `edges` rows move to the next verification.
-    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()>;
+    /// Every parent of these children is registered: their `edges` rows move to the next verification. Answers of each
+    /// whether the job is known (tombstones count): one that is not was taken back by [`EnqueuePort::abort`] meanwhile,
+    /// or lost.
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>>;
 
     /// Fails Blocked children whose parent is unknown ("parent unknown").
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()>;

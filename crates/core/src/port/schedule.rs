@@ -82,8 +82,8 @@ pub struct OpenEdges {
     pub child: JobId,
     /// Its open edges.
     pub edges: Vec<(JobId, EdgePolicy)>,
-    /// When it became Blocked.
-    pub since: Timestamp,
+    /// Since when looks have found a parent of it unknown; `None` when the last found every one.
+    pub unknown_since: Option<Timestamp>,
 }
 
 /// Messages of a queue and priority that were published before this are certainly out of the broker.
@@ -193,8 +193,9 @@ pub trait SchedulePort: Send + Sync {
     /// Due outbox rows: leased, with their envelopes.
     fn lease_outbox(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;
 
-    /// Extends the lease of outbox rows whose publish is still under way.
-    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()>;
+    /// Moves the next try of outbox rows to now + `by`: [`crate::limits::OUTBOX_LEASE`] while their publish is under
+    /// way, less when the broker has said that it did not take them.
+    fn extend_outbox(&self, shard: u16, jobs: Vec<(JobId, Gen)>, by: Duration) -> Reply<'_, ()>;
 
     /// Due Scheduled and Retrying jobs → Queued, gen + 1, already leased.
     fn promote(&self, shard: u16, limit: usize) -> Reply<'_, Leased>;
@@ -211,8 +212,14 @@ pub trait SchedulePort: Send + Sync {
     /// These children of `parent` were told. Answers whether more wait.
     fn relations_told(&self, shard: u16, parent: JobId, children: Vec<JobId>) -> Reply<'_, bool>;
 
-    /// Blocked children whose `edges` row is due.
+    /// Blocked children whose `edges` row is due, leased to the caller: they come again after
+    /// [`crate::limits::OUTBOX_LEASE`] unless they are verified. At most `limit` of them, and about
+    /// [`crate::limits::EDGES_LOOK_MAX`] edges; none means that none are due.
     fn open_edges(&self, shard: u16, limit: usize) -> Reply<'_, Vec<OpenEdges>>;
+
+    /// A look at these Blocked children found a parent of each unknown. The store remembers since when, until
+    /// [`super::enqueue::EnqueuePort::edges_verified`] says otherwise.
+    fn parents_unknown(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()>;
 
     /// Queued and published jobs that are certainly out of the broker (published before their queue's watermark, or
     /// without one never): leased for a republish with the same gen. Never a paused queue.
@@ -238,7 +245,8 @@ pub trait SchedulePort: Send + Sync {
     /// Deletes dead letters, leaving tombstones.
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
 
-    /// Whether twins were made stale by requeue or discard since the last lap of the keeper; `clear` resets it.
+    /// How many twins were made stale by requeue, discard or retention since the last lap of the keeper; `clear` resets
+    /// it.
     fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64>;
 
     /// Deletes terminal jobs that ended longer ago than their status' retention.

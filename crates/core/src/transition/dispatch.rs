@@ -1,5 +1,7 @@
 //! From due to the broker: outbox, promotion, audit, parked jobs.
 
+use std::time::Duration;
+
 use super::queue;
 use super::settle::settle;
 use super::table::Trigger;
@@ -47,12 +49,13 @@ pub fn lease_outbox(slot: &mut Slot, now: Timestamp) -> bool {
     }
 }
 
-/// Extends the lease of an outbox row whose publish is under way. Answers whether it did.
-pub fn extend_outbox(slot: &mut Slot, gen_: Gen, now: Timestamp) -> bool {
+/// Moves the next try of an outbox row, whose publish is under way or was refused, to now + `by`. Answers whether it
+/// did.
+pub fn extend_outbox(slot: &mut Slot, gen_: Gen, by: Duration, now: Timestamp) -> bool {
     let Some(record) = queued(slot, gen_).filter(|record| record.outbox.is_some()) else {
         return false;
     };
-    record.outbox = Some(now.after(OUTBOX_LEASE));
+    record.outbox = Some(now.after(by));
     true
 }
 

@@ -133,18 +133,45 @@ fn release(record: &mut Record, publish_within: Duration, now: Timestamp) -> Edg
 }
 
 /// Every parent of a Blocked child is registered: its edges are verified again later, and later each time. Answers
-/// whether anything changed.
+/// whether the job is known at all, tombstones included.
 pub fn edges_verified(child: &mut Slot, now: Timestamp) -> bool {
-    match child.record_mut() {
-        Some(record) if record.status == JobStatus::Blocked => {
-            let factor = 1_u32 << record.edges_verified.min(16);
-            let pause = EDGES_VERIFY.saturating_mul(factor).min(EDGES_VERIFY_MAX);
-            record.edges_verified = record.edges_verified.saturating_add(1);
-            record.edges_at = Some(now.after(pause));
+    if let Some(record) = blocked(child) {
+        let factor = 1_u32 << record.edges_verified.min(16);
+        let pause = EDGES_VERIFY.saturating_mul(factor).min(EDGES_VERIFY_MAX);
+        record.edges_verified = record.edges_verified.saturating_add(1);
+        record.edges_at = Some(now.after(pause));
+        record.parent_unknown_since = None;
+    }
+    child.status().is_some()
+}
+
+/// The edges of a Blocked child are due to be verified: leases them to the caller for [`OUTBOX_LEASE`]. Answers
+/// whether they were due.
+pub fn lease_edges(child: &mut Slot, now: Timestamp) -> bool {
+    match blocked(child) {
+        Some(record) if record.edges_at.is_some_and(|at| at <= now) => {
+            record.edges_at = Some(now.after(OUTBOX_LEASE));
             true
         }
         _ => false,
     }
+}
+
+/// A look at the edges of a Blocked child found a parent unknown. Answers whether it is the first that did.
+pub fn parent_unknown(child: &mut Slot, now: Timestamp) -> bool {
+    match blocked(child) {
+        Some(record) if record.parent_unknown_since.is_none() => {
+            record.parent_unknown_since = Some(now);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn blocked(child: &mut Slot) -> Option<&mut Record> {
+    child
+        .record_mut()
+        .filter(|record| record.status == JobStatus::Blocked)
 }
 
 /// A parent's row of children to tell is due: leases it and answers how the parent ended. `None` when it is not due.

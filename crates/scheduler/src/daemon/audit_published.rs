@@ -5,13 +5,14 @@
 //! than the hold limit; or the queue is known to have been made anew.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use longshore_core::port::broker::Depth;
 use longshore_core::port::schedule::Watermark;
 use longshore_core::view::WorkerView;
 use longshore_core::{JobStatus, Priority, QueueName, Timestamp};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -32,17 +33,23 @@ pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
     if marks.is_empty() {
         return Ok(Done::default());
     }
-    cx.each_shard(shards, |shard| Box::pin(audit(cx, shard, marks.clone())))
+    let pace = Pace::new(cx.settings.audit_rate);
+    cx.each_shard(shards, |shard| Box::pin(audit(cx, shard, marks.clone(), &pace)))
         .await
 }
 
-async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>) -> Result<Done, Error> {
-    let mut total = 0;
+async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>, pace: &Pace) -> Result<Done, Error> {
+    let mut total = Done::default();
     loop {
+        tokio::select! {
+            () = pace.turn() => {}
+            () = cx.stop.cancelled() => return Ok(total),
+        }
         let room = cx.publisher.room().await?;
         let leased = cx.ports.schedule.audit(shard, marks.clone(), BITE).await?;
         let (found, full) = (leased.jobs.len(), leased.looked_at >= BITE);
-        total += cx.publisher.send(shard, leased, room).await?;
+        pace.spend(found);
+        total = total.and(cx.publisher.send(shard, leased, room).await?);
         if found > 0 {
             tracing::warn!(
                 shard,
@@ -51,19 +58,44 @@ async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>) -> Result<Done, 
             );
         }
         if !full || found == 0 {
-            return Ok(Done::rows(total));
-        }
-        tokio::select! {
-            () = sleep(pace(found, cx.settings.audit_rate)) => {}
-            () = cx.stop.cancelled() => return Ok(Done::rows(total)),
+            return Ok(total);
         }
     }
 }
 
-/// How long to rest after this many rows.
-fn pace(rows: usize, rows_per_second: u32) -> Duration {
-    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-    Duration::from_secs(rows.into()) / rows_per_second.max(1)
+/// The rate of one pass, over all of its shards together.
+#[derive(Debug)]
+struct Pace {
+    rows_per_second: u32,
+    /// When the rows that were taken so far are paid for.
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    fn new(rows_per_second: u32) -> Self {
+        Self {
+            rows_per_second: rows_per_second.max(1),
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn next(&self) -> MutexGuard<'_, Instant> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until more rows may be taken. Shards that work at once may be a bite each over the rate; they wait the
+    /// longer for it.
+    async fn turn(&self) {
+        let at = *self.next();
+        sleep_until(at).await;
+    }
+
+    /// Counts rows that were taken.
+    fn spend(&self, rows: usize) {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        let mut next = self.next();
+        *next = Instant::now().max(*next) + Duration::from_secs(rows.into()) / self.rows_per_second;
+    }
 }
 
 /// What is certain about the queues now.
@@ -234,8 +266,11 @@ mod tests {
     }
 
     #[test]
-    fn the_audit_keeps_to_its_rate() {
-        assert_eq!(pace(250, 1_000), Duration::from_millis(250));
-        assert_eq!(pace(250, 0), Duration::from_secs(250));
+    fn the_audit_keeps_to_its_rate_over_all_shards_together() {
+        let (pace, began) = (Pace::new(1_000), Instant::now());
+        for _shard in 0..16 {
+            pace.spend(BITE);
+        }
+        assert!(*pace.next() - began >= Duration::from_secs(4));
     }
 }

@@ -25,6 +25,9 @@ use crate::status::Done;
 /// Quiet time after which a subscription counts as drained.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// How long a letter that is known to be there may take to come.
+const LATE: Duration = Duration::from_secs(10);
+
 /// How long a subscription may take to begin.
 const SUBSCRIBE: Duration = Duration::from_secs(10);
 
@@ -98,20 +101,26 @@ async fn copy(cx: &Context, shard: u16) -> Result<Done, Error> {
 async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
     let epochs = epochs(&cx.ports).await?;
     let pending = removals(&cx.ports).await?;
-    let wiped = match &memory.epochs {
-        Some(known) => *known != epochs,
-        // The oldest twins stand first: they tell whether the store was wiped while nobody looked.
-        None => lap::meets_another_epoch(cx, &epochs).await?,
-    };
-    if !wiped && !memory.lap_is_open && pending.iter().all(|count| *count == 0) {
-        memory.epochs = Some(epochs);
+    let has_reason = memory.lap_is_open || pending.iter().any(|count| *count > 0);
+    if !has_reason && memory.epochs.as_ref() == Some(&epochs) {
         return Ok(Done::default());
     }
     if !cx.ports.publish.is_ready() {
         return Err(Error::BrokerNotReady);
     }
+    // Before any subscription holds some of them.
+    let archived = cx.ports.consume.archived().await?;
+    let is_known = memory.epochs.is_some();
+    // The oldest twins stand first: they tell whether the store was wiped while nobody looked.
+    if !has_reason && !is_known && !lap::meets_another_epoch(cx, &epochs, archived).await? {
+        memory.epochs = Some(epochs);
+        return Ok(Done::default());
+    }
     memory.lap_is_open = true;
-    let done = lap::run(cx, &epochs).await?;
+    let done = lap::run(cx, &epochs, archived).await?;
+    if cx.is_stopping() {
+        return Ok(done);
+    }
     clear(&cx.ports, &pending).await?;
     memory.epochs = Some(epochs);
     memory.lap_is_open = false;
@@ -162,9 +171,13 @@ async fn subscribe(cx: &Context, source: Source, prefetch: u16) -> Result<Box<dy
     }
 }
 
-/// The next delivery, or `None` when the subscription is quiet or has ended.
+/// The next delivery, unless the subscription is quiet or has ended.
 async fn next(subscription: &mut dyn Subscription) -> Next {
-    match timeout(QUIET, subscription.next()).await {
+    next_within(QUIET, subscription).await
+}
+
+async fn next_within(quiet: Duration, subscription: &mut dyn Subscription) -> Next {
+    match timeout(quiet, subscription.next()).await {
         Ok(Some(delivery)) => Next::Delivery(Box::new(delivery)),
         Ok(None) => Next::Ended,
         Err(_) => Next::Quiet,

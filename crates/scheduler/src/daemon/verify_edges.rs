@@ -18,8 +18,8 @@ use crate::status::Done;
 /// Children that one pass looks at, a shard.
 const CHILDREN: usize = 200;
 
-/// Looks at children whose edges are due. Each parent that is settled is told to the child; a parent that stays
-/// unknown fails it after [`UNKNOWN_PARENT_AGE`].
+/// Looks at children whose edges are due. Each parent that is settled is told to the child; a parent that looks find
+/// unknown for longer than [`UNKNOWN_PARENT_AGE`] fails it.
 pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
     cx.each_shard(shards, |shard| Box::pin(verify(cx, shard))).await
 }
@@ -29,20 +29,16 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
     if open.is_empty() {
         return Ok(Done::default());
     }
-    let rows = open.len() as u64;
-    let full = open.len() >= CHILDREN;
-    let states = register(cx, &open).await?;
+    let states = register(cx, &open).await;
     let found = sort(&open, &states, cx.clock.now());
     for page in found.settled.chunks(SCRIPT_JOBS_MAX) {
         settle_edges(cx, shard, page.to_vec()).await?;
     }
-    let mut verified = found.verified;
-    if full {
-        // Children that wait for an unknown parent must not keep the others from being looked at.
-        verified.extend(&found.waiting);
+    if !found.verified.is_empty() {
+        cx.ports.enqueue.edges_verified(shard, found.verified).await?;
     }
-    if !verified.is_empty() {
-        cx.ports.enqueue.edges_verified(shard, verified).await?;
+    if !found.unknown.is_empty() {
+        cx.ports.schedule.parents_unknown(shard, found.unknown).await?;
     }
     if !found.failed.is_empty() {
         cx.ports.enqueue.fail_blocked(shard, found.failed).await?;
@@ -50,13 +46,16 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
         cx.wakes.wake(Daemon::KeepDeadLetters);
     }
     Ok(Done {
-        rows,
-        more: full && !cx.is_stopping(),
+        rows: open.len() as u64,
+        // What was looked at is leased: the next look finds others, or none.
+        more: !cx.is_stopping(),
+        unconfirmed: 0,
     })
 }
 
-/// Registers every open edge with its parent, in the parent's shard. Answers how the parents stand, by edge.
-async fn register(cx: &Context, open: &[OpenEdges]) -> Result<BTreeMap<(JobId, JobId), ParentState>, Error> {
+/// Registers every open edge with its parent, in the parent's shard. Answers how the parents stand, by edge; those of
+/// a shard that does not answer are missing.
+async fn register(cx: &Context, open: &[OpenEdges]) -> BTreeMap<(JobId, JobId), ParentState> {
     let shards = cx.ports.enqueue.shards();
     let mut by_shard: BTreeMap<u16, Vec<Registration>> = BTreeMap::new();
     for edges in open {
@@ -72,11 +71,16 @@ async fn register(cx: &Context, open: &[OpenEdges]) -> Result<BTreeMap<(JobId, J
     let mut states = BTreeMap::new();
     for (shard, edges) in by_shard {
         for page in edges.chunks(SCRIPT_JOBS_MAX) {
-            let answers = cx.ports.enqueue.register(shard, page.to_vec()).await?;
-            states.extend(page.iter().map(|edge| (edge.child, edge.parent)).zip(answers));
+            match cx.ports.enqueue.register(shard, page.to_vec()).await {
+                Ok(answers) => states.extend(page.iter().map(|edge| (edge.child, edge.parent)).zip(answers)),
+                Err(error) => {
+                    tracing::warn!(shard, %error, "parents do not answer; their children are looked at again");
+                    break;
+                }
+            }
         }
     }
-    Ok(states)
+    states
 }
 
 /// What is to be done about the children that were looked at.
@@ -86,8 +90,8 @@ struct Found {
     settled: Vec<EdgeSettlement>,
     /// Every parent is known: look again much later.
     verified: Vec<JobId>,
-    /// A parent is unknown, not long enough to give up.
-    waiting: Vec<JobId>,
+    /// A parent is unknown, for the first time.
+    unknown: Vec<JobId>,
     /// A parent stayed unknown.
     failed: Vec<(JobId, ErrorInfo)>,
 }
@@ -95,7 +99,7 @@ struct Found {
 fn sort(open: &[OpenEdges], states: &BTreeMap<(JobId, JobId), ParentState>, now: Timestamp) -> Found {
     let mut found = Found::default();
     for edges in open {
-        let mut unknown = None;
+        let (mut unknown, mut unanswered) = (None, false);
         for &(parent, _) in &edges.edges {
             match states.get(&(edges.child, parent)) {
                 Some(ParentState::Settled(outcome)) => found.settled.push(EdgeSettlement {
@@ -104,18 +108,22 @@ fn sort(open: &[OpenEdges], states: &BTreeMap<(JobId, JobId), ParentState>, now:
                     outcome: outcome.clone(),
                 }),
                 Some(ParentState::Open) => {}
-                Some(ParentState::Unknown) | None => unknown = Some(parent),
+                Some(ParentState::Unknown) => unknown = Some(parent),
+                None => unanswered = true,
             }
         }
-        match unknown {
-            None => found.verified.push(edges.child),
-            Some(parent) if now.since(edges.since) > UNKNOWN_PARENT_AGE => {
+        match (unknown, edges.unknown_since) {
+            (None, _) if unanswered => {}
+            (None, _) => found.verified.push(edges.child),
+            (Some(_), None) => found.unknown.push(edges.child),
+            (Some(parent), Some(since)) if now.since(since) > UNKNOWN_PARENT_AGE => {
                 let message = format!("parent unknown: no job has the id {parent}");
                 found
                     .failed
                     .push((edges.child, ErrorInfo::new("parent_unknown", message)));
             }
-            Some(_) => found.waiting.push(edges.child),
+            // It is looked at again when its lease ends.
+            (Some(_), Some(_)) => {}
         }
     }
     found
@@ -140,7 +148,7 @@ mod tests {
         OpenEdges {
             child: id("child"),
             edges,
-            since: Timestamp(0),
+            unknown_since: None,
         }
     }
 
@@ -159,18 +167,33 @@ mod tests {
         let found = sort(&[looked_at(&["a", "b"])], &states, Timestamp(1));
         assert_eq!(found.verified, [id("child")]);
         assert_eq!(found.settled.len(), 1);
-        assert_eq!((found.waiting, found.failed), (vec![], vec![]));
+        assert_eq!((found.unknown, found.failed), (vec![], vec![]));
     }
 
     #[test]
     fn an_unknown_parent_is_waited_for_and_then_fails_the_child() {
         let states = states(&[("a", ParentState::Unknown)]);
-        let open = [looked_at(&["a"])];
+        let mut open = [looked_at(&["a"])];
         let young = Timestamp(0).after(UNKNOWN_PARENT_AGE);
-        assert_eq!(sort(&open, &states, young).waiting, [id("child")]);
+        assert_eq!(
+            sort(&open, &states, young).unknown,
+            [id("child")],
+            "for the first time"
+        );
+        open[0].unknown_since = Some(Timestamp(0));
+        assert_eq!(sort(&open, &states, young), Found::default());
         let old = Timestamp(young.millis() + 1);
         let failed = sort(&open, &states, old).failed;
         assert_eq!(failed.len(), 1);
         assert!(failed[0].1.message.contains(&id("a").to_string()));
+    }
+
+    #[test]
+    fn a_parent_whose_shard_does_not_answer_decides_nothing() {
+        let mut open = [looked_at(&["a", "b"])];
+        open[0].unknown_since = Some(Timestamp(0));
+        let late = Timestamp(0).after(UNKNOWN_PARENT_AGE * 2);
+        let found = sort(&open, &states(&[("a", ParentState::Open)]), late);
+        assert_eq!(found, Found::default());
     }
 }

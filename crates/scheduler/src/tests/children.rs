@@ -1,11 +1,20 @@
 //! Parents and children.
 
-use longshore_core::limits::{EDGES_GRACE, UNKNOWN_PARENT_AGE};
-use longshore_core::port::enqueue::{NewJob, ParentState, Registration};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::limits::{EDGES_GRACE, OUTBOX_LEASE, UNKNOWN_PARENT_AGE};
+use longshore_core::message::Gen;
+use longshore_core::outcome::ErrorInfo;
+use longshore_core::port::enqueue::{
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
+};
+use longshore_core::port::{self, EnqueuePort, Reply};
+use longshore_core::shard::Shards;
 use longshore_core::spec::{Dependency, EdgePolicy, OnFailed};
 use longshore_core::{JobId, JobStatus};
 
-use super::{Rig, completed, failed, rig};
+use super::{Rig, completed, failed, rig, rig_over};
 use crate::Daemon;
 
 impl Rig {
@@ -99,14 +108,113 @@ async fn a_parent_that_stays_unknown_fails_its_child() {
     let rig = rig();
     let nobody = rig.factory.job(3, |_| {});
     let child = rig.child(0, nobody.id, EdgePolicy::default()).await;
+    rig.clock.advance(EDGES_GRACE);
+    rig.run(Daemon::VerifyEdges).await;
     rig.clock.advance(UNKNOWN_PARENT_AGE);
     rig.run(Daemon::VerifyEdges).await;
     assert_eq!(rig.status(child.id).await, JobStatus::Blocked, "it may come yet");
-    rig.pass_secs(1);
+    rig.clock.advance(OUTBOX_LEASE);
     rig.run(Daemon::VerifyEdges).await;
     let view = rig.view(child.id).await;
     assert_eq!(view.status, JobStatus::Failed);
     assert!(view.error.unwrap().message.contains(&nobody.id.to_string()));
+}
+
+#[tokio::test]
+async fn a_parent_that_is_lost_late_has_its_time_to_come_back() {
+    let rig = rig();
+    let lost = rig.factory.job(3, |_| {});
+    let child = rig.child(0, lost.id, EdgePolicy::default()).await;
+    // The child has waited for hours when its parent's shard goes back in time.
+    rig.ports.enqueue.edges_verified(0, vec![child.id]).await.unwrap();
+    rig.pass_secs(3 * 3_600);
+    rig.run(Daemon::VerifyEdges).await;
+    assert_eq!(rig.status(child.id).await, JobStatus::Blocked);
+    rig.clock.advance(UNKNOWN_PARENT_AGE / 2);
+    rig.run(Daemon::VerifyEdges).await;
+    // A message brings the parent back; that it was unknown is forgotten.
+    rig.enqueue(&lost).await;
+    rig.clock.advance(OUTBOX_LEASE);
+    rig.run(Daemon::VerifyEdges).await;
+    rig.pass_secs(3 * 3_600);
+    rig.run(Daemon::VerifyEdges).await;
+    assert_eq!(rig.status(child.id).await, JobStatus::Blocked);
+}
+
+#[tokio::test]
+async fn parents_in_a_shard_that_is_away_keep_nobody_elses_children_waiting() {
+    let rig = rig_over(
+        |builder| builder,
+        |ports| ports.enqueue = Arc::new(Partly(Arc::clone(&ports.enqueue))),
+    );
+    let (away, done) = (rig.factory.job(AWAY, |_| {}), rig.ended(completed()).await);
+    let waits = rig.child(0, away.id, EdgePolicy::default()).await;
+    let told = rig.child(0, done.id, EdgePolicy::default()).await;
+    rig.clock.advance(EDGES_GRACE);
+    rig.run(Daemon::VerifyEdges).await;
+    assert_eq!(rig.status(told.id).await, JobStatus::Queued);
+    rig.clock.advance(UNKNOWN_PARENT_AGE * 2);
+    rig.run(Daemon::VerifyEdges).await;
+    assert_eq!(rig.status(waits.id).await, JobStatus::Blocked);
+}
+
+/// The shard that registers nobody.
+const AWAY: u16 = 3;
+
+/// A store that has lost a shard for registrations.
+struct Partly(Arc<dyn EnqueuePort>);
+
+impl EnqueuePort for Partly {
+    fn shards(&self) -> Shards {
+        self.0.shards()
+    }
+
+    fn enqueue(&self, shard: u16, jobs: Vec<NewJob>) -> Reply<'_, EnqueueReply> {
+        self.0.enqueue(shard, jobs)
+    }
+
+    fn mark_published(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+        self.0.mark_published(shard, jobs)
+    }
+
+    fn statuses(&self, shard: u16, ids: Vec<JobId>) -> Reply<'_, Vec<Option<JobStatus>>> {
+        self.0.statuses(shard, ids)
+    }
+
+    fn register(&self, shard: u16, edges: Vec<Registration>) -> Reply<'_, Vec<ParentState>> {
+        if shard != AWAY {
+            return self.0.register(shard, edges);
+        }
+        Box::pin(std::future::ready(Err(port::Error::Unavailable {
+            server: "Redis",
+            reason: "injected".to_owned(),
+        })))
+    }
+
+    fn settle_edges(
+        &self,
+        shard: u16,
+        edges: Vec<EdgeSettlement>,
+        publish_within: Duration,
+    ) -> Reply<'_, Vec<EdgeSettled>> {
+        self.0.settle_edges(shard, edges, publish_within)
+    }
+
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
+        self.0.edges_verified(shard, children)
+    }
+
+    fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {
+        self.0.fail_blocked(shard, children)
+    }
+
+    fn abort(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
+        self.0.abort(shard, children)
+    }
+
+    fn cancel(&self, shard: u16, jobs: Vec<CancelRequest>) -> Reply<'_, Vec<CancelReply>> {
+        self.0.cancel(shard, jobs)
+    }
 }
 
 #[tokio::test]

@@ -1,17 +1,23 @@
 //! Dead letters and their archive.
 
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use longshore_core::message::{Message, MessageJob};
-use longshore_core::port::broker::{AckSink, Delivery, Payload, Receipt, Source, Undecodable, message_id};
+use longshore_core::port::broker::{
+    AckSink, Delivery, Depth, Payload, Receipt, Source, Subscription, Undecodable, message_id,
+};
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::port::schedule::{DeadLetter, DeadLetterChange};
-use longshore_core::{Clock, JobId, JobStatus};
+use longshore_core::port::{ConsumePort, Reply};
+use longshore_core::{Clock, JobId, JobStatus, QueueName};
 
-use super::{Rig, failed, quick, rig};
-use crate::Daemon;
+use super::{Rig, failed, quick, rig, rig_over};
 use crate::daemon::take_given_up;
+use crate::{Daemon, Error};
 
 impl Rig {
     /// What is in the archive; it stays there.
@@ -168,6 +174,122 @@ async fn only_the_holder_of_the_first_shard_keeps_the_archive() {
     rig.scheduler.held.send_modify(|held| held.is_first = true);
     assert_eq!(rig.keep().await, 1);
     assert_eq!(rig.archived().await, [dead.id]);
+}
+
+/// What befalls the next subscription to the archive after two deliveries.
+#[derive(Clone, Copy, PartialEq)]
+enum Mishap {
+    Nothing,
+    /// It is silent for longer than a quiet archive is waited for.
+    Silence,
+    /// It ends.
+    Loss,
+}
+
+struct Mishaps(Arc<dyn ConsumePort>, Mutex<Mishap>);
+
+struct Unlucky(Box<dyn Subscription>, Mishap, usize);
+
+impl ConsumePort for Mishaps {
+    fn subscribe(&self, source: Source, prefetch: u16) -> Reply<'_, Box<dyn Subscription>> {
+        let to_archive = source == Source::Archive;
+        Box::pin(async move {
+            let subscription = self.0.subscribe(source, prefetch).await?;
+            let mishap = std::mem::replace(&mut *self.1.lock().unwrap(), Mishap::Nothing);
+            Ok(if to_archive {
+                Box::new(Unlucky(subscription, mishap, 0))
+            } else {
+                subscription
+            })
+        })
+    }
+
+    fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
+        self.0.depths(queues)
+    }
+
+    fn archived(&self) -> Reply<'_, u64> {
+        self.0.archived()
+    }
+
+    fn consumer_timeout(&self) -> Duration {
+        self.0.consumer_timeout()
+    }
+}
+
+impl Subscription for Unlucky {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>> {
+        Box::pin(async move {
+            if self.2 == 2 {
+                match self.1 {
+                    Mishap::Nothing => {}
+                    Mishap::Loss => return None,
+                    Mishap::Silence => {
+                        tokio::time::sleep(Duration::from_millis(800)).await;
+                        self.1 = Mishap::Nothing;
+                    }
+                }
+            }
+            self.2 += 1;
+            self.0.next().await
+        })
+    }
+
+    fn quiet(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.quiet()
+    }
+}
+
+async fn five_twins(mishap: Mishap) -> (Rig, Arc<Mishaps>, JobId) {
+    let mut mishaps = None;
+    let rig = rig_over(
+        |builder| builder,
+        |ports| {
+            let port = Arc::new(Mishaps(Arc::clone(&ports.consume), Mutex::new(Mishap::Nothing)));
+            ports.consume = port.clone();
+            mishaps = Some(port);
+        },
+    );
+    let mishaps = mishaps.unwrap();
+    let mut last = None;
+    for _ in 0..5 {
+        last = Some(rig.ended(failed()).await.id);
+    }
+    rig.keep().await;
+    rig.requeue(last.unwrap()).await;
+    // The subscription to what the broker gave up is there already: the next one is the lap's.
+    *mishaps.1.lock().unwrap() = mishap;
+    (rig, mishaps, last.unwrap())
+}
+
+#[tokio::test]
+async fn a_lap_that_lost_its_subscription_is_begun_anew() {
+    let (rig, _, requeued) = five_twins(Mishap::Loss).await;
+    let cut = rig.try_run(Daemon::KeepDeadLetters).await;
+    assert_eq!(cut, Err(Error::LapCutShort { seen: 2, of: 5 }));
+    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 1);
+    assert_eq!(rig.keep().await, 1);
+    assert!(!rig.archived().await.contains(&requeued));
+    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_lap_waits_for_letters_that_are_late() {
+    let (rig, _, requeued) = five_twins(Mishap::Silence).await;
+    assert_eq!(rig.keep().await, 1);
+    let archived = rig.archived().await;
+    assert_eq!((archived.len(), archived.contains(&requeued)), (4, false));
+}
+
+#[tokio::test]
+async fn the_twin_of_a_pruned_dead_letter_goes() {
+    let rig = rig();
+    rig.ended(failed()).await;
+    rig.keep().await;
+    rig.pass_secs(8 * 86_400);
+    assert_eq!(rig.run(Daemon::PruneFinished).await, 1);
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!(rig.archived().await, []);
 }
 
 /// Counts acknowledgements.

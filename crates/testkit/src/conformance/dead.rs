@@ -26,6 +26,7 @@ cases! { DeadLetters:
     a_discard_touches_only_what_died_before,
     requeue_and_discard_leave_other_jobs_alone,
     removals_are_counted_for_the_keeper,
+    the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does,
     a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
     a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job,
     unknown_jobs_among_what_the_broker_gave_up_are_named,
@@ -275,6 +276,20 @@ async fn requeue_and_discard_leave_other_jobs_alone(rig: Rig) {
     }
 }
 
+async fn the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does(rig: Rig) {
+    let job = rig
+        .enqueued(|spec| spec.depends_on = vec![rig.job(|_| {}).id.into()])
+        .await;
+    rig.ports
+        .enqueue
+        .fail_blocked(0, vec![(job.id, error())])
+        .await
+        .unwrap();
+    requeue(&rig, job.id).await;
+    rig.start(&job, 1).await;
+    assert_eq!(rig.view(job.id).await.error, Some(error()));
+}
+
 async fn removals_are_counted_for_the_keeper(rig: Rig) {
     let (one, two) = (rig.ended(failed()).await, rig.ended(failed()).await);
     copy_dead(&rig).await;
@@ -285,6 +300,14 @@ async fn removals_are_counted_for_the_keeper(rig: Rig) {
     assert_eq!(pending(false).await.unwrap(), 2);
     assert_eq!(pending(true).await.unwrap(), 2);
     assert_eq!(pending(false).await.unwrap(), 0);
+    super::retention::pruned(&rig, completed()).await;
+    assert_eq!(pending(false).await.unwrap(), 0, "it had no twin");
+    super::retention::pruned(&rig, failed()).await;
+    assert_eq!(
+        pending(false).await.unwrap(),
+        1,
+        "retention makes a twin stale too"
+    );
 }
 
 async fn a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job(rig: Rig) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_core::limits::PARENT_RESULT_BYTES_MAX;
+use longshore_core::limits::{EDGES_LOOK_MAX, PARENT_RESULT_BYTES_MAX};
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::enqueue::{
     EdgeSettled, EdgeSettlement, Enqueued, NewJob, ParentOutcome, ParentState, Registration,
@@ -30,6 +30,10 @@ cases! { Edges:
     a_parent_that_is_gone_acts_by_the_edges_policy ["dependencies: 3"],
     a_child_sees_its_parents_results ["dependencies: 3"],
     a_released_child_has_no_edges_to_verify ["dependencies: 3"],
+    the_sweep_leases_the_edges_that_it_looks_at ["dependencies: 6"],
+    an_unknown_parent_is_remembered_until_every_one_is_found ["dependencies: 6"],
+    a_look_takes_no_more_edges_than_a_call_should ["dependencies: 6"],
+    the_verification_of_a_job_that_was_taken_back_says_so ["dependencies: 4"],
     verified_edges_are_looked_at_in_ten_minutes_and_later_and_later ["dependencies: 4"],
     an_enqueue_again_of_a_blocked_job_finds_it_blocked ["dependencies: 4"],
     an_enqueue_with_an_unknown_parent_takes_itself_back ["dependencies: 4"],
@@ -134,12 +138,11 @@ async fn a_batch_with_the_same_ids_again_completes_its_prefix(rig: Rig) {
 async fn a_childs_edges_are_due_for_a_look_after_5_seconds(rig: Rig) {
     let (parents, child) = family(&rig, 2, EdgePolicy::default()).await;
     assert_eq!(looked_at(&rig).await, []);
-    let since = rig.now();
     rig.pass_secs(6).await;
     let open = rig.ports.schedule.open_edges(0, 100).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!(open[0].child, child.id);
-    Rig::assert_at(Some(open[0].since), since);
+    assert_eq!(open[0].unknown_since, None);
     let mut edges = open[0].edges.clone();
     edges.sort_unstable_by_key(|(id, _)| *id);
     let mut expected: Vec<_> = parents
@@ -413,6 +416,84 @@ async fn verified_edges_are_looked_at_in_ten_minutes_and_later_and_later(rig: Ri
         rig.pass_secs(6 * 3600).await;
         assert_eq!(looked_at(&rig).await, [child.id], "never more than six hours");
     }
+}
+
+async fn the_sweep_leases_the_edges_that_it_looks_at(rig: Rig) {
+    let (_, child) = family(&rig, 1, EdgePolicy::default()).await;
+    rig.pass_secs(6).await;
+    assert_eq!(looked_at(&rig).await, [child.id]);
+    rig.pass_secs(20).await;
+    assert_eq!(looked_at(&rig).await, [], "another scheduler has it");
+    rig.pass_secs(11).await;
+    assert_eq!(looked_at(&rig).await, [child.id], "which has died");
+    rig.ports.enqueue.edges_verified(0, vec![child.id]).await.unwrap();
+    rig.pass_secs(590).await;
+    assert_eq!(looked_at(&rig).await, []);
+    rig.pass_secs(11).await;
+    assert_eq!(looked_at(&rig).await, [child.id], "a look is no verification");
+}
+
+async fn an_unknown_parent_is_remembered_until_every_one_is_found(rig: Rig) {
+    let (_, child) = family(&rig, 1, EdgePolicy::default()).await;
+    let unknown_since = async || {
+        rig.pass_secs(31).await;
+        let open = rig.ports.schedule.open_edges(0, 100).await.unwrap();
+        assert_eq!(open.len(), 1);
+        open[0].unknown_since
+    };
+    assert_eq!(unknown_since().await, None);
+    let first = rig.now();
+    for _ in 0..2 {
+        rig.ports
+            .schedule
+            .parents_unknown(0, vec![child.id, rig.job(|_| {}).id])
+            .await
+            .unwrap();
+        Rig::assert_at(unknown_since().await, first);
+    }
+    rig.ports.enqueue.edges_verified(0, vec![child.id]).await.unwrap();
+    rig.pass_secs(600).await;
+    assert_eq!(unknown_since().await, None);
+}
+
+async fn a_look_takes_no_more_edges_than_a_call_should(rig: Rig) {
+    for parents in [EDGES_LOOK_MAX - 1_000, 1_000, EDGES_LOOK_MAX + 1, 1] {
+        let edges: Vec<Dependency> = (0..parents).map(|_| rig.job_in(1, |_| {}).id.into()).collect();
+        rig.enqueued(|spec| spec.depends_on = edges).await;
+        rig.pass_secs(1).await;
+    }
+    rig.pass_secs(6).await;
+    let mut looks = Vec::new();
+    loop {
+        let open = rig.ports.schedule.open_edges(0, 100).await.unwrap();
+        if open.is_empty() {
+            break;
+        }
+        looks.push(open.iter().map(|open| open.edges.len()).collect::<Vec<_>>());
+    }
+    assert_eq!(
+        looks,
+        [
+            vec![EDGES_LOOK_MAX - 1_000, 1_000],
+            vec![EDGES_LOOK_MAX + 1],
+            vec![1]
+        ]
+    );
+}
+
+async fn the_verification_of_a_job_that_was_taken_back_says_so(rig: Rig) {
+    let (_, child) = family(&rig, 1, EdgePolicy::default()).await;
+    let (_, aborted) = family(&rig, 1, EdgePolicy::default()).await;
+    let queued = rig.enqueued(|_| {}).await;
+    let pruned = super::retention::pruned(&rig, completed()).await;
+    rig.ports.enqueue.abort(0, vec![aborted.id]).await.unwrap();
+    let known = rig
+        .ports
+        .enqueue
+        .edges_verified(0, vec![child.id, aborted.id, queued.id, pruned.id])
+        .await
+        .unwrap();
+    assert_eq!(known, [true, false, true, true]);
 }
 
 async fn an_enqueue_again_of_a_blocked_job_finds_it_blocked(rig: Rig) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_core::limits::OUTBOX_LEASE;
 use longshore_core::port::attempt::GiveBackReason;
 use longshore_core::spec::Start;
 use longshore_core::{JobStatus, Priority};
@@ -15,6 +16,7 @@ cases! { Outbox:
     a_mark_of_a_waiting_or_unknown_job_does_nothing ["mark_published: anything else"],
     due_rows_are_leased_for_thirty_seconds ["lease_outbox: due rows are leased"],
     rows_in_flight_extend_their_lease ["lease_outbox: rows in flight extend their lease"],
+    a_refused_row_comes_again_when_it_was_put_off_to ["lease_outbox: due rows are leased"],
     the_outbox_is_leased_in_bites_the_most_urgent_first ["lease_outbox: due rows are leased"],
     a_claimed_job_leaves_the_outbox,
     a_due_job_is_promoted_with_a_new_gen_and_already_leased ["promote"],
@@ -80,7 +82,7 @@ async fn rows_in_flight_extend_their_lease(rig: Rig) {
     rig.pass_secs(20).await;
     rig.ports
         .schedule
-        .extend_outbox(0, vec![(job.id, 1)])
+        .extend_outbox(0, vec![(job.id, 1)], OUTBOX_LEASE)
         .await
         .unwrap();
     rig.pass_secs(20).await;
@@ -90,7 +92,7 @@ async fn rows_in_flight_extend_their_lease(rig: Rig) {
     rig.mark_published(job.id, 1).await;
     rig.ports
         .schedule
-        .extend_outbox(0, vec![(job.id, 1)])
+        .extend_outbox(0, vec![(job.id, 1)], OUTBOX_LEASE)
         .await
         .unwrap();
     rig.pass_secs(60).await;
@@ -99,6 +101,19 @@ async fn rows_in_flight_extend_their_lease(rig: Rig) {
         [],
         "a late extension does not bring a row back"
     );
+}
+
+async fn a_refused_row_comes_again_when_it_was_put_off_to(rig: Rig) {
+    let job = rig.enqueued(|_| {}).await;
+    rig.pass_secs(6).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 1)]);
+    let schedule = &rig.ports.schedule;
+    let by = Duration::from_secs(2);
+    schedule.extend_outbox(0, vec![(job.id, 1)], by).await.unwrap();
+    rig.pass_secs(1).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    rig.pass_secs(2).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 1)]);
 }
 
 async fn the_outbox_is_leased_in_bites_the_most_urgent_first(rig: Rig) {

@@ -23,9 +23,14 @@ impl Broker {
                 item: Item::Letter(number),
                 redelivered: false,
             };
-            inner.archive.push(Priority::Normal, entry);
+            inner.queues.archive.push(Priority::Normal, entry);
         }
         Ok(())
+    }
+
+    /// Letters that nobody holds.
+    pub(in super::super) fn archived(&self) -> u64 {
+        self.inner.lock().queues.archive.ready(Priority::Normal)
     }
 
     /// Writes letters to the archive, all or none.
@@ -39,22 +44,27 @@ impl Broker {
 
     fn write_letters(&self, letters: Vec<DeadLetter>) -> Result<(), port::Error> {
         let disk = self.disk().ok_or(port::Error::Closed)?;
-        let mut inner = self.inner.lock();
+        let count = letters.len() as u64;
+        let first = {
+            let mut inner = self.inner.lock();
+            inner.last_letter += count;
+            inner.last_letter - count + 1
+        };
+        // Not under the lock, which every message passes.
         let mut batch = disk.batch();
-        let first = inner.last_letter + 1;
         for (number, letter) in (first..).zip(letters) {
             batch.letter(number, &StoredLetter::from(letter));
-            inner.last_letter = number;
         }
         batch.commit()?;
-        for number in first..=inner.last_letter {
+        let mut inner = self.inner.lock();
+        for number in first..first + count {
             let entry = Entry {
                 item: Item::Letter(number),
                 redelivered: false,
             };
-            inner.archive.push(Priority::Normal, entry);
+            inner.queues.archive.push(Priority::Normal, entry);
         }
-        inner.wake(&Source::Archive);
+        inner.deal(&Source::Archive);
         Ok(())
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Entry {
 pub(super) struct Queue {
     lanes: BTreeMap<Reverse<Priority>, VecDeque<Entry>>,
     pub(super) subscribers: Vec<u64>,
+    /// Whose turn is next: a place in `subscribers`.
+    turn: usize,
     pub(super) recreated_at: Option<Timestamp>,
 }
 
@@ -48,21 +50,28 @@ impl Queue {
     }
 
     /// Puts an entry back where it came from.
-    pub(super) fn put_back(&mut self, priority: Priority, item: Item) {
-        let entry = Entry {
-            item,
-            redelivered: true,
-        };
+    pub(super) fn put_back(&mut self, priority: Priority, entry: Entry) {
         self.lanes.entry(Reverse(priority)).or_default().push_front(entry);
     }
 
-    /// The most urgent entry of a lane that `may` take from.
-    pub(super) fn pop(&mut self, may: impl Fn(Priority) -> bool) -> Option<(Priority, Entry)> {
-        let mut open = self
-            .lanes
-            .iter_mut()
-            .filter(|(Reverse(priority), _)| may(*priority));
-        open.find_map(|(Reverse(priority), lane)| Some((*priority, lane.pop_front()?)))
+    /// The most urgent entry that somebody has room for, and who gets it: everybody with room in turn.
+    pub(super) fn deal(
+        &mut self,
+        has_room: impl Fn(u64, Priority) -> bool,
+    ) -> Option<(u64, Priority, Entry)> {
+        let (subscribers, turn) = (&self.subscribers, self.turn);
+        for (Reverse(priority), lane) in &mut self.lanes {
+            if lane.is_empty() {
+                continue;
+            }
+            let places = (turn..subscribers.len()).chain(0..turn.min(subscribers.len()));
+            let mut takers = places.filter_map(|place| Some((place, *subscribers.get(place)?)));
+            if let Some((place, taker)) = takers.find(|(_, taker)| has_room(*taker, *priority)) {
+                self.turn = place + 1;
+                return Some((taker, *priority, lane.pop_front()?));
+            }
+        }
+        None
     }
 
     pub(super) fn ready(&self, priority: Priority) -> u64 {

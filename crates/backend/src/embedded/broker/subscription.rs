@@ -1,6 +1,7 @@
-//! One subscription: takes when it has room, gives back when it ends.
+//! One subscription: is dealt messages while it has room, gives back when it ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,20 +12,22 @@ use longshore_core::priority::Priority;
 use tokio::sync::Notify;
 
 use super::queue::{Entry, Item};
-use super::{Broker, complete};
+use super::{Broker, Inner, complete};
 
 /// What the broker knows of a subscription.
 pub(super) struct Subscriber {
     pub(super) source: Source,
     prefetch: usize,
     /// Deliveries without acknowledgement, in the order in which they were made.
-    unacked: BTreeMap<u64, (Priority, Item)>,
+    unacked: BTreeMap<u64, (Priority, Entry)>,
+    /// Those among them that the consumer has not had yet, the most urgent first.
+    inbox: BTreeSet<(Reverse<Priority>, u64)>,
     /// How many of them there are, by priority: each lane has the whole prefetch, so that low ones never block a
     /// critical one.
     held: HashMap<Priority, usize>,
     quiet: bool,
     ended: bool,
-    pub(super) wake: Arc<Notify>,
+    wake: Arc<Notify>,
 }
 
 impl Subscriber {
@@ -33,6 +36,7 @@ impl Subscriber {
             source,
             prefetch,
             unacked: BTreeMap::new(),
+            inbox: BTreeSet::new(),
             held: HashMap::new(),
             quiet: false,
             ended: false,
@@ -44,16 +48,50 @@ impl Subscriber {
     pub(super) fn end(&mut self) {
         self.ended = true;
         self.unacked.clear();
+        self.inbox.clear();
         self.held.clear();
         self.wake.notify_one();
     }
 
-    fn release(&mut self, ticket: u64) -> Option<Item> {
-        let (priority, item) = self.unacked.remove(&ticket)?;
+    pub(super) fn has_room(&self, priority: Priority) -> bool {
+        let held = self.held.get(&priority).copied().unwrap_or(0);
+        !self.ended && !self.quiet && held < self.prefetch
+    }
+
+    /// Gives it an entry, under a number that is larger than all before.
+    pub(super) fn give(&mut self, ticket: u64, priority: Priority, entry: Entry) {
+        self.unacked.insert(ticket, (priority, entry));
+        self.inbox.insert((Reverse(priority), ticket));
+        *self.held.entry(priority).or_default() += 1;
+        self.wake.notify_one();
+    }
+
+    /// The next entry for the consumer.
+    fn take(&mut self) -> Option<(u64, Entry)> {
+        let (_, ticket) = self.inbox.pop_first()?;
+        let (_, entry) = self.unacked.get(&ticket)?;
+        Some((ticket, entry.clone()))
+    }
+
+    fn release(&mut self, ticket: u64) -> Option<(Priority, Entry)> {
+        let (priority, entry) = self.unacked.remove(&ticket)?;
         if let Some(held) = self.held.get_mut(&priority) {
             *held = held.saturating_sub(1);
         }
-        Some(item)
+        Some((priority, entry))
+    }
+
+    /// Takes back what the consumer has not had, the last first.
+    fn take_back(&mut self) -> Vec<(Priority, Entry)> {
+        let mut tickets: Vec<u64> = std::mem::take(&mut self.inbox)
+            .into_iter()
+            .map(|(_, ticket)| ticket)
+            .collect();
+        tickets.sort_unstable_by_key(|ticket| Reverse(*ticket));
+        tickets
+            .into_iter()
+            .filter_map(|ticket| self.release(ticket))
+            .collect()
     }
 }
 
@@ -117,9 +155,7 @@ impl Subscription for Open {
     }
 
     fn quiet(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        if let Some(subscriber) = self.broker.inner.lock().subscribers.get_mut(&self.number) {
-            subscriber.quiet = true;
-        }
+        self.broker.quiet(self.number);
         Box::pin(std::future::ready(()))
     }
 }
@@ -164,31 +200,13 @@ impl Drop for Open {
 impl Broker {
     fn take(&self, number: u64) -> Taken {
         let mut inner = self.inner.lock();
-        let Some(subscriber) = inner
-            .subscribers
-            .get(&number)
-            .filter(|subscriber| !subscriber.ended)
-        else {
-            return Taken::Ended;
-        };
-        if subscriber.quiet {
-            return Taken::Nothing;
+        match inner.subscribers.get_mut(&number) {
+            Some(subscriber) if !subscriber.ended => match subscriber.take() {
+                Some((ticket, entry)) => Taken::Entry(ticket, entry),
+                None => Taken::Nothing,
+            },
+            _ => Taken::Ended,
         }
-        let (source, prefetch, held) = (
-            subscriber.source.clone(),
-            subscriber.prefetch,
-            subscriber.held.clone(),
-        );
-        let may = |priority| held.get(&priority).copied().unwrap_or(0) < prefetch;
-        let Some((priority, entry)) = inner.queue(&source).pop(may) else {
-            return Taken::Nothing;
-        };
-        let ticket = inner.number();
-        if let Some(subscriber) = inner.subscribers.get_mut(&number) {
-            subscriber.unacked.insert(ticket, (priority, entry.item.clone()));
-            *subscriber.held.entry(priority).or_default() += 1;
-        }
-        Taken::Entry(ticket, entry)
     }
 
     fn ack(&self, number: u64, ticket: u64) {
@@ -197,24 +215,56 @@ impl Broker {
         let Some(subscriber) = inner.subscribers.get_mut(&number) else {
             return;
         };
-        let item = subscriber.release(ticket);
-        subscriber.wake.notify_one();
+        let released = subscriber.release(ticket);
+        let source = subscriber.source.clone();
+        inner.deal(&source);
         drop(inner);
-        if let Some(Item::Letter(letter)) = item {
+        if let Some((
+            _,
+            Entry {
+                item: Item::Letter(letter),
+                ..
+            },
+        )) = released
+        {
             self.forget_letter(letter);
         }
     }
 
-    fn unsubscribe(&self, number: u64) {
+    fn quiet(&self, number: u64) {
         let mut inner = self.inner.lock();
-        let Some(subscriber) = inner.subscribers.remove(&number) else {
+        let Some(subscriber) = inner.subscribers.get_mut(&number) else {
             return;
         };
-        let queue = inner.queue(&subscriber.source);
+        subscriber.quiet = true;
+        let (source, unseen) = (subscriber.source.clone(), subscriber.take_back());
+        inner.put_back(&source, unseen);
+    }
+
+    fn unsubscribe(&self, number: u64) {
+        let mut inner = self.inner.lock();
+        let Some(mut subscriber) = inner.subscribers.remove(&number) else {
+            return;
+        };
+        let queue = inner.queues.of(&subscriber.source);
         queue.subscribers.retain(|other| *other != number);
-        for (priority, item) in subscriber.unacked.into_values().rev() {
-            queue.put_back(priority, item);
+        let unseen: BTreeSet<u64> = subscriber.inbox.iter().map(|(_, ticket)| *ticket).collect();
+        let all = std::mem::take(&mut subscriber.unacked).into_iter().rev();
+        let all = all.map(|(ticket, (priority, mut entry))| {
+            entry.redelivered |= !unseen.contains(&ticket);
+            (priority, entry)
+        });
+        inner.put_back(&subscriber.source, all.collect());
+    }
+}
+
+impl Inner {
+    /// Puts entries back where they came from, the last first, for others.
+    fn put_back(&mut self, source: &Source, entries: Vec<(Priority, Entry)>) {
+        let queue = self.queues.of(source);
+        for (priority, entry) in entries {
+            queue.put_back(priority, entry);
         }
-        inner.wake(&subscriber.source);
+        self.deal(source);
     }
 }

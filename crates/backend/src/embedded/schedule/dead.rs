@@ -64,12 +64,17 @@ pub(super) fn remove(
         .iter()
         .filter(|change| **change == DeadLetterChange::Done)
         .count();
-    if done > 0 {
+    count_removals(state, tx, shard, done as u64);
+    changes
+}
+
+/// Counts twins that are stale from now on.
+pub(super) fn count_removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, twins: u64) {
+    if twins > 0 {
         let removals = &mut state.shard(shard).removals;
-        *removals = removals.saturating_add(done as u64);
+        *removals = removals.saturating_add(twins);
         tx.batch.meta(&removals_key(shard), &removals.to_be_bytes());
     }
-    changes
 }
 
 pub(super) fn removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, clear: bool) -> u64 {

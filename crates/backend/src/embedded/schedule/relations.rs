@@ -1,11 +1,11 @@
 //! Parents tell their children.
 
 use longshore_core::id::JobId;
-use longshore_core::limits::CHILDREN_PAGE;
+use longshore_core::limits::{CHILDREN_PAGE, EDGES_LOOK_MAX};
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::schedule::{OpenEdges, Relation};
 use longshore_core::spec::OnFailed;
-use longshore_core::{JobStatus, transition};
+use longshore_core::transition;
 
 use super::super::disk::Part;
 use super::super::state::{State, Tx};
@@ -49,19 +49,28 @@ pub(super) fn told(state: &mut State, tx: &mut Tx<'_>, parent: JobId, children: 
     })
 }
 
-/// What a Blocked child waits for.
-pub(super) fn open_edges(state: &State, child: JobId) -> Option<OpenEdges> {
-    let record = state
-        .record(child)
-        .filter(|record| record.status == JobStatus::Blocked)?;
-    let edges = record
-        .open_parents
-        .iter()
-        .map(|(id, policy)| (*id, *policy))
-        .collect();
+/// What those of the Blocked children wait for that fit one look, leased.
+pub(super) fn lease_edges(state: &mut State, tx: &mut Tx<'_>, due: &[JobId]) -> Vec<OpenEdges> {
+    let (now, mut edges, mut open) = (tx.now, 0, Vec::new());
+    for child in due {
+        let count = state.record(*child).map_or(0, |record| record.open_parents.len());
+        if edges > 0 && edges + count > EDGES_LOOK_MAX {
+            break;
+        }
+        if state.change(tx, *child, |slot, _| transition::lease_edges(slot, now)) {
+            edges += count;
+            open.extend(open_edges(state, *child));
+        }
+    }
+    open
+}
+
+fn open_edges(state: &State, child: JobId) -> Option<OpenEdges> {
+    let record = state.record(child)?;
+    let edges = record.open_parents.iter();
     Some(OpenEdges {
         child,
-        edges,
-        since: record.entered_at,
+        edges: edges.map(|(id, policy)| (*id, *policy)).collect(),
+        unknown_since: record.parent_unknown_since,
     })
 }

@@ -107,8 +107,8 @@ impl EnqueuePort for Remote {
         ask!(self, Request::SettleEdges(shard, edges, publish_within), Edges)
     }
 
-    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()> {
-        ask!(self, Request::EdgesVerified(shard, children))
+    fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {
+        ask!(self, Request::EdgesVerified(shard, children), Known)
     }
 
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()> {
@@ -194,6 +194,10 @@ impl ConsumePort for Remote {
         elsewhere()
     }
 
+    fn archived(&self) -> Reply<'_, u64> {
+        elsewhere()
+    }
+
     fn consumer_timeout(&self) -> Duration {
         Duration::from_secs(24 * 3600)
     }
@@ -267,7 +271,7 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
-    fn extend_outbox(&self, _shard: u16, _jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+    fn extend_outbox(&self, _shard: u16, _jobs: Vec<(JobId, Gen)>, _by: Duration) -> Reply<'_, ()> {
         elsewhere()
     }
 
@@ -296,6 +300,10 @@ impl SchedulePort for Remote {
     }
 
     fn audit(&self, _shard: u16, _watermarks: Vec<Watermark>, _limit: usize) -> Reply<'_, Leased> {
+        elsewhere()
+    }
+
+    fn parents_unknown(&self, _shard: u16, _children: Vec<JobId>) -> Reply<'_, ()> {
         elsewhere()
     }
 

@@ -161,7 +161,7 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::SettleEdges(shard, edges, within) => {
             Answer::Edges(core.settle_edges(shard, edges, within).await?)
         }
-        Request::EdgesVerified(shard, children) => done(core.edges_verified(shard, children).await)?,
+        Request::EdgesVerified(shard, children) => Answer::Known(core.edges_verified(shard, children).await?),
         Request::FailBlocked(shard, children) => done(core.fail_blocked(shard, children).await)?,
         Request::Abort(shard, children) => done(core.abort(shard, children).await)?,
         Request::Cancel(shard, jobs) => Answer::Cancelled(core.cancel(shard, jobs).await?),

@@ -41,6 +41,7 @@ local NUMBERS = {
   N = true, -- status of the last finish
   v = true, -- next verification of its edges
   V = true, -- verifications
+  U = true, -- looks at its edges have found a parent unknown since
   K = true, -- children to be told
   W = true, -- those among them that wait for a requeue when it fails
   R = true, -- its children are told from then on
@@ -317,6 +318,7 @@ local function enter(r, to)
     call('DEL', P .. 'o:' .. r.id)
     cut(r, 'v')
     cut(r, 'E')
+    cut(r, 'U')
   end
   put(r, 's', to)
   cut(r, 'o')

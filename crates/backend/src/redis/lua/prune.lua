@@ -6,7 +6,7 @@
 -- Returns: deleted, held by children
 -- Atomic because a child that registers at the same moment must find its parent or the tombstone.
 
-local left, deleted, held = num(), 0, 0
+local left, deleted, held, letters = num(), 0, 0, 0
 
 local function prune(index, keep)
   left = left - each(index, NOW - keep, left, function(r)
@@ -15,6 +15,8 @@ local function prune(index, keep)
       save(r)
       held = held + 1
     else
+      -- Its twin in the archive is stale from now on.
+      if r.s == FAILED then letters = letters + 1 end
       bury(r, keep)
       deleted = deleted + 1
     end
@@ -31,4 +33,5 @@ while at < #ARGV do
     if call('EXISTS', P .. index .. ':' .. bucket) == 0 then call('ZREM', P .. index, bucket) end
   end
 end
+if letters > 0 then call('HINCRBY', KEYS[1], 'removals', letters) end
 return done({ deleted, held })

@@ -87,14 +87,14 @@ fn an_outbox_row_is_leased_when_due_and_its_lease_extended() {
     assert!(!lease_outbox(&mut bench.slot, at(4)));
     assert!(lease_outbox(&mut bench.slot, at(5)));
     assert!(!lease_outbox(&mut bench.slot, at(6)));
-    assert!(extend_outbox(&mut bench.slot, 1, at(20)));
+    assert!(extend_outbox(&mut bench.slot, 1, OUTBOX_LEASE, at(20)));
     assert_eq!(
         bench.score(Index::Outbox),
         Some(at(20).after(OUTBOX_LEASE).millis())
     );
-    assert!(!extend_outbox(&mut bench.slot, 2, at(20)));
+    assert!(!extend_outbox(&mut bench.slot, 2, OUTBOX_LEASE, at(20)));
     mark_published(&mut bench.slot, 1, at(21));
-    assert!(!extend_outbox(&mut bench.slot, 1, at(22)));
+    assert!(!extend_outbox(&mut bench.slot, 1, OUTBOX_LEASE, at(22)));
     assert!(!lease_outbox(&mut bench.slot, at(1_000)));
 }
 

@@ -44,6 +44,7 @@ pub(super) async fn drain(cx: &Context, kept: &mut Option<Box<dyn Subscription>>
     Ok(Done {
         rows,
         more: rows >= PASS,
+        unconfirmed: 0,
     })
 }
 

@@ -2,17 +2,18 @@
 //!
 //! A twin that stays is held unacknowledged, and goes back to its place when the lap's subscription ends. An archive
 //! that is larger than what may be held is moved on instead: published anew with confirms, then acknowledged. The lap
-//! has come around when it meets the first that was moved.
+//! has come around when it meets the first that was moved. A lap that ends before that, and before it has seen as many
+//! twins as there were when it began, is none: it is begun anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::JobId;
 use longshore_core::message::{Epoch, Gen};
 use longshore_core::port::attempt::Quarantined;
-use longshore_core::port::broker::{Delivery, Payload, Receipt, Source};
+use longshore_core::port::broker::{Delivery, Payload, Receipt, Source, Subscription};
 use longshore_core::port::schedule::{DeadLetter, TwinState};
 
-use super::{Next, next, subscribe};
+use super::{LATE, Next, QUIET, next, next_within, subscribe};
 use crate::context::Context;
 use crate::error::Error;
 use crate::publisher;
@@ -31,14 +32,22 @@ type Twin = (DeadLetter, Receipt);
 type Key = (JobId, Gen);
 
 /// Whether the oldest twins are of an epoch that their shards have no more.
-pub(super) async fn meets_another_epoch(cx: &Context, epochs: &[Epoch]) -> Result<bool, Error> {
+///
+/// # Errors
+/// [`Error::LapCutShort`] when not all of the `archived` twins that it should see came.
+pub(super) async fn meets_another_epoch(
+    cx: &Context,
+    epochs: &[Epoch],
+    archived: u64,
+) -> Result<bool, Error> {
     let prefetch = u16::try_from(SIGNS).unwrap_or(PREFETCH);
     let mut archive = subscribe(cx, Source::Archive, prefetch).await?;
     let shards = cx.ports.enqueue.shards();
     // Held to the end, so that none of them comes twice.
     let mut seen = Vec::new();
     while seen.len() < SIGNS {
-        let Next::Delivery(delivery) = next(archive.as_mut()).await else {
+        let of = archived.min(SIGNS as u64);
+        let Some(delivery) = next_of(cx, archive.as_mut(), seen.len() as u64, of).await? else {
             break;
         };
         if let Payload::Dead(letter) = &delivery.payload
@@ -51,8 +60,35 @@ pub(super) async fn meets_another_epoch(cx: &Context, epochs: &[Epoch]) -> Resul
     Ok(false)
 }
 
-/// Makes a lap. Answers how many twins were dropped or moved on.
-pub(super) async fn run(cx: &Context, epochs: &[Epoch]) -> Result<Done, Error> {
+/// The next delivery of an archive that had `of` letters, of which `seen` have come; `None` when no other is to be
+/// expected, or the scheduler stops.
+///
+/// # Errors
+/// [`Error::LapCutShort`] when one that is to be expected does not come.
+async fn next_of(
+    cx: &Context,
+    archive: &mut dyn Subscription,
+    seen: u64,
+    of: u64,
+) -> Result<Option<Box<Delivery>>, Error> {
+    let quiet = if seen < of { LATE } else { QUIET };
+    let came = tokio::select! {
+        came = next_within(quiet, archive) => came,
+        () = cx.stop.cancelled() => return Ok(None),
+    };
+    match came {
+        Next::Delivery(delivery) => Ok(Some(delivery)),
+        Next::Quiet | Next::Ended if seen < of => Err(Error::LapCutShort { seen, of }),
+        Next::Quiet | Next::Ended => Ok(None),
+    }
+}
+
+/// Makes a lap of an archive that has `archived` twins. Answers how many twins were dropped or moved on.
+///
+/// # Errors
+/// [`Error::LapCutShort`] when it did not come around. A lap that ends because the scheduler stops is no error, and not
+/// complete either.
+pub(super) async fn run(cx: &Context, epochs: &[Epoch], archived: u64) -> Result<Done, Error> {
     let mut archive = subscribe(cx, Source::Archive, PREFETCH).await?;
     let mut lap = Lap {
         cx,
@@ -63,11 +99,18 @@ pub(super) async fn run(cx: &Context, epochs: &[Epoch]) -> Result<Done, Error> {
         dropped: 0,
     };
     let mut page = Vec::with_capacity(PAGE);
+    let mut taken = 0;
     loop {
-        let came = next(archive.as_mut()).await;
-        let over = match came {
-            Next::Delivery(delivery) => lap.take(*delivery, &mut page).await?,
-            Next::Quiet | Next::Ended => true,
+        // A page that waits is looked at before a letter that is late is waited for.
+        let over = match next(archive.as_mut()).await {
+            Next::Delivery(delivery) => lap.take(*delivery, &mut page, &mut taken).await?,
+            Next::Quiet | Next::Ended => {
+                lap.look(std::mem::take(&mut page)).await?;
+                match next_of(cx, archive.as_mut(), taken, archived).await? {
+                    Some(delivery) => lap.take(*delivery, &mut page, &mut taken).await?,
+                    None => true,
+                }
+            }
         };
         if over || page.len() >= PAGE {
             lap.look(std::mem::take(&mut page)).await?;
@@ -121,7 +164,7 @@ struct Lap<'a> {
 
 impl Lap<'_> {
     /// Takes a delivery. Answers whether the lap has come around.
-    async fn take(&self, delivery: Delivery, page: &mut Vec<Twin>) -> Result<bool, Error> {
+    async fn take(&self, delivery: Delivery, page: &mut Vec<Twin>, taken: &mut u64) -> Result<bool, Error> {
         match delivery.payload {
             // Our own copy. It is left where it is: it goes back unacknowledged.
             Payload::Dead(letter) if self.moved.contains(&key(&letter)) => return Ok(true),
@@ -131,6 +174,7 @@ impl Lap<'_> {
                 delivery.receipt.ack();
             }
         }
+        *taken += 1;
         Ok(false)
     }
 
