@@ -9,7 +9,9 @@ mod declare;
 mod dial;
 mod drift;
 mod link;
+mod pauses;
 mod publisher;
+mod scout;
 mod topology;
 
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use declare::Declarer;
 use dial::Dialer;
 use link::Link;
 use publisher::Publisher;
+use scout::Scout;
 
 use crate::config::Profile;
 use crate::secret::SecretUrl;
@@ -72,13 +75,20 @@ impl Broker {
         let consuming = Link::start(dialer("consume")?, config.wait_for_broker).await?;
         let declarer = Arc::new(Declarer::new(config.profile, config.shards));
         if let Some(live) = publishing.live() {
-            declarer.base(&live.connection).await?;
+            match declarer.base(&live.connection).await {
+                Err(error) if config.wait_for_broker && error.may_pass() => {
+                    tracing::warn!(%error, "the topology is asserted later");
+                }
+                asserted => asserted?,
+            }
         }
+        let scout = Scout::new(dialer("probe")?, config.profile);
         Ok(Self {
             publisher: Arc::new(Publisher::start(publishing.clone(), Arc::clone(&declarer))),
             consumer: Arc::new(Consumer::new(
                 consuming.clone(),
                 declarer,
+                scout,
                 config.consumer_timeout,
             )),
             links: [publishing, consuming],
@@ -95,8 +105,9 @@ impl Broker {
         Arc::clone(&self.consumer)
     }
 
-    /// Closes both connections. Subscriptions end; unacknowledged deliveries come again to others.
+    /// Closes both connections, after what was acknowledged is sent. Subscriptions end; unacknowledged deliveries come again to others.
     pub async fn close(&self) {
+        self.consumer.close().await;
         for link in &self.links {
             link.close().await;
         }

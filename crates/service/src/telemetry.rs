@@ -54,8 +54,9 @@ where
 }
 
 /// Unless the filter says otherwise: the embedded store's engine tells every file that it makes, and the AMQP client
-/// writes the bodies of returned messages into its warnings, where a job's arguments do not belong.
-const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,lapin=error";
+/// writes the bodies of returned messages into its warnings, where a job's arguments do not belong, and calls an error
+/// what our own supervisor asks for (is this queue there?) or reports itself (the connection ended).
+const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,lapin=off";
 
 /// Reads a filter: a level, or `target=level` pairs.
 ///

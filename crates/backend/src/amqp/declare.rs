@@ -8,7 +8,6 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use longshore_core::clock::{Clock as _, SystemClock, Timestamp};
-use longshore_core::name::QueueName;
 use longshore_core::shard::Shards;
 use parking_lot::Mutex;
 
@@ -33,6 +32,32 @@ pub(super) struct Declarer {
 pub(super) struct Waiting {
     pub(super) ready: u64,
     pub(super) consumers: u64,
+}
+
+/// A queue that was looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// It was missing and was made.
+    Made,
+    /// It was there. A quorum queue that RabbitMQ cannot ask shows zeros.
+    There(Waiting),
+}
+
+impl Found {
+    pub(super) fn waiting(self) -> Waiting {
+        match self {
+            Self::Made => Waiting::default(),
+            Self::There(waiting) => waiting,
+        }
+    }
+
+    /// Whether the queue itself has answered, for certain.
+    pub(super) fn is_alive(self) -> bool {
+        match self {
+            Self::Made => true,
+            Self::There(waiting) => waiting.ready > 0 || waiting.consumers > 0,
+        }
+    }
 }
 
 impl Declarer {
@@ -64,43 +89,34 @@ impl Declarer {
         Ok(())
     }
 
-    /// Asserts the broker's queues of a logical queue.
+    /// Asserts one queue, on a channel of its own.
     ///
     /// # Errors
-    /// When they exist with other arguments, or the connection ends.
-    pub(super) async fn queue(&self, connection: &Connection, logical: &QueueName) -> Result<(), Error> {
+    /// When it exists with other arguments, does not answer, or the connection ends.
+    pub(super) async fn queue(&self, connection: &Connection, queue: &Queue) -> Result<Found, Error> {
         let mut scratch = Scratch::new(connection);
-        for queue in topology::queues(self.profile, logical) {
-            self.assert(&mut scratch, &queue).await?;
-        }
+        let found = self.assert(&mut scratch, queue).await?;
         scratch.close().await;
-        Ok(())
+        Ok(found)
     }
 
-    /// What waits in the broker's queues of a logical queue; those that are missing are made.
+    /// When this process found the queue missing last.
+    pub(super) fn recreated(&self, name: &str) -> Option<Timestamp> {
+        self.recreated.lock().get(name).copied()
+    }
+
+    /// What is in a queue; one that is missing is made.
     ///
     /// # Errors
-    /// When they exist with other arguments, or the connection ends.
-    pub(super) async fn depths(
-        &self,
-        connection: &Connection,
-        logical: &QueueName,
-    ) -> Result<Vec<(Queue, Waiting, Option<Timestamp>)>, Error> {
+    /// When it cannot be made, does not answer, or the connection ends.
+    pub(super) async fn look(&self, connection: &Connection, queue: &Queue) -> Result<Found, Error> {
         let mut scratch = Scratch::new(connection);
-        let mut depths = Vec::new();
-        for queue in topology::queues(self.profile, logical) {
-            let waiting = if let Some(waiting) = scratch.look(&queue.name).await? {
-                waiting
-            } else {
-                self.make(&mut scratch, &queue).await?;
-                self.note_recreated(&queue.name);
-                Waiting::default()
-            };
-            let recreated = self.recreated.lock().get(&queue.name).copied();
-            depths.push((queue, waiting, recreated));
-        }
+        let found = match scratch.look(&queue.name).await? {
+            Some(waiting) => Found::There(waiting),
+            None => self.make_anew(&mut scratch, queue).await?,
+        };
         scratch.close().await;
-        Ok(depths)
+        Ok(found)
     }
 
     /// Messages of the archive of dead letters that nobody holds; a missing one has none.
@@ -143,13 +159,22 @@ impl Declarer {
     }
 
     /// A queue is looked for before it is declared, because a declaration does not tell whether it made it.
-    async fn assert(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
-        let was_there = scratch.look(&queue.name).await?.is_some();
-        self.make(scratch, queue).await?;
-        if !was_there {
-            self.note_recreated(&queue.name);
+    async fn assert(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<Found, Error> {
+        match scratch.look(&queue.name).await? {
+            Some(waiting) => {
+                self.make(scratch, queue).await?;
+                Ok(Found::There(waiting))
+            }
+            None => self.make_anew(scratch, queue).await,
         }
-        Ok(())
+    }
+
+    async fn make_anew(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<Found, Error> {
+        self.make(scratch, queue).await?;
+        self.recreated
+            .lock()
+            .insert(queue.name.clone(), SystemClock.now());
+        Ok(Found::Made)
     }
 
     async fn make(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
@@ -171,10 +196,6 @@ impl Declarer {
             FieldTable::default(),
         );
         answered(&queue.name, bound).await
-    }
-
-    fn note_recreated(&self, name: &str) {
-        self.recreated.lock().insert(name.to_owned(), SystemClock.now());
     }
 }
 
@@ -264,7 +285,8 @@ fn refused(name: &str, error: &lapin::Error) -> Error {
     }
 }
 
-fn is_not_found(error: &lapin::Error) -> bool {
+/// Whether the broker knows no such queue.
+pub(super) fn is_not_found(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ProtocolError(refusal)

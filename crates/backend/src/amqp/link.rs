@@ -119,11 +119,10 @@ impl Link {
         }
     }
 
-    /// Closes the connection and waits until it is.
+    /// Closes the connection and waits until it is, so that what was sent is written.
     pub(super) async fn close(&self) {
         self.stop.send_replace(true);
-        let mut watched = self.watch();
-        // An error means that the task has ended already.
-        drop(watched.wait_for(|state| matches!(state, State::Closed)).await);
+        // The task holds the only receiver, to its end.
+        self.stop.closed().await;
     }
 }

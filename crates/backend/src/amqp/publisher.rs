@@ -1,88 +1,91 @@
-//! Messages out: encoded by the caller, gathered by one task, pipelined on one confirm channel.
+//! Messages out: encoded by the caller, sorted by broker queue, and pipelined by a lane for each broker queue.
+//!
+//! A lane has a confirm channel, a window and a task of its own, so a queue that does not confirm or cannot be declared
+//! holds up and fails its own messages alone. All lanes share one connection.
 
 mod driver;
 mod flight;
+mod lanes;
 
-use std::future::Future;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use longshore_core::Priority;
 use longshore_core::message::Message;
 use longshore_core::name::QueueName;
 use longshore_core::port::PublishPort;
 use longshore_core::port::broker::Published;
 use longshore_core::port::schedule::DeadLetter;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::declare::Declarer;
 use super::link::{Link, State};
-use super::topology;
+use super::topology::{self, Queue};
+use crate::config::Profile;
 use crate::wire::{self, Encoded};
+use lanes::Lanes;
 
-/// Most confirms outstanding.
+/// Most confirms outstanding in a lane.
 const WINDOW: usize = 1_000;
 /// How long a confirm may take. Then the message counts as unknown, and stays in the outbox.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
-/// Calls of `publish` that may wait for the task; more wait in their callers.
+/// Calls that may wait for a lane; more wait in their callers.
 const CALLS_MAX: usize = 256;
 
 /// The publishing side of a broker.
 #[derive(Debug)]
 pub struct Publisher {
     link: Link,
-    declarer: Arc<Declarer>,
-    calls: mpsc::Sender<Call>,
-    open: Arc<AtomicBool>,
+    profile: Profile,
+    lanes: Lanes,
 }
 
-/// One call of `publish` or `archive`: what goes out, and where the answers go.
+/// Messages for one lane, and where the answers go.
 #[derive(Debug)]
 struct Call {
-    items: Vec<Item>,
+    items: Vec<Encoded>,
     reply: oneshot::Sender<Vec<Published>>,
 }
 
-/// One message on its way.
-#[derive(Debug)]
-struct Item {
-    encoded: Encoded,
-    key: String,
-    target: Target,
-}
-
-/// What must be declared before a message is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a message goes: what tells lanes apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Target {
-    Jobs(QueueName),
+    Jobs(QueueName, Priority),
     Archive,
 }
 
 impl Target {
-    const fn exchange(&self) -> &'static str {
+    /// One target for each broker queue: a classic one takes every priority.
+    fn jobs(profile: Profile, queue: QueueName, priority: Priority) -> Self {
+        match profile {
+            Profile::Quorum => Self::Jobs(queue, priority),
+            Profile::Classic => Self::Jobs(queue, Priority::default()),
+        }
+    }
+
+    fn queue(&self, profile: Profile) -> Queue {
         match self {
-            Self::Jobs(_) => topology::JOBS,
-            Self::Archive => topology::DLX,
+            Self::Jobs(queue, priority) => topology::queue(profile, queue, *priority),
+            Self::Archive => {
+                let [_, dead] = topology::dead_letter_queues(profile);
+                dead
+            }
         }
     }
 }
 
+/// Messages of one call for one lane, and their places in the call.
+type Share = (Vec<usize>, Vec<Encoded>);
+
 impl Publisher {
     pub(super) fn start(link: Link, declarer: Arc<Declarer>) -> Self {
-        let (calls, waiting) = mpsc::channel(CALLS_MAX);
-        let open = Arc::new(AtomicBool::new(link.live().is_some()));
-        tokio::spawn(driver::run(
-            link.watch(),
-            Arc::clone(&declarer),
-            waiting,
-            Arc::clone(&open),
-        ));
         Self {
+            profile: declarer.profile(),
+            lanes: Lanes::new(link.clone(), declarer),
             link,
-            declarer,
-            calls,
-            open,
         }
     }
 
@@ -98,65 +101,73 @@ impl Publisher {
         }
     }
 
-    /// Sends what is well-formed, and puts each answer in its place.
-    async fn send(&self, items: Vec<Result<Item, String>>) -> Vec<Published> {
-        if items.is_empty() {
-            return Vec::new();
-        }
+    /// Sends what is well-formed, each message on its lane, and puts each answer in its place.
+    async fn send(&self, items: Vec<Result<(Target, Encoded), String>>) -> Vec<Published> {
         if let Some(obstacle) = self.obstacle() {
             return vec![Published::Refused(obstacle); items.len()];
         }
-        let mut answers = Vec::with_capacity(items.len());
-        let mut sound = Vec::with_capacity(items.len());
-        for item in items {
+        let mut answers = vec![Published::Unknown; items.len()];
+        let mut shares: HashMap<Target, Share> = HashMap::new();
+        for ((place, item), answer) in items.into_iter().enumerate().zip(&mut answers) {
             match item {
-                Ok(item) => {
-                    sound.push(item);
-                    answers.push(None);
+                Ok((target, encoded)) => {
+                    let (places, items) = shares.entry(target).or_default();
+                    places.push(place);
+                    items.push(encoded);
                 }
-                Err(reason) => answers.push(Some(Published::Refused(reason))),
+                Err(reason) => *answer = Published::Refused(reason),
             }
         }
-        let mut sent = self.call(sound).await.into_iter();
-        answers
+        let sent = shares
             .into_iter()
-            .map(|answer| answer.or_else(|| sent.next()).unwrap_or(Published::Unknown))
-            .collect()
+            .map(async |(target, (places, items))| places.into_iter().zip(self.call(target, items).await));
+        for (place, published) in join_all(sent).await.into_iter().flatten() {
+            if let Some(answer) = answers.get_mut(place) {
+                *answer = published;
+            }
+        }
+        answers
     }
 
-    async fn call(&self, items: Vec<Item>) -> Vec<Published> {
-        if items.is_empty() {
-            return Vec::new();
-        }
+    async fn call(&self, target: Target, items: Vec<Encoded>) -> Vec<Published> {
         let count = items.len();
         let (reply, answers) = oneshot::channel();
-        if self.calls.send(Call { items, reply }).await.is_err() {
-            return vec![Published::Refused("the connection was closed".to_owned()); count];
+        let mut call = Call { items, reply };
+        loop {
+            // Looked at each time round: lanes end with the link.
+            if let Some(obstacle) = self.obstacle() {
+                return vec![Published::Refused(obstacle); count];
+            }
+            let Some(lane) = self.lanes.lane(&target) else {
+                let reason = format!("more than {} queues are published to at once", lanes::LANES_MAX);
+                return vec![Published::Refused(reason); count];
+            };
+            match lane.send(call).await {
+                Ok(()) => break,
+                // It has just gone to rest.
+                Err(back) => call = back.0,
+            }
         }
-        // The task ends with its runtime only; what it had in hand may have been sent.
+        // A lane ends with its runtime only; what it had in hand may have been sent.
         answers.await.unwrap_or_else(|_| vec![Published::Unknown; count])
     }
 }
 
 impl PublishPort for Publisher {
     fn publish(&self, messages: Vec<Message>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
-        let profile = self.declarer.profile();
         let items = messages
             .iter()
             .map(|message| {
                 let encoded = wire::encode(message).map_err(|error| error.to_string())?;
-                Ok(Item {
-                    encoded,
-                    key: topology::key(profile, &message.queue, message.priority),
-                    target: Target::Jobs(message.queue.clone()),
-                })
+                let target = Target::jobs(self.profile, message.queue.clone(), message.priority);
+                Ok((target, encoded))
             })
             .collect();
         Box::pin(self.send(items))
     }
 
     fn is_ready(&self) -> bool {
-        self.obstacle().is_none() && self.open.load(Ordering::Relaxed)
+        self.obstacle().is_none()
     }
 
     fn archive(&self, letters: Vec<DeadLetter>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
@@ -164,11 +175,7 @@ impl PublishPort for Publisher {
             .into_iter()
             .map(|letter| {
                 let encoded = wire::encode_dead(letter).map_err(|error| error.to_string())?;
-                Ok(Item {
-                    encoded,
-                    key: topology::DEAD_KEY.to_owned(),
-                    target: Target::Archive,
-                })
+                Ok((Target::Archive, encoded))
             })
             .collect();
         Box::pin(self.send(items))

@@ -19,7 +19,7 @@ pub(super) const DEAD: &str = "longshore.dead";
 /// What the broker itself gives up.
 pub(super) const GIVEN_UP: &str = "longshore.dlx.inbox";
 /// Routing keys of the dead-letter exchange.
-pub(super) const DEAD_KEY: &str = "dead";
+const DEAD_KEY: &str = "dead";
 const GIVEN_UP_KEY: &str = "inbox";
 
 /// After so many deliveries the broker itself gives a message of jobs up. High, because a worker that crashes charges
@@ -111,10 +111,18 @@ pub(super) fn queues(profile: Profile, logical: &QueueName) -> Vec<Queue> {
 }
 
 /// The routing key of jobs.
-pub(super) fn key(profile: Profile, logical: &QueueName, priority: Priority) -> String {
+fn key(profile: Profile, logical: &QueueName, priority: Priority) -> String {
     match profile {
         Profile::Quorum => format!("{logical}.{priority}"),
         Profile::Classic => logical.to_string(),
+    }
+}
+
+/// The broker's queue for jobs of this priority.
+pub(super) fn queue(profile: Profile, logical: &QueueName, priority: Priority) -> Queue {
+    match profile {
+        Profile::Quorum => quorum(logical, priority),
+        Profile::Classic => classic(logical),
     }
 }
 

@@ -11,4 +11,5 @@ mod real_servers {
     mod outages;
     mod publishing;
     mod rate;
+    mod sick_queues;
 }

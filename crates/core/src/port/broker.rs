@@ -155,10 +155,11 @@ pub trait Subscription: Send {
 /// The incoming side.
 pub trait ConsumePort: Send + Sync {
     /// Subscribes, waiting for the connection if need be. `prefetch` bounds unacknowledged deliveries (per priority in
-    /// the quorum profile). Deliveries of higher priorities come first among those that are there.
+    /// the quorum profile). Broker queues that do not answer join later. Deliveries of higher priorities come first
+    /// among those that are there.
     fn subscribe(&self, source: Source, prefetch: u16) -> Reply<'_, Box<dyn Subscription>>;
 
-    /// What waits in the broker for these queues.
+    /// What waits in the broker for these queues. A broker queue that does not answer is left out, never told empty.
     fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>>;
 
     /// Dead letters in the archive that no subscription holds.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use lapin::Channel;
 use lapin::options::BasicAckOptions;
 use longshore_core::port::broker::AckSink;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::runs::{Ack, Runs};
@@ -15,6 +15,9 @@ use crate::amqp::RPC_TIMEOUT;
 
 /// How long acknowledgements wait for what holds the run up before they are sent one by one.
 const HOLD: Duration = Duration::from_millis(3);
+/// AMQP's reply codes.
+const REPLY_SUCCESS: u16 = 200;
+const INTERNAL_ERROR: u16 = 541;
 /// So many are held at most, whatever the time.
 const HELD_MAX: usize = 64;
 
@@ -35,14 +38,24 @@ impl AckSink for Sink {
 
 /// Where receipts of this channel go, and what ends its task: dropping the second, which also closes the channel once
 /// everything acknowledged so far is sent.
-pub(super) fn start(channel: Channel) -> (Arc<dyn AckSink>, oneshot::Sender<()>) {
+///
+/// `closing` ends it as well. The task holds the receiver until the last acknowledgement is sent.
+pub(super) fn start(
+    channel: Channel,
+    closing: watch::Receiver<bool>,
+) -> (Arc<dyn AckSink>, oneshot::Sender<()>) {
     let (tickets, taken) = mpsc::unbounded_channel();
     let (alive, ended) = oneshot::channel();
-    tokio::spawn(send(channel, taken, ended));
+    tokio::spawn(send(channel, taken, ended, closing));
     (Arc::new(Sink(tickets)), alive)
 }
 
-async fn send(channel: Channel, mut tickets: mpsc::UnboundedReceiver<u64>, mut ended: oneshot::Receiver<()>) {
+async fn send(
+    channel: Channel,
+    mut tickets: mpsc::UnboundedReceiver<u64>,
+    mut ended: oneshot::Receiver<()>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut runs = Runs::default();
     let mut patience: Option<Instant> = None;
     let mut is_well = true;
@@ -50,6 +63,7 @@ async fn send(channel: Channel, mut tickets: mpsc::UnboundedReceiver<u64>, mut e
         tokio::select! {
             biased;
             _ = &mut ended => break,
+            Ok(()) = closing.changed() => break,
             ticket = tickets.recv() => match ticket {
                 Some(ticket) => runs.add(ticket),
                 None => break,
@@ -76,9 +90,14 @@ async fn send(channel: Channel, mut tickets: mpsc::UnboundedReceiver<u64>, mut e
     }
     drain(&mut tickets, &mut runs);
     let last = runs.run().into_iter().chain(runs.singles()).collect();
-    if is_well && acknowledge(&channel, last).await {
-        drop(tokio::time::timeout(RPC_TIMEOUT, channel.close(200, "done".into())).await);
-    }
+    let (code, why) = if is_well && acknowledge(&channel, last).await {
+        (REPLY_SUCCESS, "done")
+    } else {
+        // Nothing more can be acknowledged on it: its subscription must end, or the queue is deaf until the broker's
+        // consumer time-out.
+        (INTERNAL_ERROR, "acknowledgements failed")
+    };
+    drop(tokio::time::timeout(RPC_TIMEOUT, channel.close(code, why.into())).await);
 }
 
 fn drain(tickets: &mut mpsc::UnboundedReceiver<u64>, runs: &mut Runs) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::StreamExt as _;
 use lapin::{Connection, Event};
 use longshore_core::clock::{Clock as _, SystemClock, Timestamp};
@@ -11,6 +10,7 @@ use tokio::sync::watch;
 
 use super::{Error, Live, State};
 use crate::amqp::dial::Dialer;
+use crate::amqp::pauses::Pauses;
 
 /// First and longest pause between two attempts, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -42,13 +42,14 @@ pub(super) async fn keep(
             tracing::debug!(url = %dialer.url(), "the connection ended without a goodbye");
         }
     }
+    // Dropping `stop` tells `Link::close` that this is over.
 }
 
 async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watch::Sender<State>) {
     let mut attempt = Some(first);
     let mut epoch = 0;
     let mut away_since = SystemClock.now();
-    let mut pauses = pauses();
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         let dialled = match attempt.take() {
             Some(first) => first,
@@ -62,7 +63,7 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
                 away_since = SystemClock.now();
                 // A connection that never held starts no new round of short pauses.
                 if from.elapsed() > PAUSE_MAX {
-                    pauses = self::pauses();
+                    pauses.reset();
                 }
                 tracing::warn!(url = %dialer.url(), %reason, "lost the connection to RabbitMQ");
                 reason
@@ -73,21 +74,12 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
             }
         };
         state.send_replace(away(away_since, reason));
-        tokio::time::sleep(pauses.next().unwrap_or(PAUSE_MAX)).await;
+        tokio::time::sleep(pauses.next()).await;
     }
 }
 
 fn away(since: Timestamp, reason: String) -> State {
     State::Away { since, reason }
-}
-
-fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(PAUSE_MIN)
-        .with_max_delay(PAUSE_MAX)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }
 
 /// Publishes the connection as the link's state and returns when it has ended, with the reason.

@@ -1,12 +1,17 @@
+use std::time::Duration;
+
 use longshore_backend::Profile;
 use longshore_backend::amqp::{Broker, Config, Error};
+use longshore_core::Priority;
 use longshore_core::port::PublishPort as _;
 use longshore_core::port::broker::Published;
 use longshore_core::shard::Shards;
+use longshore_testkit::proxy::Proxy;
 use longshore_testkit::servers::shared::vhost;
 use longshore_testkit::servers::{RabbitMq, RabbitMqOptions};
+use longshore_testkit::wait::eventually;
 
-use crate::rig::{config, connect, messages, send};
+use crate::rig::{config, connect, message, messages, send};
 
 /// The error of connecting, which shows no password.
 async fn refused(config: Config) -> Error {
@@ -91,7 +96,7 @@ async fn a_queue_made_by_others_is_named_and_its_neighbours_work() {
         vhost.name()
     );
     vhost.control().eval(&declare).await.unwrap();
-    let mut batch = messages("odd", 2);
+    let mut batch = vec![message("odd", Priority::Low), message("odd", Priority::Normal)];
     batch.extend(messages("even", 2));
     let published = broker.publisher().publish(batch).await;
     match &published[0] {
@@ -105,7 +110,10 @@ async fn a_queue_made_by_others_is_named_and_its_neighbours_work() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(published[2..], [Published::Confirmed, Published::Confirmed]);
+    assert_eq!(
+        published[1..],
+        [Published::Confirmed, Published::Confirmed, Published::Confirmed]
+    );
     broker.close().await;
 }
 
@@ -124,5 +132,27 @@ async fn tls_takes_its_authority_from_the_file() {
     known.ca_file = server.ca_file().map(Into::into);
     let broker = Broker::connect(known).await.unwrap();
     send(&broker, messages("default", 10)).await;
+    broker.close().await;
+}
+
+/// Bytes after which both connections are open and the topology is not asserted yet.
+const GREETINGS: u64 = 1_150;
+
+#[tokio::test]
+async fn a_broker_that_falls_silent_after_the_greeting_is_waited_for() {
+    let vhost = vhost().await.unwrap();
+    let proxy = Proxy::start(vhost.addr()).await.unwrap();
+    let mut patient = config(&vhost.amqp_url_at(proxy.addr()), Profile::Quorum);
+    proxy.cut_after(GREETINGS);
+    let impatient = Broker::connect(patient.clone()).await;
+    assert!(matches!(impatient, Err(Error::Lost { .. })), "{impatient:?}");
+    proxy.cut_after(GREETINGS);
+    patient.wait_for_broker = true;
+    let broker = Broker::connect(patient).await.unwrap();
+    eventually(Duration::from_secs(30), "publishing to work", || async {
+        broker.publisher().publish(messages("default", 1)).await == [Published::Confirmed]
+    })
+    .await
+    .unwrap();
     broker.close().await;
 }

@@ -121,6 +121,31 @@ async fn what_is_acknowledged_before_a_subscription_is_dropped_does_not_come_aga
 }
 
 #[tokio::test]
+async fn what_is_acknowledged_before_the_broker_is_closed_does_not_come_again() {
+    let vhost = vhost().await.unwrap();
+    let broker = connect(vhost.amqp_url(), Profile::Quorum).await;
+    send(&broker, messages("default", 20)).await;
+    let mut subscription = subscribe(&broker, "default", 20).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(next(subscription.as_mut()).await.receipt);
+    }
+    let first = held.remove(0);
+    held.into_iter()
+        .for_each(longshore_core::port::broker::Receipt::ack);
+    broker.close().await;
+    let other = connect(vhost.amqp_url(), Profile::Quorum).await;
+    let mut again = subscribe(&other, "default", 20).await;
+    next(again.as_mut()).await.receipt.ack();
+    assert!(
+        next_if_any(again.as_mut()).await.is_none(),
+        "only the first was held"
+    );
+    first.ack();
+    other.close().await;
+}
+
+#[tokio::test]
 async fn a_quiet_subscription_gives_back_what_it_has_not_handed_out() {
     let vhost = vhost().await.unwrap();
     let broker = connect(vhost.amqp_url(), Profile::Quorum).await;
