@@ -99,6 +99,13 @@ pub struct Record {
     pub tags: Vec<String>,
     /// The last attempts that did not complete, oldest first, at most [`HISTORY_ATTEMPTS`].
     pub history: Vec<AttemptView>,
+    // What came later stands at the end: records are stored as arrays.
+    /// The gen whose message the broker gave up, when that was counted.
+    #[serde(default)]
+    pub gave_up_gen: Option<Gen>,
+    /// Bytes of the parents' results that are kept, while it is Blocked.
+    #[serde(default)]
+    pub parent_bytes: u64,
 }
 
 /// Children of an ended parent are to be told.
@@ -204,6 +211,8 @@ impl Record {
             priority: job.priority,
             tags: job.tags.clone(),
             history: Vec::new(),
+            gave_up_gen: None,
+            parent_bytes: 0,
         }
     }
 

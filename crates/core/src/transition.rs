@@ -35,7 +35,7 @@ pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requ
 pub use dispatch::{Promoted, audit, extend_outbox, lease_outbox, mark_published, promote, unpark};
 pub use edges::{edges_verified, register, relation_due, relation_told, settle_edge};
 pub use enqueue::{abort, enqueue, fail_blocked};
-pub use expire::{Expired, expire_lease, expire_waiting};
+pub use expire::{Expired, expire_lease, expire_waiting, pull_back};
 pub use retain::{Retained, prune};
 use table::Trigger;
 
@@ -75,6 +75,7 @@ fn enter(record: &mut Record, trigger: Trigger, to: JobStatus, now: Timestamp) {
     record.run_at = None;
     record.edges_at = None;
     record.open_parents.clear();
+    record.parent_bytes = 0;
 }
 
 /// Moves a record into Queued as a new dispatch that the sweep publishes at `publish_at` unless somebody else does.
