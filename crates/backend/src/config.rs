@@ -21,6 +21,9 @@ pub struct BackendConfig {
     pub allow_degraded: bool,
     /// How much a write to Redis waits for. Default: as Redis is configured.
     pub durability: Durability,
+    /// How many replicas of Redis must have a strict write before it is acknowledged; every master must have as many
+    /// connected at the start. Counts only with [`Durability::Strict`]. Default: 0, the disk alone.
+    pub redis_replicas: u16,
     /// PEM file with the certificate authority of an `amqps://` server; `None` takes the system's authorities.
     pub amqp_ca_file: Option<PathBuf>,
     /// PEM file with the certificate authority of a `rediss://` server; `None` takes the system's authorities.
@@ -44,6 +47,7 @@ impl BackendConfig {
             shards: None,
             allow_degraded: false,
             durability: Durability::default(),
+            redis_replicas: 0,
             amqp_ca_file: None,
             redis_ca_file: None,
             consumer_timeout: Duration::from_secs(30 * 60),
@@ -69,7 +73,8 @@ pub enum Durability {
     /// As Redis is configured: with `appendfsync everysec`, power loss may cost about the last second.
     #[default]
     Default,
-    /// On disk, and on a replica where there is one, before a write is acknowledged.
+    /// On disk, and on [`BackendConfig::redis_replicas`] replicas, before an enqueue, finish or requeue is
+    /// acknowledged.
     Strict,
 }
 

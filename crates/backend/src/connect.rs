@@ -83,6 +83,7 @@ impl Backend {
             allow_degraded: config.allow_degraded,
             ca_file: config.redis_ca_file.clone(),
             strict: config.durability == Durability::Strict,
+            replicas: config.redis_replicas,
             connection_name: config.connection_name.clone(),
             ..redis::Config::new(redis_url.clone())
         })

@@ -27,12 +27,14 @@ mod reply;
 mod schedule;
 mod script;
 mod shards;
+mod strict;
 mod target;
 mod view;
 mod watch;
 
 pub use gate::Finding;
 use link::Link;
+use strict::Strict;
 use watch::Hub;
 
 /// How Redis is named in errors.
@@ -51,8 +53,12 @@ pub struct Config {
     pub allow_degraded: bool,
     /// PEM file with the certificate authority of a TLS server; `None` takes the system's authorities.
     pub ca_file: Option<PathBuf>,
-    /// Acknowledge writes only when they are on disk, and on a replica where there is one. Default: false.
+    /// Acknowledge enqueues, finishes, edges, requeues and what goes to quarantine only when they are on disk, and on
+    /// [`Config::replicas`] replicas. Default: false.
     pub strict: bool,
+    /// How many replicas must have a strict write before it is acknowledged; every master must have as many connected
+    /// at the start. Default: 0, the disk alone.
+    pub replicas: u16,
     /// How long an answer may take; after it the outcome is unknown. Default: 5 s.
     pub response_timeout: Duration,
     /// Name in `CLIENT LIST`. Default: `longshore`.
@@ -68,6 +74,7 @@ impl Config {
             allow_degraded: false,
             ca_file: None,
             strict: false,
+            replicas: 0,
             response_timeout: Duration::from_secs(5),
             connection_name: "longshore".to_owned(),
         }
@@ -131,7 +138,8 @@ struct Inner {
     link: Link,
     hub: Hub,
     shards: Shards,
-    strict: bool,
+    /// For writes that wait for replicas.
+    strict: Option<Strict>,
 }
 
 impl Store {
@@ -144,6 +152,10 @@ impl Store {
     pub async fn connect(config: &Config) -> Result<Self, ConnectError> {
         let target = target::Target::new(config)?;
         let hub = Hub::new(target.clone());
+        let strict = (config.strict && config.replicas > 0).then(|| {
+            let link = Link::new(target.clone(), config.response_timeout);
+            Strict::new(link, config.replicas, config.response_timeout)
+        });
         let link = Link::new(target, config.response_timeout);
         gate::check(&link, config).await?;
         let shards = shards::agree(&link, config).await?;
@@ -151,7 +163,7 @@ impl Store {
             link,
             hub,
             shards,
-            strict: config.strict,
+            strict,
         })))
     }
 
@@ -179,6 +191,9 @@ impl Store {
     pub fn close(&self) {
         self.0.hub.close();
         self.0.link.close();
+        if let Some(strict) = &self.0.strict {
+            strict.close();
+        }
     }
 
     fn shard_count(&self) -> Shards {
@@ -190,31 +205,25 @@ impl Store {
         Call::new(script, shard)
     }
 
-    /// Runs a script that writes.
-    async fn write(&self, shard: u16, call: &Call) -> Result<Reader, Error> {
-        let reply = self.0.link.run(call).await?;
-        if self.0.strict {
-            self.0.link.wait_for_replica(shard).await?;
-        }
-        Reader::new(reply)
-    }
-
-    /// Runs a script that writes and answers one number.
-    async fn write_number(&self, shard: u16, call: &Call) -> Result<u64, Error> {
-        let number = self.number(call).await?;
-        if self.0.strict {
-            self.0.link.wait_for_replica(shard).await?;
-        }
-        Ok(number)
-    }
-
     /// Runs a script that answers one number.
     async fn number(&self, call: &Call) -> Result<u64, Error> {
         Reader::of_one(self.0.link.run(call).await?).number()
     }
 
-    /// Runs a script that only reads.
-    async fn read(&self, call: &Call) -> Result<Reader, Error> {
+    /// Runs a script.
+    async fn run(&self, call: &Call) -> Result<Reader, Error> {
         Reader::new(self.0.link.run(call).await?)
+    }
+
+    /// Runs a script whose work must not be acknowledged before it is safe.
+    async fn run_strictly(&self, call: &Call) -> Result<Reader, Error> {
+        Reader::new(self.strictly(call).await?)
+    }
+
+    async fn strictly(&self, call: &Call) -> Result<redis::Value, Error> {
+        match &self.0.strict {
+            Some(strict) => strict.run(call).await,
+            None => self.0.link.run(call).await,
+        }
     }
 }

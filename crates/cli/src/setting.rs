@@ -90,6 +90,7 @@ impl Setting {
             config::Durability::Default => Durability::Default,
             config::Durability::Strict => Durability::Strict,
         };
+        backend.redis_replicas = self.config.redis_replicas;
         backend.shards = self.config.shards;
         backend.allow_degraded = self.config.allow_degraded;
         backend.amqp_ca_file.clone_from(&self.config.amqp_ca_file);

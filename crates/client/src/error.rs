@@ -63,6 +63,18 @@ pub enum EnqueueError {
         /// The parent.
         parent: JobId,
     },
+    /// A parent has as many children as it may; the job was not recorded.
+    #[error(
+        "depends_on: {job} names the parent {parent}, which has {} children already; put a job in between that \
+         waits for the parent, and let {job} wait for that one",
+        limits::CHILDREN_MAX
+    )]
+    FullParent {
+        /// The job that names it.
+        job: String,
+        /// The parent.
+        parent: JobId,
+    },
     /// Jobs wait for each other; nothing was written.
     #[error("depends_on: the jobs wait for each other: {}; remove one of the edges", jobs.join(" -> "))]
     Cycle {

@@ -2,13 +2,17 @@
 //!
 //! Transient are time-outs, connection errors, operating-system errors, and every error whose text has one of the
 //! keywords "timeout", "connection", "temporary", "unavailable". Everything else is permanent. The table's
-//! `TimeoutError`, `ConnectionError` and `OSError` are `std::io::Error` in Rust; its `ValueError`, `TypeError` and
+//! `TimeoutError`, `ConnectionError` and `OSError` are `std::io::Error` in Rust, and its `TimeoutError` is also what
+//! the runtime and clients say in words of their own ([`TIMED_OUT`]); its `ValueError`, `TypeError` and
 //! `KeyError` are the parse, conversion and lookup errors, which are permanent unless a keyword says otherwise.
 
 use std::error::Error;
 
 /// The words that mark an error as transient, wherever they stand in its text, whatever their case.
 pub const TRANSIENT_KEYWORDS: [&str; 4] = ["timeout", "connection", "temporary", "unavailable"];
+
+/// How time-outs are told in Rust, where no keyword says so: reqwest, hyper and the standard library; tokio; gRPC.
+pub const TIMED_OUT: [&str; 3] = ["timed out", "deadline has elapsed", "deadline exceeded"];
 
 /// The error and every source below it, outermost first; bounded, because a chain may loop.
 pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -23,10 +27,11 @@ pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Whether a text has one of [`TRANSIENT_KEYWORDS`].
+/// Whether a text has one of [`TRANSIENT_KEYWORDS`], or tells of a time-out ([`TIMED_OUT`]).
 pub fn is_transient_text(text: &str) -> bool {
     let lower = text.to_lowercase();
-    TRANSIENT_KEYWORDS.iter().any(|keyword| lower.contains(keyword))
+    let mut words = TRANSIENT_KEYWORDS.iter().chain(&TIMED_OUT);
+    words.any(|word| lower.contains(word))
 }
 
 /// `OSError` of the table is every error that the operating system reports; an `io::Error` that merely wraps bad data
@@ -78,6 +83,24 @@ mod tests {
             io::ErrorKind::InvalidData,
             "bad header"
         )));
+    }
+
+    #[tokio::test]
+    async fn time_outs_are_transient_in_their_own_words() {
+        let never = std::future::pending::<()>();
+        let elapsed = tokio::time::timeout(std::time::Duration::ZERO, never)
+            .await
+            .unwrap_err();
+        assert!(is_transient(&elapsed), "{elapsed}");
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let silent = receiver.recv_timeout(std::time::Duration::ZERO).unwrap_err();
+        drop(sender);
+        assert!(is_transient(&silent), "{silent}");
+        let wrapped = Link(
+            "error sending request for url",
+            Some(Box::new(Link("operation timed out", None))),
+        );
+        assert!(is_transient(&wrapped));
     }
 
     #[test]

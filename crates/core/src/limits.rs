@@ -10,6 +10,15 @@ pub const RESULT_BYTES_MAX: usize = 256 * 1024;
 pub const ERROR_BYTES_MAX: usize = 16 * 1024;
 /// Largest parent result that is copied to a child, in bytes (64 KiB).
 pub const PARENT_RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Results of all parents that are kept for a child, in bytes (4 MiB); of what comes after only the outcome is.
+pub const PARENT_RESULTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest body that goes into quarantine whole, in bytes (1 MiB and 64 KiB): every message of ours does; of a larger
+/// one the beginning is kept.
+pub const QUARANTINE_BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 64 * 1024;
+/// Most messages in quarantine; until a person makes room, further ones stay in the broker.
+pub const QUARANTINE_MESSAGES_MAX: usize = 2_000;
+/// Most bytes of all messages in quarantine (64 MiB).
+pub const QUARANTINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Deepest nesting of arguments and results.
 pub const DEPTH_MAX: usize = 100;
 /// Most jobs in one broker message.
@@ -71,6 +80,8 @@ pub const FENCE_MARGIN: Duration = Duration::from_secs(5);
 pub const OUTBOX_GRACE: Duration = Duration::from_secs(5);
 /// How long a leased outbox row stays with the scheduler that leased it.
 pub const OUTBOX_LEASE: Duration = Duration::from_secs(30);
+/// The furthest ahead that an outbox row can be due: the longest give-back. What is further is a clock that went back.
+pub const OUTBOX_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// A message younger than this whose record is missing is rebuilt rather than quarantined.
 pub const REBUILD_AGE: Duration = Duration::from_secs(600);
 /// First look at a job's unregistered parents.

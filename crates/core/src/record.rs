@@ -99,6 +99,13 @@ pub struct Record {
     pub tags: Vec<String>,
     /// The last attempts that did not complete, oldest first, at most [`HISTORY_ATTEMPTS`].
     pub history: Vec<AttemptView>,
+    // What came later stands at the end: records are stored as arrays.
+    /// The gen whose message the broker gave up, when that was counted.
+    #[serde(default)]
+    pub gave_up_gen: Option<Gen>,
+    /// Bytes of the parents' results that are kept, while it is Blocked.
+    #[serde(default)]
+    pub parent_bytes: u64,
     /// Since when looks at its edges have found a parent unknown, while it is Blocked; `None` when the last did not.
     #[serde(default)]
     pub parent_unknown_since: Option<Timestamp>,
@@ -207,6 +214,8 @@ impl Record {
             priority: job.priority,
             tags: job.tags.clone(),
             history: Vec::new(),
+            gave_up_gen: None,
+            parent_bytes: 0,
             parent_unknown_since: None,
         }
     }

@@ -14,6 +14,10 @@ use crate::random::{Random, unit_f64};
 pub fn delay(envelope: &Envelope, retry: u32, random: &dyn Random) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "a delay of 2^53 ms is 285,000 years")]
     let (first, cap) = (envelope.retry_delay_ms as f64, envelope.retry_delay_max_ms as f64);
+    // Zero times an infinite factor is not a number, and a minimum takes the cap for it.
+    if envelope.retry_delay_ms == 0 {
+        return Duration::ZERO;
+    }
     let exponent = i32::try_from(retry.saturating_sub(1)).unwrap_or(i32::MAX);
     let grown = (first * envelope.retry_backoff.powi(exponent)).min(cap).max(0.0);
     let spread = if envelope.retry_jitter {
@@ -88,6 +92,19 @@ mod tests {
             .collect();
         assert_eq!(seconds, [2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delay(&envelope(), u32::MAX, &Fixed(0)).as_secs(), 60);
+    }
+
+    #[test]
+    fn a_delay_of_zero_stays_zero_however_often_it_grows() {
+        let mut at_once = envelope();
+        at_once.retry_delay_ms = 0;
+        for retry in [1, 2, 1_025, u32::MAX] {
+            assert_eq!(
+                delay(&at_once, retry, &Fixed(u64::MAX)),
+                Duration::ZERO,
+                "{retry}"
+            );
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use edges::{
     edges_verified, lease_edges, parent_unknown, register, relation_due, relation_told, settle_edge,
 };
 pub use enqueue::{abort, enqueue, fail_blocked};
-pub use expire::{Expired, expire_lease, expire_waiting};
+pub use expire::{Expired, expire_lease, expire_waiting, pull_back};
 pub use retain::{Retained, prune};
 use table::Trigger;
 
@@ -78,6 +78,7 @@ fn enter(record: &mut Record, trigger: Trigger, to: JobStatus, now: Timestamp) {
     record.edges_at = None;
     record.parent_unknown_since = None;
     record.open_parents.clear();
+    record.parent_bytes = 0;
 }
 
 /// Moves a record into Queued as a new dispatch that the sweep publishes at `publish_at` unless somebody else does.

@@ -41,6 +41,8 @@ pub struct Config {
     pub allow_degraded: bool,
     /// How much a write to Redis waits for.
     pub durability: Durability,
+    /// Replicas of Redis that a strict write waits for.
+    pub redis_replicas: u16,
     /// Certificate authority of an `amqps://` server.
     pub amqp_ca_file: Option<PathBuf>,
     /// Certificate authority of a `rediss://` server.

@@ -132,12 +132,12 @@ fn settle_edge(
     publish_within: Duration,
 ) -> EdgeSettled {
     let now = tx.now;
-    let (settled, closed) = state.change(tx, edge.child, |slot, _| {
+    let (settled, kept) = state.change(tx, edge.child, |slot, _| {
         transition::settle_edge(slot, edge.parent, &edge.outcome, publish_within, now)
     });
-    if closed {
+    if let Some(outcome) = kept {
         tx.batch
-            .parent(edge.child, edge.parent, &StoredOutcome::from(&edge.outcome));
+            .parent(edge.child, edge.parent, &StoredOutcome::from(&outcome));
     }
     settled
 }

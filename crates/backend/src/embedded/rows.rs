@@ -76,6 +76,16 @@ impl Rows {
         rows.take(limit).map(|(_, id)| *id).collect()
     }
 
+    /// Jobs of an index whose score is above `score`.
+    pub(super) fn after(&self, index: Index, score: u64, limit: usize) -> Vec<JobId> {
+        let groups = self
+            .0
+            .range((index, Group::All)..)
+            .take_while(|((at, _), _)| *at == index);
+        let rows = groups.flat_map(|(_, rows)| rows.iter().rev().take_while(|(at, _)| *at > score));
+        rows.take(limit).map(|(_, id)| *id).collect()
+    }
+
     /// As [`Rows::until`], of one group.
     pub(super) fn group_until(&self, index: Index, group: Group, until: u64, limit: usize) -> Vec<JobId> {
         let rows = self.0.get(&(index, group)).into_iter().flatten();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
+use longshore_core::limits::{LEASE, OUTBOX_AHEAD_MAX, OUTBOX_LEASE, SCRIPT_JOBS_MAX};
 use longshore_core::message::Gen;
 use longshore_core::port::Reply;
 use longshore_core::port::schedule::{
@@ -42,6 +43,7 @@ impl SchedulePort for Core {
 
     fn lease_outbox(&self, shard: u16, limit: usize) -> Reply<'_, Leased> {
         Box::pin(self.write(move |state, tx| {
+            pull_back(state, tx, shard, Index::Outbox, OUTBOX_AHEAD_MAX);
             let (now, due) = (tx.now, due(state, shard, Index::Outbox, tx.now, limit));
             dispatch::lease(state, tx, shard, &due, |slot| transition::lease_outbox(slot, now))
         }))
@@ -80,6 +82,7 @@ impl SchedulePort for Core {
 
     fn relations(&self, shard: u16, limit: usize) -> Reply<'_, Vec<Relation>> {
         Box::pin(self.write(move |state, tx| {
+            pull_back(state, tx, shard, Index::Rel, OUTBOX_LEASE);
             let due = due(state, shard, Index::Rel, tx.now, limit);
             due.into_iter()
                 .filter_map(|parent| relations::take(state, tx, parent))
@@ -213,6 +216,17 @@ fn due(state: &State, shard: u16, index: Index, now: Timestamp, limit: usize) ->
         .unwrap_or_default()
 }
 
+/// Pulls times of an index that are further ahead than `most` back: the clock has gone back.
+fn pull_back(state: &mut State, tx: &mut Tx<'_>, shard: u16, index: Index, most: Duration) {
+    let now = tx.now;
+    let untrue = state
+        .rows(shard)
+        .map(|rows| rows.after(index, now.after(most).millis(), SCRIPT_JOBS_MAX));
+    for id in untrue.unwrap_or_default() {
+        state.change(tx, id, |slot, _| transition::pull_back(slot, now));
+    }
+}
+
 fn lease_shards(state: &mut State, now: Timestamp, holder: &str, want: usize, ttl: Duration) -> Vec<u16> {
     let holds = |lease: &Option<(String, Timestamp)>| {
         lease
@@ -237,6 +251,7 @@ fn lease_shards(state: &mut State, now: Timestamp, holder: &str, want: usize, tt
 }
 
 fn expire_leases(state: &mut State, tx: &mut Tx<'_>, shard: u16, limit: usize) -> LeasesExpired {
+    pull_back(state, tx, shard, Index::Running, LEASE);
     let now = tx.now;
     let mut done = LeasesExpired::default();
     if let Some(pause) = state.shard(shard).sweep.look(now) {

@@ -224,9 +224,12 @@ impl From<&Quarantined> for StoredQuarantined {
         Self {
             queue: message.queue.clone(),
             reason: message.reason.clone(),
-            body: message
-                .body
-                .slice(..message.body.len().min(longshore_core::limits::ENVELOPE_BYTES_MAX)),
+            body: message.body.slice(
+                ..message
+                    .body
+                    .len()
+                    .min(longshore_core::limits::QUARANTINE_BODY_BYTES_MAX),
+            ),
             headers: message.headers.clone(),
             jobs: message.jobs.clone(),
         }

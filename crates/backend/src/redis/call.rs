@@ -16,6 +16,7 @@ const CALL_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Call {
     script: &'static Script,
+    key: String,
     cmd: Cmd,
 }
 
@@ -36,7 +37,16 @@ impl Call {
     pub(super) fn with_keys(script: &'static Script, keys: &[&str]) -> Self {
         let mut cmd = redis::cmd("EVALSHA");
         cmd.arg(script.sha()).arg(keys.len()).arg(keys);
-        Self { script, cmd }
+        Self {
+            script,
+            key: keys.first().copied().unwrap_or_default().to_owned(),
+            cmd,
+        }
+    }
+
+    /// The first key: where a cluster runs the script.
+    pub(super) fn key(&self) -> &str {
+        &self.key
     }
 
     /// The call by the script's name.

@@ -36,7 +36,7 @@ impl EnqueuePort for Store {
                 for job in jobs {
                     call.job(job);
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run_strictly(&call).await?;
                 all.epoch = answer.number()?;
                 for _ in jobs {
                     all.jobs.push(enqueued(&mut answer)?);
@@ -58,7 +58,7 @@ impl EnqueuePort for Store {
                 for id in ids {
                     call.id(*id);
                 }
-                let mut answer = self.read(&call).await?;
+                let mut answer = self.run(&call).await?;
                 for _ in ids {
                     statuses.push(answer.number_or_none()?.map(reply::status).transpose()?);
                 }
@@ -75,7 +75,7 @@ impl EnqueuePort for Store {
                 for edge in edges {
                     call.id(edge.parent).id(edge.child).arg(edge.policy.code());
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run(&call).await?;
                 for _ in edges {
                     states.push(parent_state(&mut answer)?);
                 }
@@ -101,7 +101,7 @@ impl EnqueuePort for Store {
                         .arg(letter(&edge.outcome))
                         .arg(result(&edge.outcome));
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run_strictly(&call).await?;
                 for _ in edges {
                     settled.push(edge_settled(&mut answer)?);
                 }
@@ -118,7 +118,7 @@ impl EnqueuePort for Store {
                 for id in ids {
                     call.id(*id);
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run(&call).await?;
                 for _ in ids {
                     known.push(answer.number()? == 1);
                 }
@@ -134,7 +134,7 @@ impl EnqueuePort for Store {
                 for (id, error) in children {
                     call.id(*id).arg(pack(&error.clone().bounded()));
                 }
-                self.write(shard, &call).await?;
+                self.run(&call).await?;
             }
             Ok(())
         })
@@ -152,7 +152,7 @@ impl EnqueuePort for Store {
                 for job in jobs {
                     call.id(job.id).arg(job.reason.as_str());
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run(&call).await?;
                 for _ in jobs {
                     replies.push(cancelled(&mut answer)?);
                 }
@@ -175,7 +175,7 @@ impl Store {
             for id in ids {
                 call.id(*id);
             }
-            self.write(shard, &call).await?;
+            self.run(&call).await?;
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Store {
             for (id, gen_) in jobs {
                 call.id(*id).arg(*gen_);
             }
-            self.write(shard, &call).await?;
+            self.run(&call).await?;
         }
         Ok(())
     }
@@ -218,6 +218,7 @@ fn parent_state(answer: &mut Reader) -> Result<ParentState, Error> {
     match letter.as_str() {
         "O" => Ok(ParentState::Open),
         "U" => Ok(ParentState::Unknown),
+        "N" => Ok(ParentState::Full),
         letter => outcome(letter, result).map(ParentState::Settled),
     }
 }

@@ -5,6 +5,9 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::SERVER;
 
+/// What a cluster says while a slot is on its way.
+const MOVING: &str = "the cluster moves this shard to another node; nothing was done";
+
 /// Why a command failed, for the connection's own use.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -49,6 +52,9 @@ pub(super) fn of_command(error: &RedisError, hosts: &str) -> Fault {
         ErrorKind::ClusterConnectionNotFound => unavailable(hosts, "the cluster's node is away"),
         _ if error.is_connection_refusal() => unavailable(hosts, "connection refused"),
         ErrorKind::Io | ErrorKind::Parse => unknown(),
+        // The probe of a script, before it wrote anything: the slot is on its way to another node.
+        ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(hosts, MOVING),
+        _ if text(error).contains("non local key") => unavailable(hosts, MOVING),
         // A script that breaks off has met data that nobody of ours has written.
         ErrorKind::Server(ServerErrorKind::ResponseError) if text(error).contains("user_script") => {
             Error::Corrupt(text(error))

@@ -64,7 +64,7 @@ impl Info {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    pub(super) fn number(&self, name: &str) -> u64 {
+    fn number(&self, name: &str) -> u64 {
         self.get(name).parse().unwrap_or(0)
     }
 }
@@ -73,9 +73,11 @@ impl Info {
 pub(super) async fn check(link: &Link, config: &Config) -> Result<(), ConnectError> {
     let mut findings = Vec::new();
     match link.command_all(&redis::cmd("INFO")).await {
-        Ok(nodes) => nodes
-            .iter()
-            .for_each(|node| judge(&Info::parse(node), &mut findings)),
+        Ok(nodes) => nodes.iter().for_each(|node| {
+            let info = Info::parse(node);
+            judge(&info, &mut findings);
+            judge_replicas(&info, config, &mut findings);
+        }),
         Err(error) => unchecked(
             error,
             "INFO",
@@ -155,6 +157,19 @@ fn judge(info: &Info, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             "the last write of the append-only file failed",
             "make room on the disk of Redis, then see redis-cli INFO persistence",
+        ));
+    }
+}
+
+fn judge_replicas(info: &Info, config: &Config, findings: &mut Vec<Finding>) {
+    let connected = info.number("connected_slaves");
+    if config.strict && connected < u64::from(config.replicas) {
+        findings.push(Finding::new(
+            format!(
+                "{connected} replicas are connected, and strict durability is to wait for {}",
+                config.replicas
+            ),
+            "connect the replicas (redis-cli REPLICAOF on each), or set redis_replicas to those there are",
         ));
     }
 }

@@ -39,9 +39,9 @@ impl InspectPort for Store {
     fn set_paused(&self, queue: QueueName, paused: bool) -> Reply<'_, ()> {
         Box::pin(async move {
             let set = |shard| {
-                let mut cmd = redis::cmd(if paused { "SADD" } else { "SREM" });
-                cmd.arg(format!("{}paused", prefix(shard))).arg(queue.as_str());
-                async move { self.0.link.command(&cmd).await }
+                let mut call = Self::script(&script::PAUSE, shard);
+                call.arg(queue.as_str()).arg(u8::from(paused));
+                async move { self.0.link.run(&call).await }
             };
             try_join_all(self.shard_count().all().map(set)).await?;
             let mut hint = redis::cmd("PUBLISH");
@@ -79,7 +79,7 @@ impl Store {
             for id in ids {
                 call.id(*id);
             }
-            let mut answer = self.read(&call).await?;
+            let mut answer = self.run(&call).await?;
             for id in ids {
                 views.push(view::read(*id, answer.nested()?, full)?);
             }
@@ -91,7 +91,7 @@ impl Store {
     pub(super) async fn live_workers(&self) -> Result<Vec<WorkerView>, Error> {
         let mut call = Call::with_keys(&script::WORKERS, &WORKERS);
         call.arg(live_for());
-        let mut answer = self.read(&call).await?;
+        let mut answer = self.run(&call).await?;
         let mut workers = Vec::new();
         while !answer.is_empty() {
             let (packed, seen_at) = (answer.bytes_or_none()?, answer.number()?);

@@ -7,16 +7,13 @@ use longshore_core::random::{Random as _, SystemRandom, unit_f64};
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::call::{Call, prefix};
+use super::call::Call;
 use super::fault::{Fault, ends_connection, of_command, refused, unknown};
 use super::target::{Conn, Pipe, Target};
-
-/// How long a strict write waits for a replica.
-const REPLICA_WAIT: Duration = Duration::from_secs(2);
 
 /// First and longest pause after a dial that failed, before jitter.
 const REDIAL_FIRST: Duration = Duration::from_millis(200);
@@ -119,50 +116,47 @@ impl Link {
         }
     }
 
-    /// Waits until a replica has what was written to a shard. Without a replica there is nothing to wait for.
-    pub(super) async fn wait_for_replica(&self, shard: u16) -> Result<(), Error> {
-        let route = Route::with_key(prefix(shard), SlotAddr::Master);
-        let there = || {
-            Some(RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(
-                route,
-            )))
-        };
-        let mut info = redis::cmd("INFO");
-        info.arg("replication");
-        let replication = super::gate::Info::parse(&self.send(&info, there()).await?);
-        if replication.number("connected_slaves") == 0 {
-            return Ok(());
-        }
-        let mut wait = redis::cmd("WAIT");
-        wait.arg(1)
-            .arg(u64::try_from(REPLICA_WAIT.as_millis()).unwrap_or(0));
-        match self.send(&wait, there()).await? {
-            Value::Int(1..) => Ok(()),
-            // It is written here, and may be lost with this server.
-            _ => Err(unknown()),
-        }
+    /// Sends commands over one socket, to where the key is; answers one value a command, errors among them.
+    pub(super) async fn pipeline(
+        &self,
+        pipeline: Pipeline,
+        count: usize,
+        key: &str,
+    ) -> Result<Vec<Value>, Fault> {
+        let conn = self.connected().await.map_err(Fault::Port)?;
+        let sending = query_all(conn.pipe.clone(), pipeline, count, key);
+        self.answered(&conn, sending).await
     }
 
     async fn send(&self, cmd: &Cmd, route: Option<RoutingInfo>) -> Result<Value, Fault> {
         let conn = self.connected().await.map_err(Fault::Port)?;
+        self.answered(&conn, query(conn.pipe.clone(), cmd, route)).await
+    }
+
+    async fn answered<T>(
+        &self,
+        conn: &Conn,
+        sending: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Fault> {
         // The connection has its own time-out; this one is for what waits before it.
-        let sending = tokio::time::timeout(
-            self.timeout.saturating_mul(3),
-            query(conn.pipe.clone(), cmd, route),
-        );
-        match sending.await {
+        match tokio::time::timeout(self.timeout.saturating_mul(3), sending).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 if ends_connection(&error) {
-                    self.drop_connection(&conn);
+                    self.drop_connection(conn);
                 }
                 Err(of_command(&error, self.target.hosts()))
             }
             Err(_) => {
-                self.drop_connection(&conn);
+                self.drop_connection(conn);
                 Err(Fault::Port(unknown()))
             }
         }
+    }
+
+    /// What one answer of a pipeline means.
+    pub(super) fn judge(&self, answer: RedisResult<Value>) -> Result<Value, Fault> {
+        answer.map_err(|error| of_command(&error, self.target.hosts()))
     }
 
     /// A cluster's connection mends itself; another one is made anew.
@@ -225,6 +219,16 @@ async fn query(mut pipe: Pipe, cmd: &Cmd, route: Option<RoutingInfo>) -> RedisRe
         (Pipe::Cluster(connection), Some(route)) => connection.route_command(cmd.clone(), route).await?,
     };
     value.extract_error()
+}
+
+async fn query_all(mut pipe: Pipe, pipeline: Pipeline, count: usize, key: &str) -> RedisResult<Vec<Value>> {
+    match &mut pipe {
+        Pipe::One(connection) => connection.req_packed_commands(&pipeline, 0, count).await,
+        Pipe::Cluster(connection) => {
+            let route = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+            connection.route_pipeline(pipeline, 0, count, route).await
+        }
+    }
 }
 
 /// Some answers of many nodes come as pairs of address and answer.

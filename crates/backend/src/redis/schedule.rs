@@ -49,7 +49,7 @@ impl SchedulePort for Store {
                 for (id, gen_) in jobs {
                     call.id(*id).arg(*gen_);
                 }
-                self.write(shard, &call).await?;
+                self.run(&call).await?;
             }
             Ok(())
         })
@@ -107,7 +107,7 @@ impl SchedulePort for Store {
                 for child in page {
                     call.id(*child);
                 }
-                more = self.write_number(shard, &call).await? == 1;
+                more = self.number(&call).await? == 1;
             }
             Ok(more)
         })
@@ -162,7 +162,7 @@ impl SchedulePort for Store {
                 for (id, gen_) in jobs {
                     call.id(*id).arg(*gen_);
                 }
-                let mut answer = self.write(shard, &call).await?;
+                let mut answer = self.run(&call).await?;
                 for (id, _) in jobs {
                     if answer.number()? == 0 {
                         unknown.push(*id);
@@ -185,7 +185,7 @@ impl SchedulePort for Store {
         Box::pin(async move {
             let mut call = Self::script(&script::REMOVALS, shard);
             call.arg(u8::from(clear));
-            self.write_number(shard, &call).await
+            self.number(&call).await
         })
     }
 
@@ -196,7 +196,7 @@ impl SchedulePort for Store {
             for (status, keep) in retention {
                 call.arg(status.code()).duration(keep);
             }
-            let mut answer = self.write(shard, &call).await?;
+            let mut answer = self.run(&call).await?;
             Ok(Pruned {
                 jobs: answer.small()?,
                 held_by_children: answer.small()?,
@@ -216,7 +216,7 @@ impl SchedulePort for Store {
             let shard = self.shard_count().of_bytes(entry.name.as_bytes());
             let mut call = Self::script(&script::CRON_PUT, shard);
             call.arg(&entry.name).time(entry.next_at).arg(&*entry.definition);
-            self.write_number(shard, &call).await.map(drop)
+            self.number(&call).await.map(drop)
         })
     }
 
@@ -224,7 +224,7 @@ impl SchedulePort for Store {
         Box::pin(async move {
             let mut call = Self::script(&script::CRON_DUE, shard);
             call.arg(limit);
-            let mut answer = self.read(&call).await?;
+            let mut answer = self.run(&call).await?;
             let mut due = Vec::new();
             while !answer.is_empty() {
                 due.push(CronEntry {
@@ -249,7 +249,7 @@ impl SchedulePort for Store {
             if let Some(job) = &fire.job {
                 call.job(job);
             }
-            Ok(self.write_number(shard, &call).await? == 1)
+            Ok(self.number(&call).await? == 1)
         })
     }
 }
@@ -259,7 +259,7 @@ impl Store {
     async fn bite(&self, name: &'static Script, shard: u16, limit: usize) -> Result<Reader, Error> {
         let mut call = Self::script(name, shard);
         call.arg(limit);
-        self.write(shard, &call).await
+        self.run(&call).await
     }
 
     async fn leased(
@@ -276,7 +276,7 @@ impl Store {
                 .arg(mark.priority.level())
                 .time(mark.published_before);
         }
-        let mut answer = self.write(shard, &call).await?;
+        let mut answer = self.run(&call).await?;
         let (epoch, looked_at) = (answer.number()?, answer.size()?);
         let mut jobs = Vec::new();
         while !answer.is_empty() {
@@ -303,12 +303,13 @@ impl Store {
             for id in ids {
                 call.id(*id);
             }
-            let mut answer = self.write(shard, &call).await?;
+            let mut answer = self.run_strictly(&call).await?;
             for _ in ids {
                 changes.push(match answer.text()?.as_str() {
                     "done" => DeadLetterChange::Done,
                     "not_dead" => DeadLetterChange::NotDead,
                     "children" => DeadLetterChange::HasChildren,
+                    "past_deadline" => DeadLetterChange::PastDeadline,
                     other => return Err(odd(other)),
                 });
             }
@@ -326,7 +327,7 @@ impl Store {
                 for function in functions {
                     call.arg(function.as_str());
                 }
-                let bite = self.write_number(shard, &call).await?;
+                let bite = self.number(&call).await?;
                 released += u32::try_from(bite).unwrap_or(u32::MAX);
                 if bite < u64::from(UNPARK_BITE) {
                     break;

@@ -54,6 +54,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("LEASE", limits::LEASE),
         ("OUTBOX_GRACE", limits::OUTBOX_GRACE),
         ("OUTBOX_LEASE", limits::OUTBOX_LEASE),
+        ("OUTBOX_AHEAD", limits::OUTBOX_AHEAD_MAX),
         ("EDGES_GRACE", limits::EDGES_GRACE),
         ("EDGES_VERIFY", limits::EDGES_VERIFY),
         ("EDGES_VERIFY_MAX", limits::EDGES_VERIFY_MAX),
@@ -64,6 +65,9 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("HISTORY", limits::HISTORY_ATTEMPTS as u64),
         ("LOSTS", u64::from(limits::LOSTS_MAX)),
         ("PAGE", limits::CHILDREN_PAGE as u64),
+        ("PULL", limits::SCRIPT_JOBS_MAX as u64),
+        ("CHILDREN", limits::CHILDREN_MAX as u64),
+        ("PARENT_RESULTS", limits::PARENT_RESULTS_BYTES_MAX as u64),
         ("WEIGHT", ANSWER_BYTES_MAX),
         ("BUCKET", FINISHED_BUCKET),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
@@ -97,6 +101,8 @@ scripts! { Script::shared:
     OPEN_EDGES = "open_edges", PARENTS_UNKNOWN = "parents_unknown", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
     DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", DISCARD = "discard",
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
-    CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list",
+    CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
 }
-scripts! { Script::alone: WORKER_BEAT = "worker_beat", WORKERS = "workers" }
+scripts! { Script::alone:
+    WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
+}

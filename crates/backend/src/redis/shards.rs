@@ -3,9 +3,10 @@
 use longshore_core::port::Error;
 use longshore_core::shard::Shards;
 
-use super::link::{Link, text};
-use super::reply::parse_number;
-use super::{Config, ConnectError};
+use super::call::Call;
+use super::link::Link;
+use super::reply::Reader;
+use super::{Config, ConnectError, script};
 
 /// What belongs to no shard.
 const META: &str = "longshore:meta";
@@ -18,11 +19,7 @@ pub(super) async fn agree(link: &Link, config: &Config) -> Result<Shards, Connec
         Shards::STANDALONE
     };
     let wanted = config.shards.unwrap_or(usual);
-    keep(link, wanted).await?;
-    let mut get = redis::cmd("HGET");
-    get.arg(META).arg("shards");
-    let stored = text(&link.command(&get).await?)?;
-    let stored = parse_number(stored.as_bytes())?;
+    let stored = keep(link, wanted).await?;
     let shards = Shards::new(stored).map_err(|error| Error::Corrupt(error.to_string()))?;
     match config.shards {
         Some(asked) if asked != shards => Err(ConnectError::Shards {
@@ -34,10 +31,10 @@ pub(super) async fn agree(link: &Link, config: &Config) -> Result<Shards, Connec
     }
 }
 
-/// Writes the number unless there is one. Whoever beats does it too: a store that was wiped under live processes must
+/// Writes the number unless there is one, and answers which one holds. Whoever beats does it too: a store that was wiped under live processes must
 /// not be given another number by the next one that connects.
-pub(super) async fn keep(link: &Link, shards: Shards) -> Result<(), Error> {
-    let mut put = redis::cmd("HSETNX");
-    put.arg(META).arg("shards").arg(shards.count());
-    link.command(&put).await.map(drop)
+pub(super) async fn keep(link: &Link, shards: Shards) -> Result<u64, Error> {
+    let mut call = Call::with_keys(&script::KEEP_SHARDS, &[META]);
+    call.arg(shards.count());
+    Reader::of_one(link.run(&call).await?).number()
 }

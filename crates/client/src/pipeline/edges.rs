@@ -19,7 +19,9 @@ const CALLS_MAX: usize = 8;
 /// What is known of one child while its edges are tied.
 #[derive(Default)]
 struct Ties {
+    /// The parent that is unknown, or has no room for another child.
     unknown_parent: Option<JobId>,
+    parent_is_full: bool,
     error: Option<port::Error>,
     settlements: Vec<EdgeSettlement>,
     settled: Option<EdgeSettled>,
@@ -216,6 +218,10 @@ fn note(ties: &mut [Ties], chunk: &[(usize, Registration)], states: Result<Vec<P
                 outcome,
             }),
             ParentState::Unknown => tie.unknown_parent = Some(edge.parent),
+            ParentState::Full => {
+                tie.unknown_parent = Some(edge.parent);
+                tie.parent_is_full = true;
+            }
         }
     }
 }
@@ -240,7 +246,11 @@ fn fate(child: Child, tie: Ties) -> Result<Tied, EnqueueError> {
     let Child { job, created } = child;
     if let Some(parent) = tie.unknown_parent {
         let job = job.name.unwrap_or_else(|| job.function_name.to_string());
-        return Err(EnqueueError::UnknownParent { job, parent });
+        return Err(if tie.parent_is_full {
+            EnqueueError::FullParent { job, parent }
+        } else {
+            EnqueueError::UnknownParent { job, parent }
+        });
     }
     if let Some(source) = tie.error {
         return Err(EnqueueError::Store { id: job.id, source });

@@ -178,7 +178,7 @@ pub struct Quarantined {
     pub queue: QueueName,
     /// Why it is here.
     pub reason: String,
-    /// The body, cut at 1 MiB.
+    /// The body; what is over [`crate::limits::QUARANTINE_BODY_BYTES_MAX`] is not kept.
     pub body: Bytes,
     /// Headers, as text.
     pub headers: Vec<(String, String)>,
@@ -227,7 +227,9 @@ pub trait AttemptPort: Send + Sync {
     /// How the parents of a child ended, for the handler.
     fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>>;
 
-    /// Puts messages aside for a person. A known job among them that is Queued becomes Failed.
+    /// Puts messages aside for a person. A known job among them that is Queued becomes Failed. A store in memory has
+    /// room for [`crate::limits::QUARANTINE_MESSAGES_MAX`] messages and [`crate::limits::QUARANTINE_BYTES_MAX`] bytes;
+    /// when it is full it refuses and says how to make room: the messages stay in the broker.
     fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()>;
 
     /// Registers this worker or keeps it registered (for three beats), releases jobs parked for its functions, and

@@ -122,12 +122,15 @@ pub enum ParentState {
     Settled(ParentOutcome),
     /// No record and no tombstone.
     Unknown,
+    /// Lives, and has [`crate::limits::CHILDREN_MAX`] children to tell already: the child is not among them.
+    Full,
 }
 
 /// How a parent ended, for its children.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParentOutcome {
-    /// Completed, with its result when that is at most [`crate::limits::PARENT_RESULT_BYTES_MAX`] and still kept.
+    /// Completed, with its result when that is at most [`crate::limits::PARENT_RESULT_BYTES_MAX`], still kept, and
+    /// among the first [`crate::limits::PARENT_RESULTS_BYTES_MAX`] of the child.
     Completed {
         /// The result.
         result: Option<Bytes>,
@@ -226,8 +229,9 @@ pub trait EnqueuePort: Send + Sync {
     /// Fails Blocked children whose parent is unknown ("parent unknown").
     fn fail_blocked(&self, shard: u16, children: Vec<(JobId, ErrorInfo)>) -> Reply<'_, ()>;
 
-    /// Removes jobs that this caller has just created and that are still Blocked: an enqueue that found an unknown
-    /// parent takes itself back. Leaves no tombstone.
+    /// Removes jobs that this caller has just created, that are still Blocked and whose edges were never verified: an
+    /// enqueue that found an unknown parent takes itself back, unless another one of the same id was acknowledged.
+    /// Leaves no tombstone.
     fn abort(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, ()>;
 
     /// Cancels jobs.

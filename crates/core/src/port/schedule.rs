@@ -140,6 +140,8 @@ pub enum DeadLetterChange {
     Done,
     /// Not a dead letter (any more), or it died after `before`.
     NotDead,
+    /// Its deadline has passed: it stays a dead letter, because it would only be Expired.
+    PastDeadline,
     /// Has children that would be told "gone": they are told first; ask again.
     HasChildren,
 }

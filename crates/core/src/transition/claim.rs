@@ -39,9 +39,13 @@ fn claim_running(
     effects: &mut Effects,
 ) -> Claimed {
     if record.owner == Some(ask.nonce) {
+        // Whoever asks again counts the lease from this answer.
+        record.lease_until = Some(now.after(LEASE));
         return Claimed::Run(grant(record, now));
     }
     let left = record.lease_until.map_or(LEASE, |until| until.since(now));
+    // A clock that went back must not stretch a lease.
+    let left = left.min(LEASE);
     if !left.is_zero() {
         return Claimed::Busy { retry_in: left };
     }
@@ -139,6 +143,10 @@ pub fn rebuild(
         if ask.attempts > 0 {
             // It had started once: its expiry counts no more.
             record.started_at = Some(now);
+        }
+        if ask.gen_ > 1 {
+            // A later dispatch has started once, or was requeued by somebody who wants it to run.
+            record.expires_at = None;
         }
         create(slot, record, Trigger::Rebuild);
         if let Some(record) = slot.record_mut().filter(|_| ask.running) {

@@ -24,6 +24,10 @@ pub fn requeue(slot: &mut Slot, before: Timestamp, now: Timestamp) -> DeadLetter
     let Some(record) = died_before(slot, before) else {
         return DeadLetterChange::NotDead;
     };
+    if record.deadline.is_some_and(|at| at <= now) {
+        // It would be Expired at the next sweep, and its children cancelled.
+        return DeadLetterChange::PastDeadline;
+    }
     queue(record, Trigger::Requeue, now, now);
     record.attempts = 0;
     record.retries = 0;
@@ -103,8 +107,8 @@ fn revive(slot: &mut Slot, twin: &DeadLetter, job: &NewJob, now: Timestamp) {
     create(slot, record, Trigger::Twin);
 }
 
-/// The broker gave a message of this dispatch up. A Running job counts a lost and goes on by its lease, unless its
-/// losts are used up; a Queued one goes to the outbox with the gen it has. Answers false when the job is unknown.
+/// The broker gave a message of this dispatch up. A Running job counts a lost, once for each dispatch, and goes on by
+/// its lease, unless its losts are used up; a Queued one goes to the outbox with the gen it has. Answers false when the job is unknown.
 pub fn broker_gave_up(slot: &mut Slot, gen_: Gen, now: Timestamp, effects: &mut Effects) -> bool {
     let record = match slot {
         Slot::Missing => return false,
@@ -123,11 +127,16 @@ pub fn broker_gave_up(slot: &mut Slot, gen_: Gen, now: Timestamp, effects: &mut 
 }
 
 fn count_lost(record: &mut Record, now: Timestamp, effects: &mut Effects) {
+    // The message comes again when whoever reported it crashed before the ack.
+    if record.gave_up_gen == Some(record.gen_) {
+        return;
+    }
+    record.gave_up_gen = Some(record.gen_);
     record.losts = record.losts.saturating_add(1);
+    record.remember("lost", "the broker gave its message up".to_owned(), now);
     if record.losts < LOSTS_MAX {
         return;
     }
-    record.remember("lost", "the broker gave its message up".to_owned(), now);
     if record.cancel.is_some() {
         settle(record, Trigger::BrokerGaveUp, JobStatus::Cancelled, now);
     } else {

@@ -9,7 +9,10 @@ use super::table::Trigger;
 use super::{queue, wait};
 use crate::clock::Timestamp;
 use crate::id::JobId;
-use crate::limits::{EDGES_VERIFY, EDGES_VERIFY_MAX, OUTBOX_LEASE, PARENT_RESULT_BYTES_MAX};
+use crate::limits::{
+    CHILDREN_MAX, EDGES_VERIFY, EDGES_VERIFY_MAX, OUTBOX_LEASE, PARENT_RESULT_BYTES_MAX,
+    PARENT_RESULTS_BYTES_MAX,
+};
 use crate::port::enqueue::{EdgeSettled, ParentOutcome, ParentState};
 use crate::record::{Record, Slot};
 use crate::spec::{EdgePolicy, OnCancelled, OnFailed};
@@ -39,6 +42,9 @@ pub fn register(
     if record.status.is_terminal() && !may_be_requeued {
         return ParentState::Settled(outcome(record.status, result));
     }
+    if known.is_none() && record.children as usize >= CHILDREN_MAX {
+        return ParentState::Full;
+    }
     if let Some(old) = known {
         record.children = record.children.saturating_sub(1);
         record.children_waiting = record.children_waiting.saturating_sub(u32::from(waits(old)));
@@ -62,39 +68,57 @@ fn outcome(status: JobStatus, result: impl FnOnce() -> Option<Bytes>) -> ParentO
     }
 }
 
-/// Tells a child how a parent ended. The second answer says whether the edge was closed: then the store keeps the
-/// outcome for the handler. A released child's outbox row is due after `publish_within`.
+/// Tells a child how a parent ended. The second answer is what the store keeps of the outcome for the handler, when
+/// the edge was closed: results only up to [`PARENT_RESULTS_BYTES_MAX`]. A released child's outbox row is due after `publish_within`.
 pub fn settle_edge(
     child: &mut Slot,
     parent: JobId,
     outcome: &ParentOutcome,
     publish_within: Duration,
     now: Timestamp,
-) -> (EdgeSettled, bool) {
+) -> (EdgeSettled, Option<ParentOutcome>) {
     let Some(record) = child
         .record_mut()
         .filter(|record| record.status == JobStatus::Blocked)
     else {
-        return (EdgeSettled::Nothing, false);
+        return (EdgeSettled::Nothing, None);
     };
     let Some(policy) = record.open_parents.get(&parent).copied() else {
-        return (EdgeSettled::Nothing, false);
+        return (EdgeSettled::Nothing, None);
     };
-    match verdict(policy, outcome) {
-        Verdict::Wait => return (EdgeSettled::Waiting, false),
+    let verdict = verdict(policy, outcome);
+    if matches!(verdict, Verdict::Wait) {
+        return (EdgeSettled::Waiting, None);
+    }
+    let kept = keep(record, outcome);
+    match verdict {
+        Verdict::Wait => {}
         Verdict::Cancel => {
             record.cancel = Some(format!("parent {parent} {}", how(outcome)));
             settle(record, Trigger::SettleEdge, JobStatus::Cancelled, now);
-            return (EdgeSettled::Cancelled, true);
+            return (EdgeSettled::Cancelled, Some(kept));
         }
         Verdict::Close => {
             record.open_parents.remove(&parent);
         }
     }
     if !record.open_parents.is_empty() {
-        return (EdgeSettled::Waiting, true);
+        return (EdgeSettled::Waiting, Some(kept));
     }
-    (release(record, publish_within, now), true)
+    (release(record, publish_within, now), Some(kept))
+}
+
+/// What is kept of a parent's outcome: past the bound no result.
+fn keep(record: &mut Record, outcome: &ParentOutcome) -> ParentOutcome {
+    let ParentOutcome::Completed { result: Some(result) } = outcome else {
+        return outcome.clone();
+    };
+    let bytes = record.parent_bytes.saturating_add(result.len() as u64);
+    if bytes > PARENT_RESULTS_BYTES_MAX as u64 {
+        return ParentOutcome::Completed { result: None };
+    }
+    record.parent_bytes = bytes;
+    outcome.clone()
 }
 
 enum Verdict {

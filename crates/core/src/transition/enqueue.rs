@@ -63,13 +63,16 @@ fn begin(slot: &mut Slot, job: &NewJob, now: Timestamp) -> Enqueued {
     Enqueued::Created { status, gen_ }
 }
 
-/// Takes back a job that its enqueue has just made and that is still Blocked; nothing stays. Answers whether it did.
+/// Takes back a job that its enqueue has just made: still Blocked, and its edges never verified, or another enqueue of
+/// it may have been acknowledged. Nothing stays. Answers whether it did.
 pub fn abort(slot: &mut Slot) -> bool {
-    let blocked = slot.status() == Some(JobStatus::Blocked);
-    if blocked {
+    let fresh = slot
+        .record()
+        .is_some_and(|record| record.status == JobStatus::Blocked && record.edges_verified == 0);
+    if fresh {
         delete(slot, Trigger::Abort, Slot::Missing);
     }
-    blocked
+    fresh
 }
 
 /// Fails a Blocked job whose parent does not exist. Answers whether it did.

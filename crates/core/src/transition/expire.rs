@@ -5,6 +5,7 @@ use super::queue;
 use super::settle::{lose, settle};
 use super::table::Trigger;
 use crate::clock::Timestamp;
+use crate::limits::{LEASE, OUTBOX_AHEAD_MAX, OUTBOX_LEASE};
 use crate::record::Slot;
 use crate::status::JobStatus;
 
@@ -32,6 +33,31 @@ pub fn expire_lease(slot: &mut Slot, now: Timestamp, effects: &mut Effects) -> E
     }
     queue(record, Trigger::ExpireLease, now, now);
     Expired::Requeued
+}
+
+/// Pulls times that cannot be true back to the latest that can: the end of a lease, the next try of an outbox row and of
+/// the children's row. Otherwise a clock that went back would stall whoever waits by its whole jump. Answers whether
+/// there were any.
+pub fn pull_back(slot: &mut Slot, now: Timestamp) -> bool {
+    let Some(record) = slot.record_mut() else {
+        return false;
+    };
+    let pull = |at: &mut Timestamp, most| {
+        let latest = now.after(most);
+        let untrue = *at > latest;
+        *at = latest.min(*at);
+        untrue
+    };
+    let lease = record.lease_until.as_mut().is_some_and(|at| pull(at, LEASE));
+    let outbox = record
+        .outbox
+        .as_mut()
+        .is_some_and(|at| pull(at, OUTBOX_AHEAD_MAX));
+    let rel = record
+        .rel
+        .as_mut()
+        .is_some_and(|rel| pull(&mut rel.at, OUTBOX_LEASE));
+    lease || outbox || rel
 }
 
 /// Ends a waiting job whose expiry or deadline has passed. Answers whether it did.

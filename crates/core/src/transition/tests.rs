@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::id::{JobId, Nonce, WorkerId};
-use crate::limits::{LEASE, LOSTS_MAX, OUTBOX_GRACE, OUTBOX_LEASE};
+use crate::limits::{
+    CHILDREN_MAX, LEASE, LOSTS_MAX, OUTBOX_AHEAD_MAX, OUTBOX_GRACE, OUTBOX_LEASE, PARENT_RESULT_BYTES_MAX,
+    PARENT_RESULTS_BYTES_MAX,
+};
 use crate::message::Gen;
 use crate::name::{FunctionName, QueueName};
 use crate::outcome::Outcome;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::limits::{SCRIPT_JOBS_MAX, UNKNOWN_PARENT_AGE};
+use longshore_core::limits::{CHILDREN_MAX, SCRIPT_JOBS_MAX, UNKNOWN_PARENT_AGE};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::enqueue::{EdgeSettlement, ParentState, Registration};
 use longshore_core::port::schedule::OpenEdges;
@@ -99,7 +99,7 @@ struct Found {
 fn sort(open: &[OpenEdges], states: &BTreeMap<(JobId, JobId), ParentState>, now: Timestamp) -> Found {
     let mut found = Found::default();
     for edges in open {
-        let (mut unknown, mut unanswered) = (None, false);
+        let (mut unknown, mut full, mut unanswered) = (None, None, false);
         for &(parent, _) in &edges.edges {
             match states.get(&(edges.child, parent)) {
                 Some(ParentState::Settled(outcome)) => found.settled.push(EdgeSettlement {
@@ -108,9 +108,16 @@ fn sort(open: &[OpenEdges], states: &BTreeMap<(JobId, JobId), ParentState>, now:
                     outcome: outcome.clone(),
                 }),
                 Some(ParentState::Open) => {}
+                Some(ParentState::Full) => full = Some(parent),
                 Some(ParentState::Unknown) => unknown = Some(parent),
                 None => unanswered = true,
             }
+        }
+        if let Some(parent) = full {
+            let message = format!("parent {parent} has {CHILDREN_MAX} children already");
+            let error = ErrorInfo::new("too_many_children", message);
+            found.failed.push((edges.child, error));
+            continue;
         }
         match (unknown, edges.unknown_since) {
             (None, _) if unanswered => {}

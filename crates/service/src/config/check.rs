@@ -34,6 +34,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         } else {
             Durability::Default
         },
+        redis_replicas: values.count("redis_replicas").unwrap_or(0),
         amqp_ca_file: values.path("amqp_ca_file"),
         redis_ca_file: values.path("redis_ca_file"),
         consumer_timeout: time(&values, "consumer_timeout"),

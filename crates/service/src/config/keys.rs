@@ -120,7 +120,13 @@ pub const KEYS: &[Key] = &[
         "durability",
         Kind::Choice(&["default", "strict"]),
         "default",
-        "`strict`: a write is on disk, and on a replica where there is one, before it is acknowledged.",
+        "`strict`: an enqueue, finish or requeue is on disk, and on `redis_replicas` replicas, before it is acknowledged.",
+    ),
+    key(
+        "redis_replicas",
+        Kind::Count(0, 16),
+        "0",
+        "How many replicas of Redis must have a strict write; every master must have as many connected at the start. Counts only with `durability = strict`.",
     ),
     key(
         "amqp_ca_file",

@@ -100,7 +100,10 @@ async fn a_retried_claim_gets_the_same_answer(rig: Rig) {
         rig.claim(held.id, 1, held.nonce).await,
         Claimed::Run(held.grant.clone())
     );
-    assert_eq!(rig.view(held.id).await.attempts, 1);
+    let view = rig.view(held.id).await;
+    assert_eq!(view.attempts, 1);
+    // Whoever got the answer counts its lease from there.
+    Rig::assert_at(view.lease_until, rig.now().after(LEASE));
 }
 
 async fn a_job_with_a_live_lease_is_busy_whatever_the_gen(rig: Rig) {

@@ -22,12 +22,15 @@ cases! { DeadLetters:
     a_dead_letter_is_requeued_with_fresh_counts,
     a_requeue_touches_only_what_died_before,
     a_resumed_requeue_requeues_none_twice,
+    a_requeued_dead_letter_has_no_expiry,
+    a_dead_letter_past_its_deadline_is_not_requeued,
     a_discarded_dead_letter_leaves_a_tombstone,
     a_discard_touches_only_what_died_before,
     requeue_and_discard_leave_other_jobs_alone,
     removals_are_counted_for_the_keeper,
     the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does,
     a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
+    a_message_that_the_broker_gave_up_twice_counts_once,
     a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job,
     unknown_jobs_among_what_the_broker_gave_up_are_named,
 }
@@ -226,6 +229,28 @@ async fn a_resumed_requeue_requeues_none_twice(rig: Rig) {
     assert_eq!(rig.view(held.id).await.gen_, 2);
 }
 
+async fn a_requeued_dead_letter_has_no_expiry(rig: Rig) {
+    let expiry = Some(Duration::from_secs(50));
+    let job = rig.published(|spec| spec.expires_in = expiry).await;
+    super::give_back::quarantine(&rig, vec![job.id]).await;
+    rig.pass_secs(40).await;
+    assert_eq!(requeue(&rig, job.id).await, DeadLetterChange::Done);
+    rig.pass_secs(20).await;
+    assert_eq!(rig.ports.schedule.expire_waiting(0, 100).await.unwrap(), 0);
+    rig.start(&job, 2).await;
+}
+
+async fn a_dead_letter_past_its_deadline_is_not_requeued(rig: Rig) {
+    let deadline = rig.now().after(Duration::from_secs(50));
+    let held = rig.running(|spec| spec.deadline = Some(deadline)).await;
+    rig.finish(&held, failed()).await;
+    rig.pass_secs(51).await;
+    assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::PastDeadline);
+    assert_eq!(rig.status(held.id).await, Some(JobStatus::Failed));
+    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 0);
+    assert_eq!(discard(&rig, held.id).await, DeadLetterChange::Done);
+}
+
 async fn a_discarded_dead_letter_leaves_a_tombstone(rig: Rig) {
     let held = rig.ended(failed()).await;
     assert_eq!(discard(&rig, held.id).await, DeadLetterChange::Done);
@@ -325,6 +350,28 @@ async fn a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job(rig: 
         matches!(beaten, Beaten::Alive { .. } | Beaten::Lost),
         "{beaten:?}"
     );
+}
+
+async fn a_message_that_the_broker_gave_up_twice_counts_once(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    for _ in 0..5 {
+        let jobs = vec![(held.id, 1)];
+        assert_eq!(rig.ports.schedule.broker_gave_up(0, jobs).await.unwrap(), []);
+    }
+    let view = rig.view(held.id).await;
+    assert_eq!((view.status, view.losts), (JobStatus::Running, 1));
+    let history = view.full.unwrap().history;
+    assert_eq!(history.len(), 1, "{history:?}");
+    assert_eq!(history[0].outcome, "lost");
+    rig.finish(&held, retry(0)).await;
+    rig.promoted().await;
+    rig.start(&held.job, 2).await;
+    rig.ports
+        .schedule
+        .broker_gave_up(0, vec![(held.id, 2)])
+        .await
+        .unwrap();
+    assert_eq!(rig.view(held.id).await.losts, 2, "another dispatch");
 }
 
 async fn a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job(rig: Rig) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_core::limits::{EDGES_LOOK_MAX, PARENT_RESULT_BYTES_MAX};
+use longshore_core::limits::{EDGES_LOOK_MAX, PARENT_RESULT_BYTES_MAX, PARENT_RESULTS_BYTES_MAX};
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::enqueue::{
     EdgeSettled, EdgeSettlement, Enqueued, NewJob, ParentOutcome, ParentState, Registration,
@@ -29,6 +29,7 @@ cases! { Edges:
     a_cancelled_parent_acts_by_the_edges_policy ["dependencies: 3"],
     a_parent_that_is_gone_acts_by_the_edges_policy ["dependencies: 3"],
     a_child_sees_its_parents_results ["dependencies: 3"],
+    a_child_keeps_a_bounded_amount_of_results ["dependencies: 3"],
     a_released_child_has_no_edges_to_verify ["dependencies: 3"],
     the_sweep_leases_the_edges_that_it_looks_at ["dependencies: 6"],
     an_unknown_parent_is_remembered_until_every_one_is_found ["dependencies: 6"],
@@ -38,6 +39,7 @@ cases! { Edges:
     an_enqueue_again_of_a_blocked_job_finds_it_blocked ["dependencies: 4"],
     an_enqueue_with_an_unknown_parent_takes_itself_back ["dependencies: 4"],
     an_abort_leaves_anything_but_blocked_alone ["dependencies: 4"],
+    an_abort_leaves_a_child_that_another_enqueue_acknowledged ["dependencies: 4"],
     the_sweep_names_the_open_edges_alone ["dependencies: 6"],
     a_child_of_an_unknown_parent_is_failed ["dependencies: 6"],
 }
@@ -563,4 +565,36 @@ async fn a_child_of_an_unknown_parent_is_failed(rig: Rig) {
     );
     rig.pass_secs(86_400).await;
     assert_eq!(looked_at(&rig).await, []);
+}
+
+async fn a_child_keeps_a_bounded_amount_of_results(rig: Rig) {
+    let whole = PARENT_RESULTS_BYTES_MAX / PARENT_RESULT_BYTES_MAX;
+    let (parents, child) = family(&rig, whole + 1, EdgePolicy::default()).await;
+    let result = Bytes::from(vec![1; PARENT_RESULT_BYTES_MAX]);
+    for parent in &parents {
+        let result = Some(result.clone());
+        settle(&rig, child.id, parent.id, ParentOutcome::Completed { result }).await;
+    }
+    let outcomes = rig.ports.attempt.parents(0, child.id).await.unwrap();
+    let bytes = outcomes.iter().map(|(_, outcome)| match outcome {
+        ParentOutcome::Completed { result } => result.as_ref().map_or(0, Bytes::len),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(
+        (outcomes.len(), bytes.sum::<usize>()),
+        (whole + 1, PARENT_RESULTS_BYTES_MAX)
+    );
+    let last = (parents[whole].id, ParentOutcome::Completed { result: None });
+    assert!(
+        outcomes.contains(&last),
+        "past the bound only the outcome is kept"
+    );
+    rig.start(&child, 1).await;
+}
+
+async fn an_abort_leaves_a_child_that_another_enqueue_acknowledged(rig: Rig) {
+    let (_, child) = family(&rig, 1, EdgePolicy::default()).await;
+    rig.ports.enqueue.edges_verified(0, vec![child.id]).await.unwrap();
+    rig.ports.enqueue.abort(0, vec![child.id]).await.unwrap();
+    assert_eq!(rig.status(child.id).await, Some(JobStatus::Blocked));
 }

@@ -141,7 +141,7 @@ async fn a_parked_job_can_be_cancelled(rig: Rig) {
     assert_eq!(rig.status(id).await, Some(JobStatus::Cancelled));
 }
 
-async fn quarantine(rig: &Rig, jobs: Vec<JobId>) {
+pub(super) async fn quarantine(rig: &Rig, jobs: Vec<JobId>) {
     let message = Quarantined {
         message_id: "m-1".to_owned(),
         queue: QueueName::default(),

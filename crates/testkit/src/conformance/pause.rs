@@ -14,6 +14,7 @@ cases! { Pause:
     a_pause_is_for_its_queue_alone ["claim: refused while paused"],
     a_pause_holds_in_every_shard ["claim: refused while paused"],
     an_ended_job_of_a_paused_queue_is_over,
+    a_takeover_in_a_paused_queue_cancels_and_starts_nothing ["delivery: running, lease over"],
     paused_queues_are_listed_and_told_to_workers,
     workers_are_told_that_queues_changed,
 }
@@ -85,6 +86,21 @@ async fn an_ended_job_of_a_paused_queue_is_over(rig: Rig) {
         rig.deliver(held.id, 1).await,
         Claimed::Over(Over::Ended(JobStatus::Completed))
     );
+}
+
+async fn a_takeover_in_a_paused_queue_cancels_and_starts_nothing(rig: Rig) {
+    rig.calm_sweep().await;
+    let (going, cancelled) = (rig.running(|_| {}).await, rig.running(|_| {}).await);
+    rig.cancel(cancelled.id).await;
+    pause(&rig, "default", true).await;
+    rig.pass_swept(25).await;
+    rig.pass_secs(6).await;
+    assert_eq!(
+        rig.deliver(cancelled.id, 1).await,
+        Claimed::Over(Over::Ended(JobStatus::Cancelled))
+    );
+    assert_eq!(rig.deliver(going.id, 1).await, Claimed::Paused);
+    assert_eq!(rig.view(going.id).await.losts, 0);
 }
 
 async fn paused_queues_are_listed_and_told_to_workers(rig: Rig) {

@@ -1,5 +1,7 @@
 //! Records that were lost, and stores that were wiped.
 
+use std::time::Duration;
+
 use longshore_core::JobStatus;
 use longshore_core::WorkerId;
 use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over, Rebuild};
@@ -13,6 +15,7 @@ cases! { Rebuild:
     a_repeated_rebuild_gets_the_same_answer,
     a_rebuild_of_a_known_job_answers_as_a_claim,
     a_rebuild_of_an_ended_job_revives_nothing ["delivery: missing, tombstone"],
+    a_later_dispatch_is_rebuilt_without_its_expiry,
     a_wiped_shard_has_another_epoch ["delivery: missing"],
     work_goes_on_after_a_wipe ["beat: missing", "finish: missing"],
 }
@@ -143,4 +146,23 @@ async fn work_goes_on_after_a_wipe(rig: Rig) {
         Finished::Accepted(JobStatus::Completed)
     );
     rig.enqueued(|_| {}).await;
+}
+
+async fn a_later_dispatch_is_rebuilt_without_its_expiry(rig: Rig) {
+    let expiry = Some(Duration::from_secs(10));
+    let (first, later) = (
+        rig.job(|spec| spec.expires_in = expiry),
+        rig.job(|spec| spec.expires_in = expiry),
+    );
+    rig.pass_secs(11).await;
+    for (job, gen_) in [(&first, 1), (&later, 2)] {
+        let mut rebuild = lost(&rig, job);
+        (rebuild.gen_, rebuild.attempts) = (gen_, 0);
+        let answer = rig.rebuild(rebuild).await;
+        if gen_ == 1 {
+            assert_eq!(answer, Claimed::Over(Over::Ended(JobStatus::Expired)));
+        } else {
+            assert!(matches!(answer, Claimed::Run(_)), "a requeue cut it: {answer:?}");
+        }
+    }
 }

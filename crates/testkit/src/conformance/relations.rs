@@ -20,6 +20,7 @@ cases! { Relations:
     children_are_told_page_by_page ["dependencies: 5"],
     a_failed_parent_tells_no_child_that_waits ["dependencies: 5"],
     a_failed_parent_tells_the_children_that_do_not_wait ["dependencies: 5"],
+    a_child_that_registers_again_is_told_by_its_last_policy ["dependencies: 5"],
     a_requeued_parent_keeps_its_children ["dependencies: 5"],
     a_cancelled_or_expired_parent_tells_its_children ["dependencies: 5"],
     a_lost_registration_is_repaired_from_the_childs_side ["dependencies: 6"],
@@ -138,7 +139,8 @@ async fn children_are_told_page_by_page(rig: Rig) {
 async fn a_failed_parent_tells_no_child_that_waits(rig: Rig) {
     let (parent, child) = family(&rig, EdgePolicy::default()).await;
     rig.finish(&parent, failed()).await;
-    assert_eq!(relations(&rig).await, []);
+    let all = rig.ports.schedule.relations(0, 100).await.unwrap();
+    assert_eq!(all, [], "not even a row without children");
     assert_eq!(rig.status(child.id).await, Some(JobStatus::Blocked));
 }
 
@@ -159,6 +161,29 @@ async fn a_failed_parent_tells_the_children_that_do_not_wait(rig: Rig) {
         EdgeSettled::Cancelled
     );
     assert!(!told(&rig, parent.id, vec![child.id]).await);
+}
+
+async fn a_child_that_registers_again_is_told_by_its_last_policy(rig: Rig) {
+    let waits = EdgePolicy::default();
+    let cancels = EdgePolicy {
+        on_failed: OnFailed::Cancel,
+        ..waits
+    };
+    for (first, last) in [(waits, cancels), (cancels, waits)] {
+        let (parent, child) = family(&rig, first).await;
+        assert_eq!(register(&rig, parent.id, child.id, last).await, ParentState::Open);
+        rig.finish(&parent, failed()).await;
+        let all = rig.ports.schedule.relations(0, 100).await.unwrap();
+        let told: Vec<_> = all.iter().map(|relation| relation.children.clone()).collect();
+        if last == waits {
+            assert!(told.is_empty(), "{told:?}");
+        } else {
+            assert_eq!(told, [[child.id]]);
+        }
+        for relation in all {
+            assert!(!self::told(&rig, relation.parent, relation.children).await);
+        }
+    }
 }
 
 async fn a_requeued_parent_keeps_its_children(rig: Rig) {
@@ -240,7 +265,7 @@ async fn a_parent_that_finishes_while_its_child_is_enqueued_releases_it(rig: Rig
                 settle(&rig, child.id, parent.id, relation.outcome).await;
                 told(&rig, parent.id, relation.children).await;
             }
-            ParentState::Unknown => panic!("the parent is known"),
+            ParentState::Unknown | ParentState::Full => panic!("the parent is known"),
         }
         assert_eq!(rig.status(child.id).await, Some(JobStatus::Queued));
     }

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use longshore_core::id::JobId;
+use longshore_core::limits::{QUARANTINE_BODY_BYTES_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_MESSAGES_MAX};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::Error;
 use longshore_core::port::attempt::Quarantined;
 use serde::Serialize;
 
 use crate::redis::Store;
-use crate::redis::call::{calls, light};
-use crate::redis::reply::pack;
+use crate::redis::call::{Call, calls, light};
+use crate::redis::fault::refused;
+use crate::redis::reply::{Reader, pack};
 use crate::redis::script;
 
 /// What was put aside, by message id.
@@ -33,13 +35,14 @@ impl Store {
             let stored = Stored {
                 queue: message.queue.as_str(),
                 reason: &message.reason,
-                body: &message.body,
+                body: message
+                    .body
+                    .get(..QUARANTINE_BODY_BYTES_MAX)
+                    .unwrap_or(&message.body),
                 headers: &message.headers,
                 jobs: &message.jobs,
             };
-            let mut keep = redis::cmd("HSETNX");
-            keep.arg(QUARANTINE).arg(&message.message_id).arg(pack(&stored));
-            self.0.link.command(&keep).await?;
+            self.keep(&message.message_id, pack(&stored)).await?;
         }
         let mut by_shard: BTreeMap<u16, Vec<(JobId, Vec<u8>)>> = BTreeMap::new();
         for message in &messages {
@@ -56,9 +59,26 @@ impl Store {
                 for (id, error) in jobs {
                     call.id(*id).arg(error);
                 }
-                self.write(shard, &call).await?;
+                self.strictly(&call).await?;
             }
         }
         Ok(())
+    }
+
+    async fn keep(&self, message_id: &str, stored: Vec<u8>) -> Result<(), Error> {
+        let mut call = Call::with_keys(&script::PUT_ASIDE, &[QUARANTINE]);
+        call.arg(message_id)
+            .arg(stored)
+            .arg(QUARANTINE_MESSAGES_MAX)
+            .arg(QUARANTINE_BYTES_MAX);
+        let kept = self.strictly(&call).await?;
+        if Reader::of_one(kept).number()? == 1 {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "the quarantine is full ({QUARANTINE_MESSAGES_MAX} messages or {QUARANTINE_BYTES_MAX} bytes), so the \
+             message stays in the broker; look at what is in {QUARANTINE} with redis-cli HGETALL, then make room with \
+             HDEL {QUARANTINE} MESSAGE_ID or DEL {QUARANTINE}"
+        )))
     }
 }

@@ -87,7 +87,7 @@ impl Store {
         for tag in &filter.tags {
             call.arg(tag);
         }
-        let mut answer = self.read(&call).await?;
+        let mut answer = self.run(&call).await?;
         let more = answer.number()? == 1;
         let looked = match (answer.bytes_or_none()?, answer.bytes_or_none()?) {
             (Some(time), Some(id)) => Some(place(&time, &id)?),

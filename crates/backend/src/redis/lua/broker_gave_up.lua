@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Messages that the broker gave up: a Running job counts a lost, a Queued one goes to the outbox.
+-- Messages that the broker gave up: a Running job counts a lost, once for each dispatch; a Queued one goes to the
+-- outbox.
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, then id and gen of each
@@ -7,9 +8,12 @@
 -- Atomic because only the dispatch that is in force counts.
 
 local function count_lost(r)
+  -- The message comes again when whoever reported it crashed before the ack.
+  if r.L == r.g then return end
+  put(r, 'L', r.g)
   put(r, 'l', r.l + 1)
-  if r.l < LOSTS then return end
   remember(r, 'lost', 'the broker gave its message up')
+  if r.l < LOSTS then return end
   if r.c then
     settle(r, CANCELLED)
   else

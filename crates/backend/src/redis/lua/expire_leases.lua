@@ -6,6 +6,7 @@
 -- Returns: milliseconds of pause, queued again, failed, cancelled
 -- Atomic because a beat at the same moment must either hold the lease or come too late.
 
+pull_back('running', 'u', LEASE)
 local pause = look()
 if pause then return { pause, 0, 0, 0 } end
 local requeued, failed, cancelled = 0, 0, 0

@@ -7,6 +7,7 @@
 -- Atomic because two schedulers must not lease the same row.
 
 local limit, out = num(), { epoch(), 0 }
+for priority = 0, 3 do pull_back('outbox:' .. priority, 'x', OUTBOX_AHEAD) end
 out[2] = each_urgent('outbox', limit, function(r)
   if is_full() then return end
   put(r, 'x', NOW + OUTBOX_LEASE)

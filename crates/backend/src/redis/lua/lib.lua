@@ -10,6 +10,11 @@
 local call = redis.call
 local P = string.sub(KEYS[1], 1, -5)
 
+-- While a cluster moves this slot, half of the keys are on the other node: a job would look lost, or the script would
+-- break off in the middle. Two keys that never exist make both nodes refuse here, before anything is written; one is
+-- not enough for the node that the slot goes to.
+call('EXISTS', P .. 'probe1', P .. 'probe2')
+
 local clock = call('TIME')
 local NOW_US = clock[1] * 1000000 + clock[2]
 local NOW = math.floor(NOW_US / 1000)
@@ -49,6 +54,8 @@ local NUMBERS = {
   D = true, -- the dead letter has its twin
   P = true, -- priority
   z = true, -- it has a progress stream
+  L = true, -- gen whose message the broker gave up
+  m = true, -- bytes of its parents' results, while Blocked
   B = true, -- bucket of `finished` that it is in
 }
 
@@ -319,6 +326,7 @@ local function enter(r, to)
     cut(r, 'v')
     cut(r, 'E')
     cut(r, 'U')
+    cut(r, 'm')
   end
   put(r, 's', to)
   cut(r, 'o')
@@ -525,8 +533,14 @@ local function busy(out, retry_in)
 end
 
 local function claim_running(out, r, gen, nonce, worker)
-  if r.o == nonce then return granted(out, r) end
-  local left = r.u and r.u - NOW or LEASE
+  if r.o == nonce then
+    -- Whoever asks again counts the lease from this answer.
+    put(r, 'u', NOW + LEASE)
+    save(r)
+    return granted(out, r)
+  end
+  -- A clock that went back must not stretch a lease.
+  local left = math.min(r.u and r.u - NOW or LEASE, LEASE)
   if left > 0 then return busy(out, left) end
   local pause = look()
   if pause then return busy(out, pause) end
@@ -594,6 +608,21 @@ local function each(index, upto, limit, act)
     if r and r.before[index] then act(r) else call('ZREM', P .. index, id) end
   end
   return #ids
+end
+
+-- Pulls times of an index back that cannot be true, so that a clock that went back stalls nobody by its whole jump.
+local function pull_back(index, field, most)
+  local ids = call('ZRANGEBYSCORE', P .. index, '(' .. text(NOW + most), '+inf', 'LIMIT', 0, PULL)
+  for _, id in ipairs(ids) do
+    local r = load(id)
+    if r and r.before[index] then
+      put(r, field, NOW + most)
+      save(r)
+    else
+      row(index, id, false)
+    end
+  end
+  flush()
 end
 
 -- The same over the four groups of urgency, the most urgent first.

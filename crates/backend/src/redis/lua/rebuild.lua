@@ -20,6 +20,8 @@ while at < #ARGV do
     put(r, 'p', NOW)
     -- It had started once: its expiry counts no more.
     if attempts > 0 then put(r, 'S', NOW) end
+    -- A later dispatch has started once, or was requeued by somebody who wants it to run.
+    if gen > 1 then cut(r, 'e') end
     if running == 1 then
       put(r, 'a', math.max(attempts - 1, 0))
       run(out, r, nonce, worker)

@@ -3,18 +3,25 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, then parent, child and policy of each edge
--- Returns: of each: how the parent stands (O open, U unknown, C completed, F failed, X cancelled, G gone), its result
+-- Returns: of each: how the parent stands (O open, U unknown, C completed, F failed, X cancelled, G gone, N no room
+--   for another child), its result
 -- Atomic because a parent that ends meanwhile must either have the child in its set or tell its end here.
 
+-- Answers whether there was room.
 local function join(r, child, policy)
   local waits = policy % 3 == 0
   local key, other = P .. 'kt:' .. r.id, P .. 'kw:' .. r.id
   if waits then key, other = other, key end
+  if (r.K or 0) >= CHILDREN then
+    local known = call('SISMEMBER', key, child) + call('SISMEMBER', other, child)
+    if known == 0 then return false end
+  end
   local moved, added = call('SREM', other, child), call('SADD', key, child)
   if added == 1 and moved == 0 then put(r, 'K', (r.K or 0) + 1) end
   local by = waits and added or -moved
   if by ~= 0 then put(r, 'W', (r.W or 0) + by) end
   save(r)
+  return true
 end
 
 local out = {}
@@ -37,8 +44,7 @@ while at < #ARGV do
   elseif r.s >= COMPLETED and not (r.s == FAILED and policy % 3 == 0) then
     answer(outcome_of(r.s, parent))
   else
-    join(r, child, policy)
-    answer('O', false)
+    answer(join(r, child, policy) and 'O' or 'N', false)
   end
 end
 return done(out)

@@ -7,6 +7,7 @@
 -- Atomic because the row is leased and the page is read in one step; a row whose set is empty goes.
 
 local out = {}
+pull_back('rel', 'R', OUTBOX_LEASE)
 each('rel', NOW, num(), function(r)
   local letter, result = 'G', false
   if not r.G then letter, result = outcome_of(r.s, r.id) end

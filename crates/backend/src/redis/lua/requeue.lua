@@ -3,7 +3,7 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, time, then the ids
--- Returns: of each: done or not_dead
+-- Returns: of each: done, not_dead or past_deadline
 -- Atomic because two people may requeue the same letter; its twin is stale from then on.
 
 local function requeue(r)
@@ -19,12 +19,15 @@ end
 local before, changed, out = num(), 0, {}
 while at < #ARGV do
   local r = load(arg())
-  if r and r.s == FAILED and r.f < before then
+  if not r or r.s ~= FAILED or r.f >= before then
+    out[#out + 1] = 'not_dead'
+  elseif r.d and r.d <= NOW then
+    -- It would be Expired at the next sweep, and its children cancelled.
+    out[#out + 1] = 'past_deadline'
+  else
     requeue(r)
     changed = changed + 1
     out[#out + 1] = 'done'
-  else
-    out[#out + 1] = 'not_dead'
   end
 end
 if changed > 0 then call('HINCRBY', KEYS[1], 'removals', changed) end

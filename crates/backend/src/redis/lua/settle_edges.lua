@@ -38,6 +38,13 @@ local function tell(child, parent, outcome, result, within)
   if not policy then return 'nothing', 0 end
   local what = verdict(policy, outcome)
   if what == 'wait' then return 'waiting', 0 end
+  local kept = (r.m or 0) + #result
+  -- Ten thousand parents may each have a result: past the bound only the outcome is kept.
+  if kept > PARENT_RESULTS then
+    result = ''
+  elseif #result > 0 then
+    put(r, 'm', kept)
+  end
   call('HSET', P .. 'pr:' .. child, parent, outcome .. result)
   if what == 'cancel' then
     put(r, 'c', 'parent ' .. hyphenated(parent) .. ' ' .. HOW[outcome])
@@ -46,7 +53,10 @@ local function tell(child, parent, outcome, result, within)
     return 'cancelled', 0
   end
   call('HDEL', open, parent)
-  if call('EXISTS', open) == 1 then return 'waiting', 0 end
+  if call('EXISTS', open) == 1 then
+    save(r)
+    return 'waiting', 0
+  end
   what = release(r, within)
   save(r)
   return what, r.g

@@ -30,7 +30,7 @@ impl Store {
             for twin in twins {
                 put_twin(&mut call, twin);
             }
-            let mut answer = self.write(shard, &call).await?;
+            let mut answer = self.run(&call).await?;
             for _ in twins {
                 states.push(match answer.text()?.as_str() {
                     "keep" => TwinState::Keep,

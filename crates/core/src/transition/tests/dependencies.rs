@@ -28,7 +28,8 @@ const RUN: EdgePolicy = EdgePolicy {
 const DONE: ParentOutcome = ParentOutcome::Completed { result: None };
 
 fn tell(bench: &mut Bench, parent: u128, outcome: &ParentOutcome) -> (EdgeSettled, bool) {
-    settle_edge(&mut bench.slot, id(parent), outcome, secs(5), bench.now)
+    let (settled, kept) = settle_edge(&mut bench.slot, id(parent), outcome, secs(5), bench.now);
+    (settled, kept.is_some())
 }
 
 #[test]
@@ -140,6 +141,48 @@ fn verified_edges_are_verified_later_and_later() {
         pauses.push((bench.score(Index::Edges).unwrap() - START.millis()) / 60_000);
     }
     assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 360, 360]);
+}
+
+#[test]
+fn a_child_whose_edges_were_verified_is_not_aborted() {
+    let mut bench = Bench::new(&child(&[(2, WAIT)]));
+    edges_verified(&mut bench.slot, START);
+    assert!(!abort(&mut bench.slot), "its enqueue was acknowledged");
+    assert_eq!(bench.status(), JobStatus::Blocked);
+}
+
+#[test]
+fn results_of_parents_are_kept_up_to_a_bound() {
+    let parents: Vec<_> = (2..70).map(|number| (number, WAIT)).collect();
+    let mut bench = Bench::new(&child(&parents));
+    let result = Some(Bytes::from(vec![7; PARENT_RESULT_BYTES_MAX]));
+    let outcome = ParentOutcome::Completed { result };
+    for number in 2..70 {
+        let (_, kept) = settle_edge(&mut bench.slot, id(number), &outcome, secs(5), START);
+        let within = (number as usize - 1) * PARENT_RESULT_BYTES_MAX <= PARENT_RESULTS_BYTES_MAX;
+        assert_eq!(
+            kept.unwrap(),
+            if within { outcome.clone() } else { DONE },
+            "{number}"
+        );
+    }
+    assert_eq!(
+        (bench.status(), bench.record().parent_bytes),
+        (JobStatus::Queued, 0)
+    );
+}
+
+#[test]
+fn a_parent_takes_a_bounded_number_of_children() {
+    let mut bench = Bench::running();
+    bench.slot.record_mut().unwrap().children = u32::try_from(CHILDREN_MAX).unwrap();
+    assert_eq!(
+        register(&mut bench.slot, WAIT, None, no_result),
+        ParentState::Full
+    );
+    let again = register(&mut bench.slot, CANCEL, Some(WAIT), no_result);
+    assert_eq!(again, ParentState::Open, "it is one of them already");
+    assert_eq!(bench.record().children as usize, CHILDREN_MAX);
 }
 
 fn no_result() -> Option<Bytes> {

@@ -154,6 +154,20 @@ fn the_last_loss_fails_the_job() {
 }
 
 #[test]
+fn a_clock_that_went_back_stretches_no_lease_and_no_outbox_row() {
+    let mut bench = Bench::running();
+    let earlier = Timestamp(START.millis() - 3_600_000);
+    bench.now = earlier;
+    assert_eq!(bench.claim(1, 2), Claimed::Busy { retry_in: LEASE });
+    assert!(pull_back(&mut bench.slot, earlier) && !pull_back(&mut bench.slot, earlier));
+    assert_eq!(bench.record().lease_until, Some(earlier.after(LEASE)));
+    let mut queued = Bench::new(&job());
+    assert!(!pull_back(&mut queued.slot, START));
+    assert!(pull_back(&mut queued.slot, earlier));
+    assert_eq!(queued.record().outbox, Some(earlier.after(OUTBOX_AHEAD_MAX)));
+}
+
+#[test]
 fn waiting_jobs_expire_and_running_ones_do_not() {
     let late = NewJob {
         deadline: Some(at(10)),
@@ -226,6 +240,23 @@ fn a_requeue_starts_a_dead_letter_anew_once() {
     );
     assert_eq!(bench.claim(1, 7), Claimed::Over(Over::Stale));
     assert_eq!(bench.start(2, 7).attempt, 1);
+}
+
+#[test]
+fn a_dead_letter_past_its_deadline_stays_one() {
+    let mut bench = Bench::new(&NewJob {
+        deadline: Some(at(100)),
+        ..job()
+    });
+    bench.start(1, 1);
+    bench.finish(1, failed());
+    let before = bench.slot.clone();
+    assert_eq!(
+        requeue(&mut bench.slot, at(200), at(100)),
+        DeadLetterChange::PastDeadline
+    );
+    assert_eq!(bench.slot, before);
+    assert_eq!(requeue(&mut bench.slot, at(200), at(99)), DeadLetterChange::Done);
 }
 
 #[test]
@@ -317,14 +348,19 @@ fn what_the_broker_gave_up_counts_for_running_jobs_alone() {
     assert_eq!((queued.record().gen_, queued.record().losts), (1, 0));
     assert_eq!(queued.score(Index::Outbox), Some(at(1).millis()));
     let mut running = Bench::running();
-    for lost in 1..LOSTS_MAX {
-        broker_gave_up(&mut running.slot, 1, at(1), effects);
-        assert_eq!(
-            (running.status(), running.record().losts),
-            (JobStatus::Running, lost)
-        );
+    for gen_ in 1..=LOSTS_MAX {
+        for _ in 0..2 {
+            broker_gave_up(&mut running.slot, gen_, at(1), effects);
+            assert_eq!(running.record().losts, gen_, "once for each dispatch");
+            assert_eq!(running.record().history.len(), 2 * gen_ as usize - 1);
+        }
+        if gen_ < LOSTS_MAX {
+            assert_eq!(running.status(), JobStatus::Running);
+            running.finish(u128::from(gen_), retry(0));
+            running.promote();
+            running.start(gen_ + 1, u128::from(gen_) + 1);
+        }
     }
-    broker_gave_up(&mut running.slot, 1, at(1), effects);
     assert_eq!(running.status(), JobStatus::Failed);
     assert!(!broker_gave_up(&mut Slot::Missing, 1, at(1), effects));
 }

@@ -11,7 +11,7 @@ use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::Redis;
 use tokio::time::Instant;
 
-use crate::rig::{claim, complete, store};
+use super::rig::{claim, complete, store};
 
 fn jobs(factory: &Factory, count: usize) -> Vec<NewJob> {
     (0..count).map(|_| factory.job(0, |_| {})).collect()

@@ -23,10 +23,12 @@ use longshore_core::view::Detail;
 use longshore_core::{FunctionName, JobId, JobStatus, Nonce, Priority, QueueName, WorkerId};
 use longshore_testkit::factory::{Factory, SeededRandom};
 
-use crate::rig::{Servers, config};
+use super::rig::{Servers, config};
 
+mod directed;
 mod subjects;
-use subjects::{jobs, plain, plain_claims, plain_letters, plain_view, worker};
+pub(crate) use subjects::worker;
+use subjects::{jobs, plain, plain_claims, plain_letters, plain_view};
 
 const WALKS: u64 = 60;
 const STEPS: u32 = 150;
@@ -54,6 +56,7 @@ struct Side {
 /// The two stores, and the jobs that all requests are about.
 struct Twins {
     servers: Arc<Servers>,
+    redis: Store,
     folder: Folder,
     sides: [Side; 2],
     jobs: Vec<NewJob>,
@@ -637,7 +640,8 @@ impl Twins {
     }
 }
 
-async fn walk(servers: &Arc<Servers>, seed: u64) {
+/// Two empty stores under one clock, and the folder that one of them lies in.
+async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
     servers.wipe().await;
     let mut settings = config(&servers.url());
     settings.shards = Some(Shards::new(2).unwrap());
@@ -664,19 +668,25 @@ async fn walk(servers: &Arc<Servers>, seed: u64) {
         ports,
         letters: Vec::new(),
     };
-    let mut twins = Twins {
+    let twins = Twins {
         servers: Arc::clone(servers),
+        redis,
         folder,
         sides: [side(on_redis), side(embedded)],
         jobs,
         dice: Dice(SeededRandom::new(seed.wrapping_mul(3))),
     };
+    (twins, disk)
+}
+
+async fn walk(servers: &Arc<Servers>, seed: u64) {
+    let (mut twins, _disk) = open(servers, seed).await;
     for number in 0..STEPS {
         let what = twins.step().await;
         println!("  {number}: {what}");
         twins.compare_records().await;
     }
-    redis.close();
+    twins.redis.close();
     twins.folder.close().unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt as _;
 use longshore_testkit::conformance::{Area, run_area};
 
-use crate::rig::{OnRedis, Servers};
+use super::rig::{OnRedis, Servers};
 
 const AREAS: [Area; 19] = [
     Area::Enqueue,

@@ -11,7 +11,7 @@ use longshore_core::view::{JobView, WorkerView};
 use longshore_core::{FunctionName, Priority, QueueName, WorkerId};
 use longshore_testkit::factory::Factory;
 
-pub(super) fn worker(now: Timestamp) -> WorkerView {
+pub(crate) fn worker(now: Timestamp) -> WorkerView {
     WorkerView {
         id: WorkerId("w-1".to_owned()),
         host: "here".to_owned(),

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use longshore_backend::redis::{ConnectError, Store};
-use longshore_core::clock::SystemClock;
-use longshore_core::port::attempt::{Claimed, Finished, Hint};
-use longshore_core::port::enqueue::{CancelRequest, Enqueued, NewJob};
+use longshore_core::clock::{Clock as _, SystemClock};
+use longshore_core::limits::{
+    CHILDREN_MAX, ENVELOPE_BYTES_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_MESSAGES_MAX,
+};
+use longshore_core::port::attempt::{Claimed, Finished, Hint, Quarantined};
+use longshore_core::port::enqueue::{CancelRequest, Enqueued, NewJob, ParentState, Registration};
 use longshore_core::port::{AttemptPort as _, EnqueuePort as _, Error, InspectPort as _, SchedulePort as _};
 use longshore_core::shard::Shards;
+use longshore_core::spec::EdgePolicy;
 use longshore_core::{JobStatus, QueueName};
 use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::{Redis, RedisCluster, RedisOptions, Sentinel};
 use longshore_testkit::wait::eventually;
 
-use crate::rig::{claim, complete, config, store};
+use super::rig::{claim, complete, config, store};
+use super::twin::worker;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -265,6 +270,71 @@ async fn a_full_redis_takes_no_new_jobs_and_ends_those_it_has() {
     whole_life(&store).await.unwrap();
 }
 
+/// Whoever drains a full Redis connects to it first.
+#[tokio::test]
+async fn a_full_redis_lets_a_worker_and_a_scheduler_in() {
+    let (redis, store) = store().await;
+    let job = job();
+    store.enqueue(0, vec![job.clone()]).await.unwrap();
+    store.close();
+    redis.config_set("maxmemory", "1").await.unwrap();
+    let store = Store::connect(&config(&redis.url())).await.unwrap();
+    let leased = store.lease_shards("s-1".to_owned(), 4, SOON).await.unwrap();
+    assert_eq!(leased, [0, 1, 2, 3]);
+    let worker = worker(SystemClock.now());
+    assert_eq!(store.worker_beat(worker.clone()).await.unwrap(), []);
+    store.set_paused(QueueName::default(), true).await.unwrap();
+    assert_eq!(store.worker_beat(worker).await.unwrap(), [QueueName::default()]);
+    store.set_paused(QueueName::default(), false).await.unwrap();
+    store.quarantine(vec![strange("m-1", 10)]).await.unwrap();
+    let claim = claim(&job);
+    store.step(0, Vec::new(), vec![claim.clone()]).await.unwrap();
+    let (finished, _) = store.step(0, vec![complete(&claim)], Vec::new()).await.unwrap();
+    assert_eq!(finished, [Finished::Accepted(JobStatus::Completed)]);
+}
+
+fn strange(message_id: &str, bytes: usize) -> Quarantined {
+    Quarantined {
+        message_id: message_id.to_owned(),
+        queue: QueueName::default(),
+        reason: "garbage".to_owned(),
+        body: vec![b'?'; bytes].into(),
+        headers: Vec::new(),
+        jobs: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_full_quarantine_refuses_and_says_what_to_do() {
+    let (redis, store) = store().await;
+    let whole = ENVELOPE_BYTES_MAX;
+    let count = QUARANTINE_BYTES_MAX / whole;
+    for number in 0..count - 1 {
+        store
+            .quarantine(vec![strange(&format!("m-{number}"), whole)])
+            .await
+            .unwrap();
+    }
+    let refused = store.quarantine(vec![strange("late", whole)]).await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::Refused { reason, .. } if reason.contains("HDEL longshore:quarantine")),
+        "{refused:?}"
+    );
+    store
+        .quarantine(vec![strange("m-0", whole)])
+        .await
+        .expect("it is there already");
+    redis.cli(&["HDEL", "longshore:quarantine", "m-0"]).await.unwrap();
+    store.quarantine(vec![strange("late", whole)]).await.unwrap();
+    // Many small ones are as bounded as few large ones.
+    redis.cli(&["DEL", "longshore:quarantine"]).await.unwrap();
+    let small: Vec<_> = (0..QUARANTINE_MESSAGES_MAX)
+        .map(|number| strange(&format!("s-{number}"), 1))
+        .collect();
+    store.quarantine(small).await.unwrap();
+    assert!(store.quarantine(vec![strange("s-late", 1)]).await.is_err());
+}
+
 #[tokio::test]
 async fn a_tls_server_is_reached_with_its_authority_and_not_without() {
     let redis = Redis::start(RedisOptions::default().tls().password("s3cret"))
@@ -339,6 +409,46 @@ async fn an_index_row_without_its_record_is_taken_away() {
     let leased = store.lease_outbox(0, 10).await.unwrap();
     assert_eq!((leased.looked_at, leased.jobs.len()), (1, 0));
     assert_eq!(store.lease_outbox(0, 10).await.unwrap().looked_at, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_is_taken_away_leaves_nothing_but_its_tombstone() {
+    let (redis, store) = store().await;
+    let job = job();
+    store.enqueue(0, vec![job.clone()]).await.unwrap();
+    let claim = claim(&job);
+    store.step(0, Vec::new(), vec![claim.clone()]).await.unwrap();
+    store.step(0, vec![complete(&claim)], Vec::new()).await.unwrap();
+    let retention = [(JobStatus::Completed, Duration::ZERO)].into();
+    assert_eq!(store.prune(0, retention, 10).await.unwrap().jobs, 1);
+    let keys = redis.cli(&["KEYS", "{s00}*"]).await.unwrap();
+    let mut left: Vec<_> = keys.lines().filter(|key| !key.contains(":t:")).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["{s00}:meta"], "{keys}");
+}
+
+#[tokio::test]
+async fn a_parent_takes_a_bounded_number_of_children() {
+    let (redis, store) = store().await;
+    let (parent, child) = (job(), job());
+    store.enqueue(0, vec![parent.clone()]).await.unwrap();
+    let edge = Registration {
+        parent: parent.id,
+        child: child.id,
+        policy: EdgePolicy::default(),
+    };
+    assert_eq!(store.register(0, vec![edge]).await.unwrap(), [ParentState::Open]);
+    let record = format!("{{s00}}:j:{}", parent.id.to_hex());
+    redis
+        .cli(&["HSET", &record, "K", &CHILDREN_MAX.to_string()])
+        .await
+        .unwrap();
+    let other = Registration {
+        child: job().id,
+        ..edge
+    };
+    let states = store.register(0, vec![edge, other]).await.unwrap();
+    assert_eq!(states, [ParentState::Open, ParentState::Full]);
 }
 
 #[tokio::test]
