@@ -123,7 +123,12 @@ impl Client {
         self.inner.reader.view(id, Detail::Full).await
     }
 
-    pub(crate) async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
+    /// What is known of a job but its envelope, result and history: cheap to ask often; `None` as for
+    /// [`Client::view`].
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
         self.inner.reader.view(id, Detail::Summary).await
     }
 
