@@ -153,15 +153,12 @@ impl<'a> Watch<'a> {
         let Some(job) = self.jobs.get_mut(at).filter(|job| !job.is_over()) else {
             return Ok(());
         };
-        match view {
-            Some(view) => {
-                tell(&view, job.view.as_ref(), board, out)?;
-                job.view = Some(view);
-            }
-            None => {
-                warn(super::show::unknown(job.id).message);
-                job.is_unknown = true;
-            }
+        if let Some(view) = view {
+            tell(&view, job.view.as_ref(), board, out)?;
+            job.view = Some(view);
+        } else {
+            warn(super::show::unknown(job.id).message);
+            job.is_unknown = true;
         }
         Ok(())
     }

@@ -135,16 +135,12 @@ async fn a_program_is_held_to_its_bounds_and_gets_no_settings() {
         "{job:#}"
     );
 
-    let started = std::time::Instant::now();
+    // What it leaves behind would hold the slot for longer than this waits.
     let job = folder.ended(&enqueue(&folder, &["leaver"])).await;
     assert_eq!(
         (job["status"].as_str(), job["result"].as_str()),
         (Some("completed"), Some("left")),
         "{job:#}"
-    );
-    assert!(
-        started.elapsed().as_secs() < 60,
-        "what it left behind held the slot"
     );
 
     let job = folder.ended(&enqueue(&folder, &["env"])).await;

@@ -63,16 +63,14 @@ impl Sources {
     /// Sets a key from the command line by `KEY=VALUE`. What is not of that form is told when the sources are read.
     #[must_use]
     pub fn pair(mut self, pair: &str) -> Self {
-        match pair.split_once('=') {
-            Some((key, value)) => self.flag(key, value),
-            None => {
-                let shown: String = pair.chars().take(64).collect();
-                self.slips.push(format!(
-                    "\"{shown}\" is not KEY=VALUE; use for example worker.max_workers=4"
-                ));
-                self
-            }
+        if let Some((key, value)) = pair.split_once('=') {
+            return self.flag(key, value);
         }
+        let shown: String = pair.chars().take(64).collect();
+        self.slips.push(format!(
+            "\"{shown}\" is not KEY=VALUE; use for example worker.max_workers=4"
+        ));
+        self
     }
 
     /// Every value of every layer, the weakest layer first.
