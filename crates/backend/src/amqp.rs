@@ -55,6 +55,14 @@ pub struct Config {
     pub wait_for_broker: bool,
 }
 
+/// Whether connecting could take this URL.
+pub(crate) fn check_url(url: &SecretUrl) -> Result<(), String> {
+    match dial::uri(url) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("is not an AMQP URL".to_owned()),
+    }
+}
+
 /// A connected broker. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Broker {

@@ -119,6 +119,17 @@ pub enum InvalidEndpoint {
         /// What a right one looks like.
         example: &'static str,
     },
+    /// A URL of the right scheme that cannot be connected to all the same: a cluster's hosts with a plain scheme,
+    /// sentinels without a master, a database that is no number.
+    #[error("{field}: the URL {problem}; use {example}")]
+    Shape {
+        /// `amqp_url` or `redis_url`.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// What a right one looks like.
+        example: &'static str,
+    },
     /// `embedded://` and no folder.
     #[error(
         "url: embedded:// names no folder; use embedded://FOLDER, for example embedded:///var/lib/longshore"
@@ -154,9 +165,29 @@ impl Endpoints {
     /// When one is not a URL of its kind; the error names `amqp_url` or `redis_url` and never repeats the URL.
     pub fn servers(amqp: &str, redis: &str) -> Result<Self, InvalidEndpoint> {
         Ok(Self::Servers {
-            amqp: checked("amqp_url", amqp, &["amqp", "amqps"], AMQP_EXAMPLE)?,
-            redis: checked("redis_url", redis, &REDIS_SCHEMES, REDIS_EXAMPLE)?,
+            amqp: Self::amqp(amqp)?,
+            redis: Self::redis(redis)?,
         })
+    }
+
+    /// RabbitMQ's URL alone, checked as [`Endpoints::servers`] does.
+    ///
+    /// # Errors
+    /// As there, naming `amqp_url`.
+    pub fn amqp(text: &str) -> Result<SecretUrl, InvalidEndpoint> {
+        let url = checked("amqp_url", text, &["amqp", "amqps"], AMQP_EXAMPLE)?;
+        shaped("amqp_url", crate::amqp::check_url(&url), AMQP_EXAMPLE)?;
+        Ok(url)
+    }
+
+    /// Redis's URL alone, checked as [`Endpoints::servers`] does.
+    ///
+    /// # Errors
+    /// As there, naming `redis_url`.
+    pub fn redis(text: &str) -> Result<SecretUrl, InvalidEndpoint> {
+        let url = checked("redis_url", text, &REDIS_SCHEMES, REDIS_EXAMPLE)?;
+        shaped("redis_url", crate::redis::check_url(&url), REDIS_EXAMPLE)?;
+        Ok(url)
     }
 
     /// The embedded store, by `embedded://FOLDER`. A relative folder is the process's.
@@ -263,6 +294,19 @@ fn checked(
     }
 }
 
+fn shaped(
+    field: &'static str,
+    found: Result<(), String>,
+    example: &'static str,
+) -> Result<(), InvalidEndpoint> {
+    found.map_err(|problem| InvalidEndpoint::Shape {
+        field,
+        // The parsers give a fix of their own; the example stands for it.
+        problem: problem.split(';').next().unwrap_or_default().to_owned(),
+        example,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +324,29 @@ mod tests {
         assert!(
             error.starts_with("redis_url: ") && !error.contains("s3cret"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn a_url_that_nothing_could_connect_to_is_told_before_anything_does() {
+        for url in [
+            "redis-sentinel://h",
+            "redis://u:s3cret@h/abc",
+            "redis://a,b",
+            "redis-sentinel://h/m/x",
+        ] {
+            let error = Endpoints::servers("amqp://h", url).unwrap_err().to_string();
+            assert!(
+                error.starts_with("redis_url: ") && !error.contains("s3cret"),
+                "{url}: {error}"
+            );
+        }
+        assert!(
+            Endpoints::servers(
+                "amqps://u:p@[::1]:5671/v?heartbeat=10",
+                "rediss-sentinel://:p@a,b:1/m/3"
+            )
+            .is_ok()
         );
     }
 

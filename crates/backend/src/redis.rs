@@ -129,6 +129,14 @@ pub enum ConnectError {
     },
 }
 
+/// Whether connecting could take this URL.
+pub(crate) fn check_url(url: &SecretUrl) -> Result<(), String> {
+    match target::check(url) {
+        Err(ConnectError::Url { problem, .. }) => Err(problem),
+        _ => Ok(()),
+    }
+}
+
 /// A store on Redis. Cheap to clone; [`Store::close`] ends every clone.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use longshore_core::{JobId, JobStatus, Priority};
+use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+use crate::job::PageCursor;
 use crate::output::Format;
 
 /// Background jobs on RabbitMQ and Redis.
@@ -15,8 +16,9 @@ use crate::output::Format;
     version,
     about,
     long_about = "Background jobs on RabbitMQ and Redis, or embedded in one process and one folder.\n\n\
-                  Without --amqp-url and --redis-url (or their settings) every command works on the embedded store in \
-                  the folder .longshore; beside a running `longshore dev` it talks to that process.",
+                  Without --amqp-url and --redis-url (or their settings) `longshore dev` makes the embedded store in \
+                  the folder .longshore; the other commands use that folder where it is, and talk to the running \
+                  `longshore dev`.",
     after_help = "Start with `longshore dev`: everything in one process, with sample jobs.",
     after_long_help = longshore_service::exit::HELP,
 )]
@@ -36,7 +38,7 @@ pub(crate) struct Global {
     /// RabbitMQ, for example amqp://127.0.0.1 (give a password in the environment or the file, not here)
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) amqp_url: Option<String>,
-    /// Redis, for example redis://127.0.0.1; redis+cluster:// and redis-sentinel:// work too
+    /// Redis, for example redis://127.0.0.1; redis-cluster:// and redis-sentinel:// work too
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) redis_url: Option<String>,
     /// Use the embedded store in this folder
@@ -84,7 +86,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// Slots of the worker [default: worker.max_workers, 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
     /// Sample jobs: a round at start and every half minute, one round, or none
     #[arg(long, value_enum, default_value_t)]
@@ -111,9 +113,9 @@ pub(crate) enum Samples {
 pub(crate) struct Worker {
     /// Queues to work on [default: worker.queues, "default"]
     #[arg(long = "queue", value_name = "NAME")]
-    pub(crate) queues: Vec<String>,
+    pub(crate) queues: Vec<QueueName>,
     /// Jobs at once [default: worker.max_workers, 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
     /// Register the sample functions as well
     #[arg(long)]
@@ -134,9 +136,14 @@ pub(crate) struct Enqueue {
     /// Its arguments, JSON; `-` reads them from stdin
     #[arg(default_value = "null")]
     pub(crate) args: String,
-    /// Many jobs: a file with one JSON object a line (`-` for stdin); keys as the options below, plus `function_name`,
-    /// `args` and `id`, so that lines can name each other in `depends_on`
-    #[arg(long, value_name = "FILE", conflicts_with = "function")]
+    /// Many jobs: a file with one JSON object a line (`-` for stdin); the options are defaults of the lines
+    ///
+    /// Keys of a line: function_name, args, id, idempotency_key, name, priority, queue, delay, scheduled_at, depends_on,
+    /// max_retries, retry_delay, retry_backoff, retry_jitter, retry_delay_max, timeout, deadline, expires_in, tags,
+    /// metadata, created_by, fencing, on_lost_record. Lines may name each other's ids in depends_on, a list of ids or of
+    /// {"id": ID, "on_failed": "wait|cancel|run", "on_cancelled": "cancel|run"}. What the options say holds where a
+    /// line says nothing; tags, metadata and parents add up.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["function", "id", "idempotency_key"])]
     pub(crate) file: Option<PathBuf>,
     /// low, normal, high or critical
     #[arg(long, short)]
@@ -158,6 +165,12 @@ pub(crate) struct Enqueue {
     /// Run once this job has completed; may be given several times
     #[arg(long, value_name = "ID")]
     pub(crate) depends_on: Vec<JobId>,
+    /// When a parent is given up: wait for its requeue, cancel this job, or run it all the same [default: wait]
+    #[arg(long, value_name = "WHAT", value_parser = ["wait", "cancel", "run"], requires = "depends_on")]
+    pub(crate) on_parent_failed: Option<String>,
+    /// When a parent is cancelled, expires or is gone: cancel this job or run it all the same [default: cancel]
+    #[arg(long, value_name = "WHAT", value_parser = ["cancel", "run"], requires = "depends_on")]
+    pub(crate) on_parent_cancelled: Option<String>,
     /// Retries after transient errors [default: 3]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) max_retries: Option<String>,
@@ -176,8 +189,8 @@ pub(crate) struct Enqueue {
     /// Run time limit of an attempt [default: worker.job_timeout, 1h]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) timeout: Option<String>,
-    /// The job must have ended this long from now
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    /// The job must have ended by then: a duration from now, or a time as for --at
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     pub(crate) deadline: Option<String>,
     /// The job must have started this long from now
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
@@ -191,6 +204,17 @@ pub(crate) struct Enqueue {
     /// Name for people
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Who asks for it [default: the user, from USER]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) created_by: Option<String>,
+    /// A worker that cannot prove that it owns the job lets it end and the store judge (finish_guard), or stops it
+    /// before its lease ends (strict) [default: finish_guard]
+    #[arg(long, value_parser = ["finish_guard", "strict"])]
+    pub(crate) fencing: Option<String>,
+    /// When Redis has lost the job's record: run it again from its message, or put it aside for a person
+    /// [default: rerun]
+    #[arg(long, value_parser = ["rerun", "quarantine"])]
+    pub(crate) on_lost_record: Option<String>,
     /// Your own id (a UUID): the same id again is the same job
     #[arg(long, conflicts_with = "idempotency_key")]
     pub(crate) id: Option<JobId>,
@@ -237,13 +261,22 @@ pub(crate) struct JobLs {
     pub(crate) status: Vec<JobStatus>,
     /// Only this function
     #[arg(long, short)]
-    pub(crate) function: Option<String>,
+    pub(crate) function: Option<FunctionName>,
     /// Only this queue
     #[arg(long, short)]
-    pub(crate) queue: Option<String>,
+    pub(crate) queue: Option<QueueName>,
     /// Only with this label; may be given several times
     #[arg(long, short)]
     pub(crate) tag: Vec<String>,
+    /// Only enqueued at or after this time: a duration ago, or a time as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub(crate) since: Option<String>,
+    /// Only enqueued before this time, written as for --since
+    #[arg(long, value_name = "DURATION|TIME")]
+    pub(crate) until: Option<String>,
+    /// Go on where a listing ended: the cursor that it printed
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<PageCursor>,
     /// At most so many
     #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
@@ -257,12 +290,12 @@ pub(crate) enum Queue {
     /// Start no job of a queue until it is resumed
     Pause {
         /// The queue
-        queue: String,
+        queue: QueueName,
     },
     /// Start the jobs of a paused queue again
     Resume {
         /// The queue
-        queue: String,
+        queue: QueueName,
     },
 }
 

@@ -23,10 +23,15 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// A board on stderr; with `keep_ended` the bars of ended jobs stay.
-    pub(crate) fn new(keep_ended: bool) -> Self {
+    /// A board of its own on stderr; with `keep_ended` the bars of ended jobs stay.
+    pub(crate) fn on_stderr(keep_ended: bool) -> Self {
+        Self::new(MultiProgress::new(), keep_ended)
+    }
+
+    /// A board that draws with these bars.
+    pub(crate) fn new(bars: MultiProgress, keep_ended: bool) -> Self {
         Self {
-            bars: MultiProgress::new(),
+            bars,
             jobs: BTreeMap::new(),
             keep_ended,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use indicatif::MultiProgress;
 use longshore::{Client, EnqueueError};
 use longshore_core::view::{JobFilter, JobView};
 use longshore_core::{Clock, JobId, JobStatus, SystemClock};
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::output::{Out, plain};
 use crate::samples::files::SampleFiles;
 use crate::samples::round;
-use crate::setting::Setting;
+use crate::setting::{Purpose, Setting};
 use crate::worker::Extra;
 use crate::{scheduler, worker};
 
@@ -34,9 +35,16 @@ const LOOK: usize = 300;
 ///
 /// # Errors
 /// When the folder cannot be used, or a part ends with an error.
-pub(crate) async fn run(setting: &Setting, options: &Dev, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(
+    setting: &Setting,
+    options: &Dev,
+    bars: MultiProgress,
+    out: &mut Out,
+) -> Result<(), Failure> {
     let folder = setting.embedded_folder()?;
-    let backend = setting.connect().await?;
+    let Some(backend) = setting.connect(Purpose::Dev).await? else {
+        return Ok(());
+    };
     if !backend.is_owner() {
         return Err(Failure::new(
             ExitCode::Unavailable,
@@ -58,12 +66,18 @@ pub(crate) async fn run(setting: &Setting, options: &Dev, out: &mut Out) -> Resu
     let source = BackendSource::from(backend.clone());
     let parts = async {
         let scheduler = scheduler::run_on(setting, backend.ports().clone(), stop.clone());
-        let worker = worker::run_on(setting, source, &extra, stop.clone());
+        let worker = async {
+            let ran = worker::run_on(setting, source, &extra, stop.clone()).await;
+            // Without its worker the process would take jobs and never run one.
+            stop.cancel();
+            ran
+        };
         tokio::join!(scheduler, worker).1
     };
     let show = async {
         let producer = tokio::spawn(produce(client.clone(), files, options.samples, stop.clone()));
-        let shown = watch(&client, producer, options.until_idle, &stop, out).await;
+        let board = Board::new(bars, false);
+        let shown = watch(&client, board, producer, options.until_idle, &stop, out).await;
         stop.cancel();
         shown
     };
@@ -122,13 +136,14 @@ async fn produce(
 /// Shows what happens until told to stop, or until the producer is done and every job has ended.
 async fn watch(
     client: &Client,
+    board: Board,
     producer: JoinHandle<Result<(), EnqueueError>>,
     until_idle: bool,
     stop: &CancellationToken,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let mut view = View {
-        board: Board::new(false),
+        board,
         seen: BTreeMap::new(),
         started: Instant::now(),
     };
@@ -145,11 +160,22 @@ async fn watch(
         }
         let page = client.list(JobFilter::default()).limit(LOOK).await?;
         view.show(&page.jobs, out)?;
-        if until_idle && producer.is_none() && page.jobs.iter().all(|job| job.status.is_terminal()) {
+        if until_idle && producer.is_none() && all_ended(client).await? {
             break;
         }
     }
     Ok(())
+}
+
+/// By the counts of every queue: a listing has the newest jobs alone.
+async fn all_ended(client: &Client) -> Result<bool, Failure> {
+    let queues = client.queues().await?;
+    let open = queues
+        .values()
+        .flat_map(|queue| &queue.counts)
+        .filter(|(status, _)| !status.is_terminal())
+        .map(|(_, count)| count);
+    Ok(open.sum::<u64>() == 0)
 }
 
 /// What was shown of each job.

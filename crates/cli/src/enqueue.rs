@@ -1,198 +1,140 @@
 //! `longshore enqueue`: one job from options, or many from a file.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
-use std::time::Duration;
+pub(crate) mod input;
+mod resume;
 
-use longshore::{Batch, Client};
-use longshore_core::{JobId, JobSpec};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use longshore::{Batch, Client, EnqueueError, JobHandle};
+use longshore_core::JobId;
 use serde_json::{Value, json};
 
-use crate::args::Enqueue;
 use crate::failure::Failure;
-use crate::job::watch;
-use crate::output::{Format, Out};
-use crate::request::{JobRequest, Text};
+use crate::output::{Format, Out, warn};
+use input::{Input, Lines};
 
-/// Largest input: 1 GiB of job lines.
-const INPUT_BYTES_MAX: u64 = 1 << 30;
-
-/// Hands the job or jobs over.
+/// Hands the job or jobs over and answers their ids. With `watched` the JSON document is left to who follows them.
 ///
 /// # Errors
-/// Every problem of the input, or what the store says.
+/// What the store says.
 pub(crate) async fn run(
     client: &Client,
-    timeout: Duration,
-    options: &Enqueue,
+    input: Input,
+    watched: bool,
     out: &mut Out,
-) -> Result<(), Failure> {
-    let ids = match &options.file {
-        Some(file) => many(client, timeout, file, out).await?,
-        None => vec![one(client, timeout, options, out).await?],
-    };
-    if options.watch {
-        watch::run(client, &ids, out).await
-    } else {
-        Ok(())
-    }
-}
-
-async fn one(client: &Client, timeout: Duration, options: &Enqueue, out: &mut Out) -> Result<JobId, Failure> {
-    let spec = request(options)?
-        .to_spec(timeout)
-        .map_err(|invalid| problems(&invalid.problems))?;
-    let handle = client.enqueue_spec(spec).await?;
-    let note = match (handle.was_existing(), handle.is_deferred()) {
-        (true, _) => "known already: this is the existing job",
-        (false, true) => "deferred: recorded, and published once RabbitMQ is back",
-        (false, false) => "accepted",
-    };
-    match out.format {
-        Format::Table => {
-            out.line(handle.id())?;
-            if note != "accepted" {
-                crate::output::warn(note);
-            }
+) -> Result<Vec<JobId>, Failure> {
+    match input {
+        Input::One(spec) => {
+            let handle = client.enqueue_spec(*spec).await?;
+            tell_one(&handle, watched, out)?;
+            Ok(vec![handle.id()])
         }
-        Format::Json | Format::Jsonl => out.json(&json!({
-            "id": handle.id().to_string(),
-            "existing": handle.was_existing(),
-            "deferred": handle.is_deferred(),
-        }))?,
+        Input::Many(lines) => many(client, lines, watched, out).await,
     }
-    Ok(handle.id())
 }
 
-async fn many(client: &Client, timeout: Duration, file: &Path, out: &mut Out) -> Result<Vec<JobId>, Failure> {
-    let specs = read_specs(&read(file)?, timeout)?;
+fn tell_one(handle: &JobHandle<Value>, watched: bool, out: &mut Out) -> Result<(), Failure> {
+    match out.format {
+        Format::Table => out.line(handle.id())?,
+        Format::Json if watched => warn(format!("enqueued {}", handle.id())),
+        Format::Json | Format::Jsonl => out.json(&document(handle))?,
+    }
+    if out.format == Format::Table || watched {
+        if handle.was_existing() {
+            warn("known already: this is the existing job");
+        } else if handle.is_deferred() {
+            warn("deferred: recorded, and published once RabbitMQ is back");
+        }
+    }
+    Ok(())
+}
+
+fn document(handle: &JobHandle<Value>) -> Value {
+    json!({
+        "id": handle.id().to_string(),
+        "existing": handle.was_existing(),
+        "deferred": handle.is_deferred(),
+    })
+}
+
+async fn many(client: &Client, lines: Lines, watched: bool, out: &mut Out) -> Result<Vec<JobId>, Failure> {
+    let Lines { specs, text, file } = lines;
     let mut batch = Batch::new();
     for spec in specs {
         batch.add_spec(spec);
     }
-    let handles = client.enqueue_many(batch).await?;
-    let deferred = handles.iter().filter(|handle| handle.is_deferred()).count();
-    for handle in &handles {
+    let bar = bar(batch.len());
+    let drawn = bar.clone();
+    let handed = client
+        .enqueue_many(batch)
+        .on_progress(move |progress| drawn.set_position(progress.accepted as u64))
+        .await;
+    bar.finish_and_clear();
+    let handles = handed.map_err(|error| incomplete(error, &text, &file))?;
+    if !(watched && out.format == Format::Json) {
+        let rows: Vec<_> = handles.iter().map(document).collect();
         match out.format {
-            Format::Table => out.line(handle.id())?,
-            Format::Json | Format::Jsonl => out.line(json!({
-                "id": handle.id().to_string(),
-                "existing": handle.was_existing(),
-                "deferred": handle.is_deferred(),
-            }))?,
+            Format::Table => handles.iter().try_for_each(|handle| out.line(handle.id()))?,
+            Format::Json | Format::Jsonl => out.rows(&[], &rows, std::iter::empty())?,
         }
     }
+    let deferred = handles.iter().filter(|handle| handle.is_deferred()).count();
     if deferred > 0 {
         let all = handles.len();
-        crate::output::warn(format!(
+        warn(format!(
             "{deferred} of {all} deferred: recorded, and published once RabbitMQ is back"
         ));
     }
-    Ok(handles.iter().map(longshore::JobHandle::id).collect())
+    Ok(handles.iter().map(JobHandle::id).collect())
 }
 
-/// Every line's job, or every line's problems.
-fn read_specs(text: &str, timeout: Duration) -> Result<Vec<JobSpec>, Failure> {
-    let (mut specs, mut found) = (Vec::new(), Vec::new());
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let request = serde_json::from_str::<JobRequest>(line).map_err(|error| vec![error.to_string()]);
-        match request.and_then(|request| request.to_spec(timeout).map_err(|invalid| invalid.problems)) {
-            Ok(spec) => specs.push(spec),
-            Err(problems) => found.extend(
-                problems
-                    .iter()
-                    .map(|problem| format!("line {}: {problem}", number + 1)),
-            ),
-        }
-    }
-    if found.is_empty() {
-        Ok(specs)
-    } else {
-        Err(problems(&found))
-    }
+/// Drawn on stderr where that is a terminal, and nowhere else.
+fn bar(jobs: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} jobs, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(jobs as u64).with_style(style)
 }
 
-fn problems(found: &[String]) -> Failure {
-    let shown: Vec<_> = found
-        .iter()
-        .take(50)
-        .map(|problem| format!("  {problem}"))
-        .collect();
-    let more = found.len().saturating_sub(shown.len());
-    let tail = if more > 0 {
-        format!("\n  … and {more} more")
-    } else {
-        String::new()
+/// What was not completed goes on from a file whose lines carry their ids, so that nothing is enqueued twice.
+fn incomplete(error: EnqueueError, text: &str, file: &Path) -> Failure {
+    let EnqueueError::Incomplete {
+        accepted,
+        of,
+        batch,
+        source,
+    } = error
+    else {
+        return error.into();
     };
-    Failure::usage(format!("nothing was enqueued:\n{}{tail}", shown.join("\n")))
+    let path = resume_path(file);
+    let why = Failure::from(*source);
+    let next = match resume::write(&path, text, batch.ids()) {
+        Ok(()) => format!(
+            "run it again with --file {} in place of --file {}: its lines carry their ids, and none is enqueued twice",
+            path.display(),
+            file.display()
+        ),
+        Err(problem) => format!(
+            "the lines with their ids cannot be written to {} ({problem}); a second run enqueues lines without an id \
+             again",
+            path.display()
+        ),
+    };
+    Failure::new(
+        why.code,
+        format!(
+            "{accepted} of {of} jobs were accepted, then: {}\n{next}",
+            why.message
+        ),
+    )
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    let named = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", file.display()));
+fn resume_path(file: &Path) -> PathBuf {
     if file == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(INPUT_BYTES_MAX)
-            .read_to_string(&mut text)
-            .map_err(named)?;
-    } else {
-        let source = std::fs::File::open(file).map_err(named)?;
-        source
-            .take(INPUT_BYTES_MAX)
-            .read_to_string(&mut text)
-            .map_err(named)?;
+        return "stdin.resume.jsonl".into();
     }
-    Ok(text)
-}
-
-/// The options as a request: one reader of fields for options and lines.
-fn request(options: &Enqueue) -> Result<JobRequest, Failure> {
-    let source = if options.args == "-" {
-        read(Path::new("-"))?
-    } else {
-        options.args.clone()
-    };
-    let args: Value = serde_json::from_str(&source).map_err(|error| {
-        Failure::usage(format!(
-            "args: not JSON: {error}; quote it for the shell, for example '{{\"path\": \"a.txt\"}}'"
-        ))
-    })?;
-    let text = |option: &Option<String>| option.clone().map(Text::from);
-    Ok(JobRequest {
-        function_name: options.function.clone(),
-        args,
-        id: options.id.map(|id| id.to_string()),
-        idempotency_key: options.idempotency_key.clone(),
-        name: options.name.clone(),
-        priority: options.priority.map(|priority| priority.to_string()),
-        queue: options.queue.clone(),
-        delay: text(&options.delay),
-        scheduled_at: text(&options.at),
-        depends_on: options.depends_on.iter().map(ToString::to_string).collect(),
-        max_retries: text(&options.max_retries),
-        retry_delay: text(&options.retry_delay),
-        retry_backoff: options.retry_backoff,
-        retry_jitter: options.no_retry_jitter.then_some(false),
-        retry_delay_max: text(&options.retry_delay_max),
-        timeout: text(&options.timeout),
-        deadline: text(&options.deadline),
-        expires_in: text(&options.expires_in),
-        tags: options.tag.iter().cloned().collect(),
-        metadata: metadata(&options.metadata)?,
-        created_by: std::env::var("USER").ok().filter(|user| !user.is_empty()),
-    })
-}
-
-fn metadata(pairs: &[String]) -> Result<BTreeMap<String, Value>, Failure> {
-    let split = |pair: &String| match pair.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), Value::String(value.to_owned()))),
-        _ => Err(Failure::usage(format!("metadata: \"{pair}\" is not KEY=VALUE"))),
-    };
-    pairs.iter().map(split).collect()
+    let mut path = file.as_os_str().to_owned();
+    path.push(".resume.jsonl");
+    path.into()
 }

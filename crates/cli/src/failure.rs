@@ -45,7 +45,55 @@ impl From<std::io::Error> for Failure {
 
 impl From<longshore::ClientError> for Failure {
     fn from(error: longshore::ClientError) -> Self {
-        Self::from_error(ExitCode::Unavailable, &error)
+        use longshore::ClientError;
+        let code = match error {
+            ClientError::Invalid { .. } | ClientError::Name(_) => ExitCode::Usage,
+            ClientError::NotFound(_) => ExitCode::NotFound,
+            _ => ExitCode::Unavailable,
+        };
+        Self::from_error(code, &error)
+    }
+}
+
+impl From<longshore_backend::ConnectError> for Failure {
+    fn from(error: longshore_backend::ConnectError) -> Self {
+        use longshore_backend::{ConnectError, redis};
+        use longshore_core::port::Error;
+        // What trying again cannot help is for whoever wrote the configuration.
+        let may_pass = match &error {
+            ConnectError::Broker(error) => error.may_pass(),
+            ConnectError::Store(redis::ConnectError::Server(error)) => {
+                !matches!(error, Error::Refused { .. })
+            }
+            ConnectError::Store(_) => false,
+            _ => true,
+        };
+        let code = if may_pass {
+            ExitCode::Unavailable
+        } else {
+            ExitCode::Config
+        };
+        let mut failure = Self::from_error(code, &error);
+        // The store's own errors name the server; who reads this looks for the key.
+        if matches!(error, ConnectError::Store(redis::ConnectError::Server(_))) {
+            failure.message = format!("redis_url: {}", failure.message);
+        }
+        failure
+    }
+}
+
+impl From<longshore_worker::Error> for Failure {
+    fn from(error: longshore_worker::Error) -> Self {
+        use longshore_worker::Error;
+        let code = match &error {
+            Error::Invalid { .. } => ExitCode::Config,
+            Error::Connect(source) => match source.downcast_ref::<longshore_backend::ConnectError>() {
+                Some(source) => return source.clone().into(),
+                None => ExitCode::Unavailable,
+            },
+            _ => ExitCode::Failure,
+        };
+        Self::from_error(code, &error)
     }
 }
 

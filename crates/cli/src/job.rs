@@ -1,53 +1,81 @@
 //! `longshore job`: list, show, watch, cancel.
 
-pub(crate) mod show;
+mod document;
+mod show;
 pub(crate) mod watch;
 
 use longshore::Client;
+use longshore_core::port::Ports;
 use longshore_core::port::enqueue::CancelReply;
-use longshore_core::view::{JobFilter, JobView};
-use longshore_core::{Clock, FunctionName, JobId, QueueName, SystemClock, Timestamp};
+use longshore_core::view::{Cursor, JobFilter, JobView};
+use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
 
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
-use crate::output::{Format, Out};
+use crate::output::{Format, Out, warn};
+use crate::request::parse_moment;
 
 /// Runs one of the commands.
 ///
 /// # Errors
 /// As the command says.
-pub(crate) async fn run(client: &Client, command: Job, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut Out) -> Result<(), Failure> {
     match command {
         Job::Ls(options) => list(client, options, out).await,
         Job::Show { id } => show::run(client, id, out).await,
-        Job::Watch { ids } => watch::run(client, &ids, out).await,
+        Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
         Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,
     }
+}
+
+/// Where a listing ended, as it is printed and given to `--after`: enqueue time in milliseconds, a dot, the job's id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageCursor(Cursor);
+
+impl std::fmt::Display for PageCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0.created_at.millis(), self.0.id)
+    }
+}
+
+impl std::str::FromStr for PageCursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once('.').and_then(|(millis, id)| {
+            Some(Self(Cursor {
+                created_at: Timestamp(millis.parse().ok()?),
+                id: id.parse().ok()?,
+            }))
+        });
+        parsed.ok_or_else(|| "is not a cursor; use the one that `longshore job ls` printed".to_owned())
+    }
+}
+
+/// A bound of a listing: a time, or a duration ago.
+fn bound(option: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let now = SystemClock.now();
+    parse_moment(text, |ago| now.before(ago))
+        .map(Some)
+        .map_err(|problem| Failure::usage(format!("{option}: {problem}")))
 }
 
 async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Failure> {
     let filter = JobFilter {
         statuses: options.status,
-        function_name: options
-            .function
-            .map(FunctionName::new)
-            .transpose()
-            .map_err(Failure::usage)?,
-        queue: options
-            .queue
-            .map(QueueName::new)
-            .transpose()
-            .map_err(Failure::usage)?,
+        function_name: options.function,
+        queue: options.queue,
         tags: options.tag,
-        created_from: None,
-        created_until: None,
+        created_from: bound("--since", options.since.as_deref())?,
+        created_until: bound("--until", options.until.as_deref())?,
     };
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let mut jobs = Vec::new();
-    let mut after = None;
+    let mut after = options.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
         let page = client
             .list(&filter)
@@ -61,9 +89,10 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
         }
     }
     print(&jobs, out)?;
-    if after.is_some() && out.format == Format::Table {
-        crate::output::warn(format!(
-            "There are more; the newest {limit} are shown. Use --limit or a filter."
+    if let Some(cursor) = after.map(PageCursor) {
+        warn(format!(
+            "There are more; {} are shown. Go on with --after {cursor}, or use --limit or a filter.",
+            jobs.len()
         ));
     }
     Ok(())
@@ -71,11 +100,11 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
 
 fn print(jobs: &[JobView], out: &mut Out) -> Result<(), Failure> {
     if jobs.is_empty() && out.format == Format::Table {
-        crate::output::warn("No job matches. Hand one over with `longshore enqueue FUNCTION [JSON]`.");
+        warn("No job matches. Hand one over with `longshore enqueue FUNCTION [JSON]`.");
         return Ok(());
     }
     let now = SystemClock.now();
-    let rows: Vec<Value> = jobs.iter().map(show::summary).collect();
+    let rows: Vec<Value> = jobs.iter().map(document::summary).collect();
     let head = [
         "ID", "STATUS", "PRIORITY", "QUEUE", "NAME", "AGE", "TRIES", "PROGRESS",
     ];
@@ -96,23 +125,34 @@ fn cells(job: &JobView, now: Timestamp) -> Vec<String> {
 }
 
 async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> Result<(), Failure> {
-    let mut unknown = 0;
+    let mut replies = Vec::new();
+    let mut failure = None;
     for &id in ids {
-        let reply = client.cancel(id, reason).await?;
-        let text = match reply {
-            CancelReply::Cancelled => "cancelled".to_owned(),
-            CancelReply::Requested => "asked to stop; it runs until its handler notices".to_owned(),
-            CancelReply::AlreadyFinished(status) => format!("had ended already: {status}"),
-            CancelReply::Unknown => {
-                unknown += 1;
-                "unknown; look with `longshore job ls`".to_owned()
+        match client.cancel(id, reason).await {
+            Ok(reply) => replies.push((id, reply)),
+            Err(error) => {
+                failure = Some(error);
+                break;
             }
-        };
-        match out.format {
-            Format::Table => out.line(format!("{id}  {text}"))?,
-            Format::Json | Format::Jsonl => out.json(&json!({ "id": id.to_string(), "cancel": text }))?,
         }
     }
+    // What was done is told, whatever came after it.
+    match out.format {
+        Format::Table => replies
+            .iter()
+            .try_for_each(|&(id, reply)| out.line(format!("{id}  {}", prose(reply))))?,
+        Format::Json | Format::Jsonl => {
+            let rows: Vec<_> = replies.iter().map(|&(id, reply)| word(id, reply)).collect();
+            out.rows(&[], &rows, std::iter::empty())?;
+        }
+    }
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let unknown = replies
+        .iter()
+        .filter(|(_, reply)| *reply == CancelReply::Unknown)
+        .count();
     if unknown > 0 {
         return Err(Failure::new(
             ExitCode::NotFound,
@@ -120,4 +160,36 @@ async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> 
         ));
     }
     Ok(())
+}
+
+fn prose(reply: CancelReply) -> String {
+    match reply {
+        CancelReply::Cancelled => "cancelled".to_owned(),
+        CancelReply::Requested => "asked to stop; it runs until its handler notices".to_owned(),
+        CancelReply::AlreadyFinished(status) => format!("had ended already: {status}"),
+        CancelReply::Unknown => "unknown; look with `longshore job ls`".to_owned(),
+    }
+}
+
+/// The reply for programs: `cancelled`, `requested`, `unknown`, or how the job had ended already.
+fn word(id: JobId, reply: CancelReply) -> Value {
+    let (status, was_finished) = match reply {
+        CancelReply::Cancelled => ("cancelled", false),
+        CancelReply::Requested => ("requested", false),
+        CancelReply::AlreadyFinished(status) => (status.as_str(), true),
+        CancelReply::Unknown => ("unknown", false),
+    };
+    json!({ "id": id.to_string(), "status": status, "already_finished": was_finished })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back() {
+        let text = "1700000000000.0193f0a1-7c5e-8001-9313-0242ac120002";
+        assert_eq!(text.parse::<PageCursor>().unwrap().to_string(), text);
+        assert!("7".parse::<PageCursor>().unwrap_err().contains("not a cursor"));
+    }
 }

@@ -3,6 +3,7 @@
 mod adapter;
 mod args;
 mod board;
+mod config;
 mod dev;
 mod enqueue;
 mod failure;
@@ -16,13 +17,19 @@ mod setting;
 mod worker;
 
 use clap::{CommandFactory, Parser};
+use indicatif::MultiProgress;
+use longshore::Client;
+use longshore_backend::Backend;
+use longshore_service::config::Endpoints;
 use longshore_service::exit::ExitCode;
 use longshore_service::{signals, telemetry};
+use tokio_util::sync::CancellationToken;
 
-use crate::args::{Cli, Command, Global};
+use crate::args::{Cli, Command};
+use crate::enqueue::input::Input;
 use crate::failure::Failure;
-use crate::output::Out;
-use crate::setting::Setting;
+use crate::output::{Out, UnderBars};
+use crate::setting::{Purpose, Setting};
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
@@ -50,7 +57,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let mut out = Out::new(cli.global.output);
     let Some(command) = cli.command else {
         if cli.global.dump_config {
-            return dump_config(&cli.global, &mut out);
+            return config::show(&setting::sources(&cli.global), &mut out);
         }
         return Ok(Cli::command().print_help()?);
     };
@@ -59,21 +66,24 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
-        Command::Config(args::Config::Check) => return check_config(&cli.global, &mut out),
-        Command::Config(args::Config::Show) => return dump_config(&cli.global, &mut out),
-        _ if cli.global.dump_config => return dump_config(&cli.global, &mut out),
+        Command::Config(args::Config::Check) => {
+            return config::check(&setting::sources(&cli.global), &mut out);
+        }
+        Command::Config(args::Config::Show) => return config::show(&setting::sources(&cli.global), &mut out),
+        _ if cli.global.dump_config => return config::show(&setting::sources(&cli.global), &mut out),
         _ => {}
     }
-    let config = setting::load(&setting::sources(&cli.global)?)?;
+    let config = config::load(&setting::sources(&cli.global))?;
     let stop = signals::listen()?;
     let setting = Setting { config, stop };
     match command {
         Command::Dev(options) => {
-            start_log(&setting)?;
-            dev::run(&setting, &options, &mut out).await
+            let bars = MultiProgress::new();
+            start_log(&setting, &bars)?;
+            dev::run(&setting, &options, bars, &mut out).await
         }
         Command::Worker(options) => {
-            start_log(&setting)?;
+            start_log(&setting, &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
                 slots: options.slots,
@@ -82,7 +92,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             worker::run(&setting, extra).await
         }
         Command::Scheduler => {
-            start_log(&setting)?;
+            start_log(&setting, &MultiProgress::new())?;
             scheduler::run(&setting).await
         }
         command => with_client(&setting, command, &mut out).await,
@@ -91,39 +101,94 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 
 /// Commands that ask and answer: no log, and a signal ends them at once.
 async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Result<(), Failure> {
-    let backend = setting.connect().await?;
-    let client = Setting::client(&backend)?;
-    let work = async {
-        match command {
-            Command::Enqueue(options) => {
-                enqueue::run(&client, setting.config.worker.job_timeout, &options, out).await
-            }
-            Command::Job(command) => job::run(&client, command, out).await,
-            Command::Queue(command) => queue::run(&client, command, out).await,
-            _ => Ok(()),
+    let stop = &setting.stop.gentle;
+    let timeout = setting.config.worker.job_timeout;
+    // Read and checked before anything is connected.
+    let (command, input) = match command {
+        Command::Enqueue(options) => {
+            let reading = tokio::task::spawn_blocking(move || {
+                let input = enqueue::input::read(&options, timeout);
+                (Command::Enqueue(options), input)
+            });
+            let (command, input) = unless(stop, async {
+                reading
+                    .await
+                    .map_err(|error| Failure::new(ExitCode::Failure, error))
+            })
+            .await?;
+            (command, Some(input?))
         }
+        command => (command, None),
     };
-    let ended = tokio::select! {
-        ended = Box::pin(work) => ended,
-        () = setting.stop.gentle.cancelled() => Err(Failure::new(ExitCode::Failure, "interrupted; jobs go on")),
+    let Some(backend) = setting.connect(Purpose::Client).await? else {
+        return Err(interrupted());
     };
+    let client = Setting::client(&backend)?;
+    let ended = Box::pin(ask(setting, &backend, &client, command, input, out)).await;
     client.close().await;
     backend.close().await;
     ended
 }
 
-fn start_log(setting: &Setting) -> Result<(), Failure> {
-    telemetry::install(&setting.config.log).map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+async fn ask(
+    setting: &Setting,
+    backend: &Backend,
+    client: &Client,
+    command: Command,
+    input: Option<Input>,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let (stop, ports) = (&setting.stop.gentle, backend.ports());
+    match (command, input) {
+        (Command::Enqueue(options), Some(input)) => {
+            warn_of_nobody(setting, backend);
+            // A batch is written to its end: cut short, its ids would be lost. A second signal ends it all the same.
+            let stop_enqueue = match &input {
+                Input::One(_) => stop,
+                Input::Many(_) => &setting.stop.force,
+            };
+            let ids = unless(stop_enqueue, enqueue::run(client, input, options.watch, out)).await?;
+            if options.watch {
+                unless(stop, job::watch::run(client, ports, &ids, out)).await?;
+            }
+            Ok(())
+        }
+        (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
+        (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
+        _ => Ok(()),
+    }
+}
+
+/// What this process owns, no other one runs.
+fn warn_of_nobody(setting: &Setting, backend: &Backend) {
+    if let Endpoints::Embedded(folder) = &setting.config.endpoints
+        && backend.is_owner()
+    {
+        output::warn(format!(
+            "no process runs the jobs of {}; start `longshore dev` there",
+            folder.display()
+        ));
+    }
+}
+
+async fn unless<T>(
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        ended = work => ended,
+        () = stop.cancelled() => Err(interrupted()),
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::new(ExitCode::Failure, "interrupted; jobs go on")
+}
+
+fn start_log(setting: &Setting, bars: &MultiProgress) -> Result<(), Failure> {
+    let bars = bars.clone();
+    telemetry::install(&setting.config.log, move || UnderBars(bars.clone()))
+        .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     longshore_worker::install_panic_hook();
     Ok(())
-}
-
-fn check_config(global: &Global, out: &mut Out) -> Result<(), Failure> {
-    setting::load(&setting::sources(global)?)?;
-    Ok(out.line("the configuration has no problems")?)
-}
-
-fn dump_config(global: &Global, out: &mut Out) -> Result<(), Failure> {
-    let config = setting::load(&setting::sources(global)?)?;
-    Ok(out.line(config.dump().trim_end())?)
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use indicatif::MultiProgress;
 use serde::Serialize;
 
 /// The shape of output.
@@ -122,6 +123,20 @@ pub(crate) fn plain(text: &str) -> String {
 pub(crate) fn warn(text: impl std::fmt::Display) {
     // With stderr closed there is nobody left to tell.
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Stderr under live bars: they are taken away while a line is written, so that neither tears the other.
+#[derive(Clone, Debug)]
+pub(crate) struct UnderBars(pub(crate) MultiProgress);
+
+impl Write for UnderBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
 }
 
 #[cfg(test)]

@@ -6,30 +6,34 @@ use serde_json::json;
 
 use crate::args::Queue;
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::output::{Format, Out};
 
 /// Runs one of the commands.
 ///
 /// # Errors
-/// When a name is wrong or the store does not answer.
+/// When the store does not answer.
 pub(crate) async fn run(client: &Client, command: Queue, out: &mut Out) -> Result<(), Failure> {
     match command {
         Queue::Ls => list(client, out).await,
         Queue::Pause { queue } => {
-            client.pause(name(&queue)?).await?;
-            Ok(out.line(format!(
-                "{queue} is paused; resume it with `longshore queue resume {queue}`"
-            ))?)
+            client.pause(queue.as_str()).await?;
+            told(&queue, true, out)
         }
         Queue::Resume { queue } => {
-            client.resume(name(&queue)?).await?;
-            Ok(out.line(format!("{queue} is resumed"))?)
+            client.resume(queue.as_str()).await?;
+            told(&queue, false, out)
         }
     }
 }
 
-fn name(text: &str) -> Result<QueueName, Failure> {
-    QueueName::new(text).map_err(Failure::usage)
+fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
+    Ok(match (out.format, paused) {
+        (Format::Json | Format::Jsonl, _) => out.json(&json!({ "queue": queue.as_str(), "paused": paused })),
+        (Format::Table, true) => out.line(format!(
+            "{queue} is paused; resume it with `longshore queue resume {queue}`"
+        )),
+        (Format::Table, false) => out.line(format!("{queue} is resumed")),
+    }?)
 }
 
 async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {

@@ -6,14 +6,16 @@ use longshore_service::exit::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::setting::Setting;
+use crate::setting::{Purpose, Setting};
 
 /// Runs a replica until told to stop.
 ///
 /// # Errors
 /// When the servers cannot be reached at the start, or a second signal ends it.
 pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
-    let backend = setting.connect().await?;
+    let Some(backend) = setting.connect(Purpose::Service).await? else {
+        return Ok(());
+    };
     if !backend.is_owner() {
         return Err(Failure::new(
             ExitCode::Unavailable,

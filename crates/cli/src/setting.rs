@@ -1,15 +1,27 @@
 //! From the command line to a configuration, a backend and a client.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use longshore::Client;
 use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
-use longshore_service::config::{self, Config, Sources};
+use longshore_service::config::{self, Config, Origin, Sources};
 use longshore_service::exit::ExitCode;
 use longshore_service::signals::Stop;
 
 use crate::args::Global;
 use crate::failure::Failure;
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `longshore dev`: makes the embedded folder.
+    Dev,
+    /// A process that runs on; it needs both servers.
+    Service,
+    /// A command that asks and answers. Most of them need Redis alone, and what is enqueued while RabbitMQ is away is
+    /// deferred.
+    Client,
+}
 
 /// What every command works with.
 #[derive(Clone, Debug)]
@@ -19,10 +31,7 @@ pub(crate) struct Setting {
 }
 
 /// The sources of settings: file, environment, and the options of the command line.
-///
-/// # Errors
-/// When a `--set` is not `KEY=VALUE`.
-pub(crate) fn sources(global: &Global) -> Result<Sources, Failure> {
+pub(crate) fn sources(global: &Global) -> Sources {
     let mut sources = Sources::process();
     if let Some(file) = &global.config {
         sources = sources.file(file);
@@ -35,23 +44,10 @@ pub(crate) fn sources(global: &Global) -> Result<Sources, Failure> {
     if let Some(folder) = &global.embedded {
         sources = sources.flag("embedded", folder.to_string_lossy());
     }
-    for pair in &global.set {
-        let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Failure::usage(format!(
-                "--set: \"{pair}\" is not KEY=VALUE; for example worker.max_workers=4"
-            ))
-        })?;
-        sources = sources.flag(key, value);
-    }
-    Ok(sources)
-}
-
-/// Reads and checks the configuration.
-///
-/// # Errors
-/// Every problem at once.
-pub(crate) fn load(sources: &Sources) -> Result<Config, Failure> {
-    Config::load(sources).map_err(|problems| Failure::new(ExitCode::Config, problems))
+    global
+        .set
+        .iter()
+        .fold(sources, |sources, pair| sources.pair(pair))
 }
 
 impl Setting {
@@ -99,14 +95,40 @@ impl Setting {
         Ok(backend)
     }
 
-    /// Connects.
+    /// Connects; `None` when told to stop meanwhile.
     ///
     /// # Errors
     /// When a server or folder cannot be used.
-    pub(crate) async fn connect(&self) -> Result<Backend, Failure> {
-        let config = self.backend_config()?;
-        let connected = Box::pin(Backend::connect(&config)).await;
-        connected.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))
+    pub(crate) async fn connect(&self, purpose: Purpose) -> Result<Option<Backend>, Failure> {
+        if let config::Endpoints::Embedded(folder) = &self.config.endpoints
+            && purpose != Purpose::Dev
+        {
+            self.check_folder(folder)?;
+        }
+        let mut config = self.backend_config()?;
+        config.wait_for_broker = purpose == Purpose::Client;
+        tokio::select! {
+            connected = Box::pin(Backend::connect(&config)) => Ok(Some(connected?)),
+            () = self.stop.gentle.cancelled() => Ok(None),
+        }
+    }
+
+    /// A folder that a slip of the configuration would make is one that nobody works on.
+    fn check_folder(&self, folder: &Path) -> Result<(), Failure> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let folder = folder.display();
+        let problem = if self.config.origin("embedded") == Origin::Default {
+            format!(
+                "neither servers nor an embedded store are configured, and there is no folder {folder} here; \
+                 set amqp_url and redis_url (environment LONGSHORE_AMQP_URL and LONGSHORE_REDIS_URL, or longshore.toml), \
+                 or use --embedded FOLDER of a running `longshore dev`, or run `longshore dev` in this folder"
+            )
+        } else {
+            format!("embedded: there is no folder {folder}; `longshore dev --embedded {folder}` makes it")
+        };
+        Err(Failure::new(ExitCode::Config, problem))
     }
 
     /// A client of a connected backend.

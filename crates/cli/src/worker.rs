@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{FunctionName, JobError};
+use longshore_core::{FunctionName, JobError, QueueName};
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
 use longshore_worker::{BackendSource, Builder, JobContext, Worker};
@@ -19,7 +19,7 @@ use crate::setting::Setting;
 /// What the command line adds to the configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
-    pub(crate) queues: Vec<String>,
+    pub(crate) queues: Vec<QueueName>,
     pub(crate) slots: Option<u32>,
     pub(crate) samples: bool,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Extra {
 /// Runs a worker until told to stop.
 ///
 /// # Errors
-/// When it cannot start, or a second signal ends it before its jobs were given back.
+/// When it cannot start, or ends (or is ended by a second signal) before its jobs were given back.
 pub(crate) async fn run(setting: &Setting, extra: Extra) -> Result<(), Failure> {
     if let config::Endpoints::Embedded(folder) = &setting.config.endpoints {
         return Err(Failure::usage(format!(
@@ -45,7 +45,7 @@ pub(crate) async fn run(setting: &Setting, extra: Extra) -> Result<(), Failure> 
 /// Runs a worker on `source` until `stop`.
 ///
 /// # Errors
-/// When it cannot start.
+/// When it cannot start, or ends with jobs that it could not give back.
 pub(crate) async fn run_on(
     setting: &Setting,
     source: BackendSource,
@@ -59,8 +59,13 @@ pub(crate) async fn run_on(
         .drain_deadline(config.drain_deadline)
         .cancel_grace(config.cancel_grace)
         .shutdown(stop);
-    for queue in queues(config, extra) {
-        builder = builder.queue(&queue);
+    let queues = if extra.queues.is_empty() {
+        &config.queues
+    } else {
+        &extra.queues
+    };
+    for queue in queues {
+        builder = builder.queue(queue.as_str());
     }
     builder = register_commands(builder, config);
     builder = register_http(builder, config)?;
@@ -74,24 +79,20 @@ pub(crate) async fn run_on(
              to longshore.toml; or try --samples",
         ));
     }
-    let report = builder
-        .run()
-        .await
-        .map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
-    if !report.is_clean() {
-        tracing::warn!(
-            ?report,
-            "the worker ended with work left; it comes again when its leases end"
-        );
+    let report = builder.run().await?;
+    if report.is_clean() {
+        return Ok(());
     }
-    Ok(())
-}
-
-fn queues(config: &config::Worker, extra: &Extra) -> Vec<String> {
-    if extra.queues.is_empty() {
-        return config.queues.iter().map(ToString::to_string).collect();
-    }
-    extra.queues.clone()
+    tracing::warn!(?report, "the worker ended with work left");
+    Err(Failure::new(
+        ExitCode::WorkLeft,
+        format!(
+            "the worker ended with {} jobs still running and {} whose end the store does not know; they run again when \
+             their leases end",
+            report.left_running.len(),
+            report.left_unsettled.len(),
+        ),
+    ))
 }
 
 fn register_commands(builder: Builder, config: &config::Worker) -> Builder {

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longshore_testkit::process::PortLease;
+use longshore_testkit::servers::{Redis, RedisOptions, SharedServers};
 use longshore_testkit::wait::eventually;
 use process::Fleet;
 use serde_json::{Value, json};
@@ -128,4 +130,132 @@ async fn real_servers_an_index_equals_the_sequential_one_with_kills_on_the_way()
 #[tokio::test(flavor = "multi_thread")]
 async fn real_servers_the_same_with_classic_queues() {
     index_survives_kills(Fleet::on_shared_servers("classic").await).await;
+}
+
+/// Runs a command that must fail, and gives its exit code and what it said.
+fn failing(fleet: &Fleet, args: &[&str]) -> (i32, String) {
+    let output = fleet.command(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{args:?}: {said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    (output.status.code().unwrap(), said)
+}
+
+/// The URL with another user and password.
+fn with_user(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{user}@{host}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_commands_work_while_the_broker_is_away() {
+    let servers = SharedServers::get().await.unwrap();
+    let refused = PortLease::take().unwrap();
+    let fleet = Fleet::on(
+        format!("amqp://guest:guest@127.0.0.1:{}", refused.port()),
+        servers.redis_url(),
+        "quorum",
+    );
+    let made: Value =
+        serde_json::from_str(&fleet.run(&["enqueue", "f", "-o", "json"]).await.unwrap()).unwrap();
+    assert_eq!(
+        (&made["deferred"], &made["existing"]),
+        (&json!(true), &json!(false))
+    );
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(fleet.jobs(&[]).await.len(), 1);
+    assert_eq!(fleet.job(id).await["status"], "queued");
+    fleet.run(&["queue", "ls"]).await.unwrap();
+    fleet.run(&["queue", "pause", "default"]).await.unwrap();
+    fleet.run(&["job", "cancel", id]).await.unwrap();
+    let (code, _) = failing(&fleet, &["job", "watch", id]);
+    assert_eq!(code, 5, "it was cancelled");
+    let (code, said) = failing(&fleet, &["scheduler"]);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("amqp_url: "), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_wrong_credentials_and_hosts_are_told_with_their_field() {
+    let servers = SharedServers::get().await.unwrap();
+    let guarded = Redis::start(RedisOptions::default().password("right"))
+        .await
+        .unwrap();
+    let (amqp, redis) = (servers.amqp_url().to_owned(), servers.redis_url());
+    let locked = format!("redis://:s3cret@{}", guarded.url().rsplit_once('@').unwrap().1);
+    let vhost = format!("{}/nowhere", amqp.rsplit_once('/').unwrap().0);
+    let refused = PortLease::take().unwrap();
+    let away = format!("redis://127.0.0.1:{}", refused.port());
+    let cases = [
+        (
+            with_user(&amqp, "guest:s3cret"),
+            redis.clone(),
+            3,
+            "amqp_url: ",
+            "user and password",
+        ),
+        (vhost, redis.clone(), 3, "amqp_url: ", "add_vhost"),
+        (amqp.clone(), locked, 3, "redis_url", "password"),
+        (amqp.clone(), away, 4, "redis_url", "127.0.0.1"),
+        (
+            "http://u:s3cret@h".to_owned(),
+            redis.clone(),
+            3,
+            "amqp_url",
+            "amqp://user:password@host",
+        ),
+        (
+            amqp,
+            "redis-sentinel://u:s3cret@h".to_owned(),
+            3,
+            "redis_url",
+            "names no master",
+        ),
+    ];
+    for (amqp, redis, code, field, fix) in cases {
+        let fleet = Fleet::on(amqp, redis, "quorum");
+        for args in [
+            &["enqueue", "f"][..],
+            &["job", "ls"],
+            &["worker", "--samples"],
+            &["scheduler"],
+        ] {
+            let (ended, said) = failing(&fleet, args);
+            assert_eq!(ended, code, "{args:?}: {said}");
+            assert!(
+                said.contains(field) && said.contains(fix),
+                "{args:?} names neither {field} nor {fix}: {said}"
+            );
+        }
+    }
+    let fleet = Fleet::on(servers.amqp_url().to_owned(), servers.redis_url(), "quorum");
+    assert!(fleet.jobs(&[]).await.is_empty(), "a refused enqueue left a job");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_a_redis_that_evicts_is_refused_and_left_empty() {
+    let servers = SharedServers::get().await.unwrap();
+    let redis = Redis::start(RedisOptions::default().line("maxmemory-policy allkeys-lru"))
+        .await
+        .unwrap();
+    let fleet = Fleet::on(servers.amqp_url().to_owned(), redis.url(), "quorum");
+    for args in [
+        &["enqueue", "f"][..],
+        &["job", "ls"],
+        &["worker", "--samples"],
+        &["scheduler"],
+    ] {
+        let (code, said) = failing(&fleet, args);
+        assert_eq!(code, 3, "{args:?}: {said}");
+        assert!(
+            said.contains("maxmemory-policy") && said.contains("noeviction"),
+            "{args:?}: {said}"
+        );
+    }
+    let accepted = fleet
+        .run(&["--set", "allow_degraded=true", "job", "ls", "-o", "json"])
+        .await
+        .unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&accepted).unwrap(), json!([]));
 }

@@ -9,12 +9,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use longshore_core::spec::{Dependency, EdgePolicy};
-use longshore_core::{Job, JobSpec};
+use longshore_core::{Job, JobId, JobSpec};
 
 use crate::client::Client;
 use crate::error::EnqueueError;
 use crate::handle::JobHandle;
-use crate::options::{Draft, job_options};
+use crate::options::{Draft, chosen_id, job_options};
 use crate::parent::Parent;
 
 /// Tells batches of one process apart, so that a reference is not taken for another batch's.
@@ -126,6 +126,13 @@ impl Batch {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// The id of each job in order, where it has one: its own, that of its idempotency key, or, in the batch of
+    /// [`EnqueueError::Incomplete`], the one that it was given.
+    pub fn ids(&self) -> impl Iterator<Item = Option<JobId>> + '_ {
+        let id = |item: &Item| item.draft.spec().and_then(chosen_id);
+        self.items.iter().map(id)
     }
 
     fn push<T>(&mut self, draft: Draft) -> BatchJob<'_, T> {

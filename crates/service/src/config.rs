@@ -19,13 +19,17 @@ pub mod reference;
 mod secret;
 mod sources;
 mod suggest;
-mod url;
 
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use sources::Sources;
 
 use read::Values;
+
+/// Judges a value by what this crate does not know: is it a URL that the backend takes, a key, a header? It gets the
+/// key's path as it stands in [`keys::KEYS`], the field when that key holds a table, and the value; it answers what is
+/// wrong and the fix, without the key and without repeating a secret.
+pub type Judge<'a> = &'a dyn Fn(&str, Option<&str>, &str) -> Result<(), String>;
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -212,14 +216,14 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads and checks the configuration.
+    /// Reads and checks the configuration; `judge` has a say in every value.
     ///
     /// # Errors
     /// Every problem of every source at once.
-    pub fn load(sources: &Sources) -> Result<Self, Problems> {
+    pub fn load(sources: &Sources, judge: Judge<'_>) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let layers = sources.read(&mut problems);
-        let values = Values::read(layers, &mut problems);
+        let values = Values::read(layers, judge, &mut problems);
         let config = check::build(values, &mut problems);
         problems.sort_by(|one, other| one.key.cmp(&other.key));
         match config {
@@ -228,17 +232,17 @@ impl Config {
         }
     }
 
-    /// Every problem of the configuration; none when it can be used.
-    pub fn check(sources: &Sources) -> Vec<Problem> {
-        Self::load(sources)
-            .err()
-            .map(|Problems(problems)| problems)
-            .unwrap_or_default()
-    }
-
     /// The effective configuration as TOML, without secrets. Values that are not defaults say where they came from.
     pub fn dump(&self) -> String {
         dump::dump(&self.values, &self.endpoints)
+    }
+
+    /// The same as [`Config::dump`] for programs: tables in tables, without secrets and without origins.
+    ///
+    /// # Errors
+    /// When what is dumped is not TOML, which is a bug.
+    pub fn table(&self) -> Result<toml::Table, toml::de::Error> {
+        self.dump().parse()
     }
 
     /// Where the value of a key came from.

@@ -21,11 +21,13 @@ pub enum ExitCode {
     NotFound = 6,
     /// A second signal ended the process before its jobs were given back.
     Forced = 7,
+    /// A worker ended, and some of its jobs could not be given back; they run again when their leases end.
+    WorkLeft = 8,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
@@ -34,6 +36,7 @@ impl ExitCode {
         Self::JobFailed,
         Self::NotFound,
         Self::Forced,
+        Self::WorkLeft,
     ];
 
     /// The number.
@@ -52,6 +55,9 @@ impl ExitCode {
             Self::JobFailed => "a job that was waited for did not complete",
             Self::NotFound => "what was asked for does not exist",
             Self::Forced => "a second signal ended the process before its jobs were given back",
+            Self::WorkLeft => {
+                "the worker ended with jobs that it could not give back; they run again when their leases end"
+            }
         }
     }
 }
@@ -72,7 +78,8 @@ Exit codes:
   4  RabbitMQ, Redis or the embedded store cannot be used now
   5  a job that was waited for did not complete
   6  what was asked for does not exist
-  7  a second signal ended the process before its jobs were given back";
+  7  a second signal ended the process before its jobs were given back
+  8  the worker ended with jobs that it could not give back; they run again when their leases end";
 
 #[cfg(test)]
 mod tests {

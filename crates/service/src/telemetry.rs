@@ -28,13 +28,17 @@ pub enum Error {
     Installed,
 }
 
-/// Installs the log of this process, and a panic hook that writes to it. Call it once, in `main`.
+/// Installs the log of this process, and a panic hook that writes to it. Call it once, in `main`. Every line goes to a
+/// writer that `out` gives: stderr, or what keeps its lines apart from what else is drawn there.
 ///
 /// # Errors
 /// When the level does not parse, or the log is set up already.
-pub fn install(log: &Log) -> Result<(), Error> {
+pub fn install<W: io::Write + 'static>(
+    log: &Log,
+    out: impl Fn() -> W + Send + Sync + 'static,
+) -> Result<(), Error> {
     let color = io::stderr().is_terminal();
-    subscriber(log, color, io::stderr)?
+    subscriber(log, color, out)?
         .try_init()
         .map_err(|_| Error::Installed)?;
     std::panic::set_hook(Box::new(log_panic));

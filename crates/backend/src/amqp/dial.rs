@@ -131,7 +131,7 @@ fn read_pem(path: &PathBuf) -> Result<String, Error> {
 
 /// lapin's form of the URL, with our heartbeat. Its own parser takes `host/` for the virtual host with the empty name
 /// and an IPv6 address for no host at all.
-fn uri(url: &SecretUrl) -> Result<AMQPUri, Error> {
+pub(super) fn uri(url: &SecretUrl) -> Result<AMQPUri, Error> {
     let mut uri: AMQPUri = url
         .expose()
         .parse()

@@ -25,6 +25,11 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the cluster client tries a command again by itself, after a redirection or while a node is replaced.
 const CLUSTER_RETRIES: u32 = 4;
 
+/// Whether the URL has the shape that its scheme asks for.
+pub(super) fn check(url: &crate::secret::SecretUrl) -> Result<(), ConnectError> {
+    Kind::parse(url).map(drop)
+}
+
 /// Where Redis is. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Target(Arc<Inner>);

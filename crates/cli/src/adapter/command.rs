@@ -1,5 +1,7 @@
 //! Runs a configured program as a handler: arguments as JSON on stdin, progress as JSON lines on stdout, outcome by exit
-//! code and stderr. The program runs in a process group of its own, which dies with the attempt.
+//! code and stderr. The program runs in a process group of its own, which dies with the program and with the attempt. It
+//! inherits the worker's environment without the variables `LONGSHORE_…`, and gets `LONGSHORE_JOB_ID`,
+//! `LONGSHORE_ATTEMPT` and `LONGSHORE_FENCE`.
 //!
 //! A line on stdout that is a JSON object with one of these keys speaks to Longshore; every other line is logged:
 //!
@@ -10,6 +12,8 @@
 //! | `retry_after` | with a failure: seconds until the next attempt |
 //! | `snooze` | run again after so many seconds, without using an attempt |
 //! | `error` | with a failure: what to show instead of stderr |
+//!
+//! Such a line has at most 512 KiB; a longer one is a permanent error.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -35,6 +39,8 @@ const LINE_BYTES_MAX: u64 = 512 * 1024;
 const STDERR_BYTES_KEPT: usize = 8 * 1024;
 /// How long the group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(5);
+/// How long what is left in the pipes may take once the program has ended and its group is killed.
+const PIPES_GRACE: Duration = Duration::from_secs(1);
 
 /// What the configuration says of one command function.
 #[derive(Clone, Debug)]
@@ -83,6 +89,8 @@ struct Said {
     retry_after: Option<Duration>,
     snooze: Option<Duration>,
     error: Option<String>,
+    /// A line that may have been one of ours was longer than is read.
+    is_cut: bool,
 }
 
 /// Kills the process group when the attempt ends in any way.
@@ -124,36 +132,57 @@ pub(crate) async fn run(
             drop(stdin.write_all(&input).await);
         }
     };
-    let listen = async {
-        match stdout {
-            Some(stdout) => read_lines(stdout, ctx).await,
-            None => Said::default(),
-        }
-    };
-    let keep = async {
-        match stderr {
-            Some(stderr) => read_tail(stderr).await,
-            None => String::new(),
-        }
-    };
+    let (mut said, mut tail) = (Said::default(), Vec::new());
     let work = async {
-        let ((), said, tail, status) = tokio::join!(feed, listen, keep, child.wait());
-        (said, tail, status)
-    };
-    tokio::pin!(work);
-    tokio::select! {
-        (said, tail, status) = &mut work => conclude(said, tail, status?),
-        () = ctx.cancelled() => {
-            stop(group.as_ref(), &mut work).await;
-            Err(JobError::cancelled())
+        let pipes = async {
+            let listen = async {
+                if let Some(stdout) = stdout {
+                    read_lines(stdout, &mut said, ctx).await;
+                }
+            };
+            let keep = async {
+                if let Some(stderr) = stderr {
+                    read_tail(stderr, &mut tail).await;
+                }
+            };
+            tokio::join!(feed, listen, keep)
+        };
+        tokio::pin!(pipes);
+        tokio::select! {
+            status = child.wait() => {
+                // Whom the program left behind would hold its pipes, and with them the slot.
+                if let Some(group) = &group {
+                    signal(group.0, Signal::SIGKILL);
+                }
+                drop(tokio::time::timeout(PIPES_GRACE, pipes).await);
+                status
+            }
+            _ = &mut pipes => child.wait().await,
         }
-    }
+    };
+    let status = {
+        tokio::pin!(work);
+        tokio::select! {
+            status = &mut work => status?,
+            () = ctx.cancelled() => {
+                stop(group.as_ref(), &mut work).await;
+                return Err(JobError::cancelled());
+            }
+        }
+    };
+    conclude(said, String::from_utf8_lossy(&tail).trim().to_owned(), status)
 }
 
 fn spawn(function: &CommandFunction, ctx: &JobContext) -> Result<Child, JobError> {
     let mut command = Command::new(&function.program);
+    command.args(&function.args);
+    // Our own settings hold the passwords of the servers; a program gets what its function's settings name.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"LONGSHORE_") {
+            command.env_remove(name);
+        }
+    }
     command
-        .args(&function.args)
         .envs(&function.env)
         .env("LONGSHORE_JOB_ID", ctx.id().to_string())
         .env("LONGSHORE_ATTEMPT", ctx.attempt().to_string())
@@ -166,13 +195,18 @@ fn spawn(function: &CommandFunction, ctx: &JobContext) -> Result<Child, JobError
     if let Some(cwd) = &function.cwd {
         command.current_dir(cwd);
     }
-    command.spawn().map_err(|error| {
-        let message = format!("cannot start {}: {error}", function.program.display());
-        JobError::with_info(
-            FailureKind::Permanent,
-            ErrorInfo::new("command_not_started", message),
-        )
-    })
+    command.spawn().map_err(|error| not_started(function, &error))
+}
+
+/// A program that is not there or not allowed stays so; a machine without memory or processes recovers.
+fn not_started(function: &CommandFunction, error: &std::io::Error) -> JobError {
+    use std::io::ErrorKind;
+    let message = format!("cannot start {}: {error}", function.program.display());
+    let kind = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => FailureKind::Permanent,
+        _ => FailureKind::Transient,
+    };
+    JobError::with_info(kind, ErrorInfo::new("command_not_started", message))
 }
 
 /// Asks the group to end, and gives it [`TERM_GRACE`] before the group's guard kills it.
@@ -183,20 +217,30 @@ async fn stop(group: Option<&Group>, work: impl Future) {
     drop(tokio::time::timeout(TERM_GRACE, work).await);
 }
 
-async fn read_lines(stdout: impl AsyncRead + Unpin, ctx: &JobContext) -> Said {
+async fn read_lines(stdout: impl AsyncRead + Unpin, said: &mut Said, ctx: &JobContext) {
     let mut reader = BufReader::new(stdout);
-    let mut said = Said::default();
     let mut buffer = Vec::new();
+    let mut is_rest = false;
     loop {
         buffer.clear();
-        match (&mut reader)
+        let read = (&mut reader)
             .take(LINE_BYTES_MAX)
             .read_until(b'\n', &mut buffer)
-            .await
-        {
-            Ok(0) | Err(_) => return said,
-            Ok(_) => take_line(&buffer, &mut said, ctx),
+            .await;
+        if !matches!(read, Ok(1..)) {
+            return;
         }
+        let is_cut = buffer.len() as u64 == LINE_BYTES_MAX && buffer.last() != Some(&b'\n');
+        if is_cut || is_rest {
+            // What begins like an object may have been the result; any other line is for the log.
+            said.is_cut |= is_cut && !is_rest && buffer.trim_ascii_start().starts_with(b"{");
+            if !is_rest {
+                log_line(&buffer);
+            }
+        } else {
+            take_line(&buffer, said, ctx);
+        }
+        is_rest = is_cut;
     }
 }
 
@@ -237,8 +281,7 @@ fn log_line(bytes: &[u8]) {
 }
 
 /// Reads to the end and keeps the last [`STDERR_BYTES_KEPT`].
-async fn read_tail(mut stderr: impl AsyncRead + Unpin) -> String {
-    let mut kept: Vec<u8> = Vec::new();
+async fn read_tail(mut stderr: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
     let mut chunk = vec![0_u8; 4_096];
     while let Ok(count) = stderr.read(&mut chunk).await {
         if count == 0 {
@@ -248,13 +291,21 @@ async fn read_tail(mut stderr: impl AsyncRead + Unpin) -> String {
         let excess = kept.len().saturating_sub(STDERR_BYTES_KEPT);
         kept.drain(..excess);
     }
-    String::from_utf8_lossy(&kept).trim().to_owned()
 }
 
 fn conclude(said: Said, stderr: String, status: std::process::ExitStatus) -> Result<Value, JobError> {
     use std::os::unix::process::ExitStatusExt;
     if let Some(delay) = said.snooze {
         return Err(JobError::snooze(delay));
+    }
+    if status.success() && said.is_cut {
+        let message = format!(
+            "a line on stdout that begins with {{ is over {LINE_BYTES_MAX} bytes; return a reference instead of a large result"
+        );
+        return Err(JobError::with_info(
+            FailureKind::Permanent,
+            ErrorInfo::new("command_line_too_long", message),
+        ));
     }
     if status.success() {
         return Ok(said.result.unwrap_or(Value::Null));

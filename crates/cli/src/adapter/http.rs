@@ -18,7 +18,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use longshore_core::outcome::{ErrorInfo, FailureKind};
 use longshore_core::{Clock, JobError, SystemClock};
 use longshore_worker::JobContext;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -47,15 +47,46 @@ impl std::fmt::Debug for HttpFunction {
     }
 }
 
+/// Whether requests could go to this URL.
+///
+/// # Errors
+/// What is wrong with it; never the URL itself.
+pub(crate) fn check_url(text: &str) -> Result<(), String> {
+    let example = "use https://host/path";
+    let url = reqwest::Url::parse(text).map_err(|error| format!("is not a URL ({error}); {example}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        let scheme: String = url.scheme().chars().take(32).collect();
+        return Err(format!("has the scheme \"{scheme}\"; {example}"));
+    }
+    Ok(())
+}
+
+/// Whether a request could carry this header.
+///
+/// # Errors
+/// What is wrong with it; never its value.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
+    HeaderName::try_from(name).map_err(|_| {
+        let name: String = name.chars().take(64).collect();
+        format!(
+            "\"{}\" is not the name of a header; use letters, digits and '-'",
+            name.escape_debug()
+        )
+    })?;
+    HeaderValue::try_from(value).map(drop).map_err(|_| {
+        "has a character that no header can carry, such as a line break; leave it out".to_owned()
+    })
+}
+
 /// The key of a signature as it is written: base64 after `whsec_`, any text otherwise.
 ///
 /// # Errors
 /// When what follows `whsec_` is not base64.
 pub(crate) fn key(text: &str) -> Result<Vec<u8>, String> {
     match text.strip_prefix("whsec_") {
-        Some(encoded) => STANDARD
-            .decode(encoded)
-            .map_err(|_| "is not base64 after whsec_".to_owned()),
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| {
+            "is not base64 after whsec_; copy it again, or leave whsec_ out for a plain text".to_owned()
+        }),
         None => Ok(text.as_bytes().to_vec()),
     }
 }

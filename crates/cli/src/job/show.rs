@@ -1,11 +1,11 @@
-//! `longshore job show`, and a job as JSON.
+//! `longshore job show`.
 
 use longshore::Client;
-use longshore_core::view::{FullView, JobView};
-use longshore_core::{Clock, Envelope, JobId, SystemClock, Timestamp, value};
+use longshore_core::view::JobView;
+use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
-use serde_json::{Value, json};
 
+use super::document::{args, everything, result};
 use crate::board::{line, short_time};
 use crate::failure::Failure;
 use crate::output::{Format, Out, plain};
@@ -36,71 +36,6 @@ pub(crate) fn unknown(id: JobId) -> Failure {
         ExitCode::NotFound,
         format!("no job has the id {id}; list jobs with `longshore job ls`"),
     )
-}
-
-/// The short form of listings.
-pub(crate) fn summary(job: &JobView) -> Value {
-    json!({
-        "id": job.id.to_string(),
-        "function_name": job.function_name.as_str(),
-        "name": job.name,
-        "queue": job.queue.as_str(),
-        "priority": job.priority.as_str(),
-        "status": job.status.as_str(),
-        "attempts": job.attempts,
-        "retries": job.retries,
-        "tags": job.tags,
-        "created_at_ms": job.created_at,
-        "started_at_ms": job.started_at,
-        "finished_at_ms": job.finished_at,
-        "run_at_ms": job.run_at,
-        "progress": job.progress,
-        "error": job.error,
-    })
-}
-
-fn everything(job: &JobView) -> Value {
-    let mut all = summary(job);
-    let full = job.full.clone().unwrap_or_default();
-    let more = json!({
-        "gen": job.gen_,
-        "losts": job.losts,
-        "worker": job.worker,
-        "lease_until_ms": job.lease_until,
-        "published_at_ms": job.published_at,
-        "cancel_reason": job.cancel_reason,
-        "open_parents": job.open_parents.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(),
-        "args": args(&full),
-        "result": full.result.as_ref().and_then(|result| value::to_json("result", result).ok()),
-        "history": full.history,
-        "envelope": Envelope::decode(&full.envelope).ok().map(|envelope| terms(&envelope)),
-    });
-    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
-        all.extend(more);
-    }
-    all
-}
-
-fn args(full: &FullView) -> Option<Value> {
-    let envelope = Envelope::decode(&full.envelope).ok()?;
-    value::to_json("args", &envelope.args).ok()
-}
-
-/// What was asked for, apart from the arguments.
-fn terms(envelope: &Envelope) -> Value {
-    json!({
-        "max_retries": envelope.max_retries,
-        "retry_delay_ms": envelope.retry_delay_ms,
-        "retry_backoff": envelope.retry_backoff,
-        "retry_jitter": envelope.retry_jitter,
-        "retry_delay_max_ms": envelope.retry_delay_max_ms,
-        "timeout_ms": envelope.timeout_ms,
-        "deadline_ms": envelope.deadline,
-        "expires_at_ms": envelope.expires_at,
-        "depends_on": envelope.depends_on.iter().map(|parent| parent.id.to_string()).collect::<Vec<_>>(),
-        "metadata": envelope.metadata,
-        "created_by": envelope.created_by,
-    })
 }
 
 fn text(job: &JobView, now: Timestamp) -> Vec<String> {
@@ -141,11 +76,7 @@ fn text(job: &JobView, now: Timestamp) -> Vec<String> {
     if let Some(args) = args(&full) {
         field("args", args.to_string());
     }
-    if let Some(result) = full
-        .result
-        .as_ref()
-        .and_then(|result| value::to_json("result", result).ok())
-    {
+    if let Some(result) = result(&full) {
         field("result", result.to_string());
     }
     lines.extend(error_lines(job));

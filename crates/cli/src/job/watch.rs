@@ -1,39 +1,214 @@
 //! `longshore job watch`: live bars until every job has ended.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use longshore::Client;
+use longshore::{Client, ClientError};
+use longshore_core::port::Ports;
+use longshore_core::port::inspect::Wakes;
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, JobStatus, SystemClock};
 use longshore_service::exit::ExitCode;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::show::{summary, unknown};
+use super::document::summary;
 use crate::board::{Board, line};
 use crate::failure::Failure;
-use crate::output::{Format, Out};
+use crate::output::{Format, Out, warn};
 
-/// How often bars are drawn.
-const REDRAW: Duration = Duration::from_millis(100);
+/// How often the jobs are looked at without a hint: hints may be lost.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Shortest time between two looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long a store may be away before a watcher gives up.
+const AWAY_MAX: Duration = Duration::from_secs(60);
 
-/// Follows the jobs to their end.
+/// Follows the jobs to their end. With JSON the document is written at the end, one element a job; JSON lines come with
+/// every change.
 ///
 /// # Errors
 /// When one is unknown, or did not complete: the exit code tells.
-pub(crate) async fn run(client: &Client, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
-    let mut board = Board::new(true);
-    let mut last: Vec<Option<JobView>> = vec![None; ids.len()];
+pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
+    let mut watch = Watch::new(client, ports, ids);
+    let mut board = Board::on_stderr(true);
+    let mut due = watch.open();
     loop {
-        let views = join_all(ids.iter().map(|&id| client.summary(id))).await;
-        for ((view, seen), &id) in views.into_iter().zip(&mut last).zip(ids) {
-            let view = view?.ok_or_else(|| unknown(id))?;
-            tell(&view, seen.as_ref(), &mut board, out)?;
-            *seen = Some(view);
+        watch.subscribe().await;
+        for (at, view) in watch.look(&due).await? {
+            watch.take(at, view, &mut board, out)?;
         }
-        if last.iter().flatten().all(|view| view.status.is_terminal()) {
-            return conclude(last.iter().flatten());
+        if watch.open().is_empty() {
+            break;
         }
-        tokio::time::sleep(REDRAW).await;
+        due = watch.wait().await;
+    }
+    watch.conclude(out)
+}
+
+/// A job that is followed.
+#[derive(Debug)]
+struct Followed {
+    id: JobId,
+    view: Option<JobView>,
+    is_unknown: bool,
+}
+
+impl Followed {
+    fn is_over(&self) -> bool {
+        self.is_unknown || self.view.as_ref().is_some_and(|view| view.status.is_terminal())
+    }
+
+    fn document(&self) -> Value {
+        match &self.view {
+            Some(view) => summary(view),
+            None => json!({ "id": self.id.to_string(), "status": "unknown" }),
+        }
+    }
+}
+
+struct Watch<'a> {
+    client: &'a Client,
+    ports: &'a Ports,
+    jobs: Vec<Followed>,
+    wakes: Option<Box<dyn Wakes>>,
+    away_since: Option<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(client: &'a Client, ports: &'a Ports, ids: &[JobId]) -> Self {
+        let mut seen = BTreeSet::new();
+        let jobs = ids.iter().filter(|id| seen.insert(**id)).map(|&id| Followed {
+            id,
+            view: None,
+            is_unknown: false,
+        });
+        Self {
+            client,
+            ports,
+            jobs: jobs.collect(),
+            wakes: None,
+            away_since: None,
+        }
+    }
+
+    /// Jobs that have not ended, as far as is known.
+    fn open(&self) -> BTreeSet<JobId> {
+        let open = self.jobs.iter().filter(|job| !job.is_over());
+        open.map(|job| job.id).collect()
+    }
+
+    /// Asks for hints before the next look, so that no change falls between the two.
+    async fn subscribe(&mut self) {
+        if self.wakes.is_none() {
+            let watch = self.ports.inspect.watch(self.open().into_iter().collect());
+            self.wakes = timeout(LOOK_EVERY, watch).await.ok().and_then(Result::ok);
+        }
+    }
+
+    /// Looks at these jobs, and answers those of which something is known, by their places.
+    async fn look(&mut self, due: &BTreeSet<JobId>) -> Result<Vec<(usize, Option<JobView>)>, Failure> {
+        let client = self.client;
+        let due = self
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| due.contains(&job.id));
+        let looks = due.map(|(at, job)| async move { (at, client.summary(job.id).await) });
+        let mut known = Vec::new();
+        let mut failure: Option<ClientError> = None;
+        for (at, seen) in join_all(looks).await {
+            match seen {
+                Ok(view) => known.push((at, view)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            None => self.away_since = None,
+            Some(error) => self.bear(error)?,
+        }
+        Ok(known)
+    }
+
+    /// A store that is away for a while comes back, and the jobs go on meanwhile.
+    fn bear(&mut self, error: ClientError) -> Result<(), Failure> {
+        if self.away_since.is_none() && error.is_retryable() {
+            warn(format!("{}; looking again", Failure::from(error.clone()).message));
+        }
+        let since = *self.away_since.get_or_insert_with(Instant::now);
+        if error.is_retryable() && since.elapsed() < AWAY_MAX {
+            return Ok(());
+        }
+        Err(error.into())
+    }
+
+    fn take(
+        &mut self,
+        at: usize,
+        view: Option<JobView>,
+        board: &mut Board,
+        out: &mut Out,
+    ) -> Result<(), Failure> {
+        let Some(job) = self.jobs.get_mut(at).filter(|job| !job.is_over()) else {
+            return Ok(());
+        };
+        if let Some(view) = view {
+            tell(&view, job.view.as_ref(), board, out)?;
+            job.view = Some(view);
+        } else {
+            warn(super::show::unknown(job.id).message);
+            job.is_unknown = true;
+        }
+        Ok(())
+    }
+
+    /// Waits for hints or the time to look, and answers what to look at.
+    async fn wait(&mut self) -> BTreeSet<JobId> {
+        let Some(wakes) = &mut self.wakes else {
+            sleep(LOOK_EVERY).await;
+            return self.open();
+        };
+        let mut due = BTreeSet::new();
+        let pause = Instant::now() + LOOK_PAUSE;
+        let late = Instant::now() + LOOK_EVERY;
+        loop {
+            let until = if due.is_empty() { late } else { pause };
+            tokio::select! {
+                woken = wakes.next() => match woken {
+                    Some(id) => drop(due.insert(id)),
+                    None => break,
+                },
+                () = sleep_until(until) => return if due.is_empty() { self.open() } else { due },
+            }
+        }
+        self.wakes = None;
+        sleep_until(late).await;
+        self.open()
+    }
+
+    fn conclude(&self, out: &mut Out) -> Result<(), Failure> {
+        if out.format == Format::Json {
+            out.json(&self.jobs.iter().map(Followed::document).collect::<Vec<_>>())?;
+        }
+        let views = self.jobs.iter().filter_map(|job| job.view.as_ref());
+        let bad: Vec<_> = views.filter(|view| view.status != JobStatus::Completed).collect();
+        let unknown = self.jobs.iter().filter(|job| job.is_unknown).count();
+        match (bad.as_slice(), unknown) {
+            ([], 0) => Ok(()),
+            ([], unknown) => {
+                let message = format!("{unknown} of {} jobs are unknown", self.jobs.len());
+                Err(Failure::new(ExitCode::NotFound, message))
+            }
+            ([one], 0) => Err(Failure::new(
+                ExitCode::JobFailed,
+                format!("{} {}: see `longshore job show {}`", one.name, one.status, one.id),
+            )),
+            (many, unknown) => Err(Failure::new(
+                ExitCode::JobFailed,
+                format!("{} jobs did not complete, {unknown} are unknown", many.len()),
+            )),
+        }
     }
 }
 
@@ -48,23 +223,8 @@ fn tell(view: &JobView, seen: Option<&JobView>, board: &mut Board, out: &mut Out
         Format::Table if changed => {
             out.line(format!("{}  {:<9}  {}", view.id, view.status, line(view, now)))?;
         }
-        Format::Json | Format::Jsonl if changed => out.line(summary(view))?,
+        Format::Jsonl if changed => out.line(summary(view))?,
         Format::Table | Format::Json | Format::Jsonl => {}
     }
     Ok(())
-}
-
-fn conclude<'a>(views: impl Iterator<Item = &'a JobView>) -> Result<(), Failure> {
-    let bad: Vec<_> = views.filter(|view| view.status != JobStatus::Completed).collect();
-    match bad.as_slice() {
-        [] => Ok(()),
-        [one] => Err(Failure::new(
-            ExitCode::JobFailed,
-            format!("{} {}: see `longshore job show {}`", one.name, one.status, one.id),
-        )),
-        many => Err(Failure::new(
-            ExitCode::JobFailed,
-            format!("{} jobs did not complete", many.len()),
-        )),
-    }
 }

@@ -64,7 +64,7 @@ async fn a_program_is_a_handler() {
         (Some("failed"), Some(1))
     );
     assert!(
-        job["error"]["m"]
+        job["error"]["message"]
             .as_str()
             .unwrap()
             .contains("exit code 3: no such order"),
@@ -85,6 +85,74 @@ async fn a_program_is_a_handler() {
     eventually(LONG, "its whole process group is gone", gone)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_program_is_held_to_its_bounds_and_gets_no_settings() {
+    let folder = Folder::new();
+    let large = script(
+        &folder,
+        "large.sh",
+        r#"printf '{"result": "'; head -c 600000 /dev/zero | tr '\0' x; echo '"}'"#,
+    );
+    let leaver = script(
+        &folder,
+        "leaver.sh",
+        r#"sleep 300 & echo $! > pid; echo '{"result": "left"}'"#,
+    );
+    let env = script(
+        &folder,
+        "env.sh",
+        r#"echo "{\"result\": [\"$LONGSHORE_LOG__LEVEL\", \"$LONGSHORE_ATTEMPT\", \"$TOKEN\"]}""#,
+    );
+    let programs = [
+        ("large", large),
+        ("leaver", leaver),
+        ("env", env),
+        ("nobody", "/nowhere/program".to_owned()),
+    ];
+    let table = |(name, program)| format!("[worker.commands.{name}]\nprogram = \"{program}\"\n");
+    folder.file(
+        "longshore.toml",
+        &format!(
+            "{}[worker.commands.env.env]\nTOKEN = \"t\"\n",
+            programs.map(table).concat()
+        ),
+    );
+    // As an installation gives its workers their settings.
+    let mut command = folder.command(&["dev", "--samples", "off"]);
+    command.env("LONGSHORE_LOG__LEVEL", "info");
+    let _dev = folder.start(command).await;
+
+    let job = folder.ended(&enqueue(&folder, &["large"])).await;
+    assert_eq!(
+        (job["status"].as_str(), job["attempts"].as_u64()),
+        (Some("failed"), Some(1)),
+        "{job:#}"
+    );
+    assert!(
+        job["error"]["message"].as_str().unwrap().contains("524288 bytes"),
+        "{job:#}"
+    );
+
+    // What it leaves behind would hold the slot for longer than this waits.
+    let job = folder.ended(&enqueue(&folder, &["leaver"])).await;
+    assert_eq!(
+        (job["status"].as_str(), job["result"].as_str()),
+        (Some("completed"), Some("left")),
+        "{job:#}"
+    );
+
+    let job = folder.ended(&enqueue(&folder, &["env"])).await;
+    assert_eq!(job["result"], serde_json::json!(["", "1", "t"]), "{job:#}");
+
+    let job = folder.ended(&enqueue(&folder, &["nobody"])).await;
+    assert_eq!(
+        (job["status"].as_str(), job["attempts"].as_u64()),
+        (Some("failed"), Some(1)),
+        "{job:#}"
+    );
+    assert_eq!(job["error"]["error_type"], "command_not_started");
 }
 
 /// Answers each request in turn with one of these, and gives the requests.
@@ -144,7 +212,10 @@ async fn an_http_endpoint_is_a_handler() {
         (Some("failed"), Some(1)),
         "{job:#}"
     );
-    assert!(job["error"]["m"].as_str().unwrap().contains("404"), "{job:#}");
+    assert!(
+        job["error"]["message"].as_str().unwrap().contains("404"),
+        "{job:#}"
+    );
     let requests = served.join().unwrap();
     for header in ["webhook-id: ", "webhook-timestamp: ", "webhook-signature: v1,"] {
         assert!(

@@ -9,8 +9,12 @@ const CASES: &[(&[&str], i32, &[&str])] = &[
         2,
         &["priority", "critical"],
     ),
-    (&["enqueue", "f", "--in", "-5s"], 2, &["delay"]),
-    (&["enqueue", "f", "--max-retries", "-1"], 2, &["max_retries"]),
+    (
+        &["enqueue", "f", "--in", "-5s"],
+        2,
+        &["--in: \"-5s\" is negative"],
+    ),
+    (&["enqueue", "f", "--max-retries", "-1"], 2, &["--max-retries"]),
     (&["enqueue", "f", "{not json"], 2, &["args", "JSON"]),
     (&["enqueue", "bad name"], 2, &["function_name"]),
     (
@@ -39,6 +43,41 @@ const CASES: &[(&[&str], i32, &[&str])] = &[
         &["--set", "worker.max_worker=4", "job", "ls"],
         3,
         &["worker.max_worker", "max_workers"],
+    ),
+    (&["worker", "--slots", "0"], 2, &["--slots"]),
+    (&["worker", "--queue", "a b"], 2, &["--queue", "not allowed"]),
+    (
+        &[
+            "--set",
+            "redis_url=redis-sentinel://h",
+            "--set",
+            "amqp_url=amqp://h",
+            "--set",
+            "oops",
+            "config",
+            "check",
+        ],
+        3,
+        &["redis_url", "names no master", "\"oops\" is not KEY=VALUE"],
+    ),
+    (
+        &[
+            "--set",
+            "worker.http.f.url=http://h",
+            "--set",
+            "worker.http.f.secret=whsec_!",
+            "config",
+            "check",
+        ],
+        3,
+        &["worker.http.f.secret", "base64"],
+    ),
+    (&["job", "ls", "--after", "7"], 2, &["cursor"]),
+    (&["job", "ls", "--since", "soon"], 2, &["--since"]),
+    (
+        &["enqueue", "f", "--deadline", "soon"],
+        2,
+        &["--deadline", "neither"],
     ),
     (
         &["job", "show", "0193f0a1-7c5e-8001-9313-0242ac120002"],
@@ -81,7 +120,8 @@ fn arguments_that_are_too_large_or_too_deep_are_refused() {
     for (line, words) in [
         (large, "1 MiB"),
         (deep, "deeper than 100"),
-        (deeper, "recursion limit"),
+        (deeper, "args: nested deeper than 100"),
+        ("{\"function_name\": \"f\", \"tags\": \"x\"}".to_owned(), "tags: "),
     ] {
         let file = folder.file("jobs.jsonl", &format!("{{\"function_name\": \"ok\"}}\n{line}\n"));
         let output = folder.run(&["enqueue", "--file", file.to_str().unwrap()]);
@@ -91,6 +131,73 @@ fn arguments_that_are_too_large_or_too_deep_are_refused() {
         assert!(errors.contains(words), "{errors}");
     }
     assert_eq!(folder.json(&["job", "ls"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_reason_that_is_too_long_is_the_callers_mistake() {
+    let folder = Folder::new();
+    let reason = "x".repeat(2_000);
+    let output = folder.run(&[
+        "job",
+        "cancel",
+        "0193f0a1-7c5e-8001-9313-0242ac120002",
+        "--reason",
+        &reason,
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("reason: "), "{errors}");
+}
+
+#[test]
+fn arguments_far_too_deep_are_told_by_their_field() {
+    let folder = Folder::new();
+    let args = format!("{}1{}", "[".repeat(2_000), "]".repeat(2_000));
+    let output = folder.run(&["enqueue", "f", &args]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("args: nested deeper than 100") && !errors.contains("quote it"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn an_input_file_over_the_bound_is_refused() {
+    let folder = Folder::new();
+    let file = folder.file("jobs.jsonl", "");
+    std::fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_len((1 << 30) + 1)
+        .unwrap();
+    let output = folder.run(&["enqueue", "--file", file.to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("split it"), "{errors}");
+}
+
+#[test]
+fn with_nothing_configured_nothing_is_made_and_the_ways_are_named() {
+    let folder = Folder::bare();
+    for args in [
+        &["job", "ls"][..],
+        &["enqueue", "f"],
+        &["queue", "ls"],
+        &["scheduler"],
+    ] {
+        let output = folder.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {errors}");
+        for way in ["LONGSHORE_AMQP_URL", "--embedded", "longshore dev"] {
+            assert!(errors.contains(way), "{args:?} does not name {way}: {errors}");
+        }
+    }
+    let output = folder.run(&["--embedded", "elsewhere", "job", "ls"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("elsewhere"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

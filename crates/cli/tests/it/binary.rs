@@ -15,7 +15,15 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
+    /// With an embedded store in it, as `longshore dev` leaves one.
     pub(crate) fn new() -> Self {
+        let folder = Self::bare();
+        std::fs::create_dir(folder.path().join(".longshore")).unwrap();
+        folder
+    }
+
+    /// Where nothing is configured and nothing ran.
+    pub(crate) fn bare() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -29,7 +37,7 @@ impl Folder {
         path
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
         command.args(args).current_dir(self.path());
         for name in [
@@ -63,11 +71,12 @@ impl Folder {
 
     /// Starts `longshore dev` and waits until it answers.
     pub(crate) async fn dev(&self, args: &[&str]) -> Proc {
-        let process = Proc::spawn(
-            self.command(&[&["dev"], args].concat()),
-            self.path().join("dev.log"),
-        )
-        .unwrap();
+        self.start(self.command(&[&["dev"], args].concat())).await
+    }
+
+    /// Starts a `longshore dev` of this making and waits until it answers.
+    pub(crate) async fn start(&self, command: Command) -> Proc {
+        let process = Proc::spawn(command, self.path().join("dev.log")).unwrap();
         let log = || std::fs::read_to_string(self.path().join("dev.log")).unwrap_or_default();
         eventually(LONG, "dev is up", || async { log().contains("worker started") })
             .await

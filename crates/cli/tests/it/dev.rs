@@ -169,3 +169,16 @@ async fn the_same_idempotency_key_is_the_same_job_and_other_arguments_are_a_conf
         String::from_utf8_lossy(&other.stderr)
     );
 }
+
+#[test]
+fn a_worker_that_cannot_start_ends_dev_with_its_reason() {
+    let folder = Folder::bare();
+    folder.file(
+        "longshore.toml",
+        "[worker.commands.\"sample.hash_file\"]\nprogram = \"true\"\n",
+    );
+    let output = folder.run(&["dev", "--samples", "off"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("sample.hash_file"), "{errors}");
+}

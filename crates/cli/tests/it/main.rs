@@ -5,3 +5,4 @@ mod adapters;
 mod bad_input;
 mod binary;
 mod dev;
+mod output;

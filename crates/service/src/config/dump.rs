@@ -6,7 +6,7 @@ use super::Endpoints;
 use super::keys::KEYS;
 use super::problem::Origin;
 use super::read::{Typed, Values};
-use super::secret::Secret;
+use super::secret::{Secret, redact_argument};
 use crate::duration;
 
 /// The values in force as TOML: plain keys first, then a table for each section.
@@ -79,10 +79,8 @@ fn written(value: &Typed) -> String {
         Typed::Switch(switch) => switch.to_string(),
         Typed::Count(count) => count.to_string(),
         Typed::Time(time) => text(&duration::format(*time)),
-        Typed::List(items) => format!(
-            "[{}]",
-            items.iter().map(|item| text(item)).collect::<Vec<_>>().join(", ")
-        ),
+        Typed::List(items) => list(items.iter().map(|item| text(item))),
+        Typed::Arguments(items) => list(items.iter().map(|item| text(&redact_argument(item)))),
         Typed::Table(fields) => {
             let field =
                 |(name, value): (&String, &Secret)| format!("{} = {}", quoted(name), text(value.shown()));
@@ -92,6 +90,10 @@ fn written(value: &Typed) -> String {
             )
         }
     }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
 fn text(value: &str) -> String {

@@ -6,8 +6,10 @@ use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX, TIMEOUT_DEFAULT};
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A URL of one of these schemes; its user, password and query are secret.
-    Url(&'static [&'static str]),
+    /// The URL of a server; its user, password and query are secret. The text tells the schemes.
+    Server(&'static str),
+    /// The URL of an HTTP endpoint; everything but scheme and host is secret.
+    Endpoint,
     /// Text that is never shown.
     Secret,
     /// A file or folder.
@@ -24,8 +26,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of queue names.
     Queues,
-    /// A list of texts.
-    Texts,
+    /// A list of arguments of a program; only the names of options are shown.
+    Arguments,
     /// A table of texts that are never shown.
     SecretTable,
 }
@@ -52,23 +54,6 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, meaning: &'s
     }
 }
 
-/// Schemes of `amqp_url`.
-pub(crate) const AMQP: &[&str] = &["amqp", "amqps"];
-/// Schemes of `redis_url`.
-pub(crate) const REDIS: &[&str] = &[
-    "redis",
-    "rediss",
-    "redis-cluster",
-    "rediss-cluster",
-    "redis+cluster",
-    "rediss+cluster",
-    "redis-sentinel",
-    "rediss-sentinel",
-    "redis+sentinel",
-    "rediss+sentinel",
-];
-const HTTP: &[&str] = &["http", "https"];
-
 const SECOND: u64 = 1_000;
 const DAY: u64 = 86_400 * SECOND;
 const LONGEST: u64 = DURATION_MAX.as_secs() * SECOND;
@@ -82,13 +67,13 @@ const _: () = assert!(TIMEOUT_DEFAULT.as_secs() == 3_600);
 pub const KEYS: &[Key] = &[
     key(
         "amqp_url",
-        Kind::Url(AMQP),
+        Kind::Server("URL (amqp, amqps)"),
         "",
         "RabbitMQ, for example `amqps://user:password@host:5671/vhost`. Needs `redis_url`.",
     ),
     key(
         "redis_url",
-        Kind::Url(REDIS),
+        Kind::Server("URL"),
         "",
         "Redis, for example `rediss://user:password@host:6379`; `redis-cluster://host:port,host:port` and `redis-sentinel://host:port,host:port/master` work too. Needs `amqp_url`.",
     ),
@@ -184,7 +169,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "worker.commands.*.args",
-        Kind::Texts,
+        Kind::Arguments,
         "",
         "Fixed arguments of the program. Nothing of a job becomes an argument or goes through a shell.",
     ),
@@ -208,7 +193,7 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "worker.http.*.url",
-        Kind::Url(HTTP),
+        Kind::Endpoint,
         "",
         "A function that posts to this URL: arguments as JSON, outcome by status.",
     ),
@@ -388,8 +373,8 @@ impl Key {
     /// What it holds, for people.
     pub fn type_name(&self) -> String {
         match self.kind {
-            Kind::Url(schemes) if schemes.len() <= 2 => format!("URL ({})", schemes.join(", ")),
-            Kind::Url(_) => "URL".to_owned(),
+            Kind::Server(name) => name.to_owned(),
+            Kind::Endpoint => "URL (http, https)".to_owned(),
             Kind::Secret => "secret".to_owned(),
             Kind::Path => "path".to_owned(),
             Kind::Filter => "log filter".to_owned(),
@@ -398,7 +383,7 @@ impl Key {
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
             Kind::Choice(words) => words.join(" or "),
             Kind::Queues => "list of queue names".to_owned(),
-            Kind::Texts => "list of texts".to_owned(),
+            Kind::Arguments => "list of texts".to_owned(),
             Kind::SecretTable => "table of texts".to_owned(),
         }
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use config::ValueKind;
 use longshore_core::{FunctionName, QueueName};
 
+use super::Judge;
 use super::keys::{KEYS, Key, Kind, shown};
 use super::problem::{Origin, Problem};
 use super::secret::Secret;
 use super::sources::Raw;
 use super::suggest::nearest;
-use super::url;
 use crate::duration;
 
 /// A value of its kind.
@@ -25,6 +25,8 @@ pub(super) enum Typed {
     Count(u64),
     Time(Duration),
     List(Vec<String>),
+    /// Arguments of a program; a password may stand among them.
+    Arguments(Vec<String>),
     Table(BTreeMap<String, Secret>),
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Values(pub(super) BTreeMap<String, Entry>);
 
 impl Values {
     /// Reads layers, the weakest first; a value of a later one replaces the earlier.
-    pub(super) fn read(layers: Vec<Raw>, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn read(layers: Vec<Raw>, judge: Judge<'_>, problems: &mut Vec<Problem>) -> Self {
         let mut values = Self::default();
         for raw in layers {
             let full = raw.path.join(".");
@@ -55,7 +57,8 @@ impl Values {
                     } else {
                         full.clone()
                     };
-                    match typed(key.kind, field, &raw.value) {
+                    let judge = |text: &str| judge(key.path, field.as_deref(), text);
+                    match typed(key.kind, field.clone(), &raw.value, &judge) {
                         Ok(value) => values.put(
                             at,
                             Entry {
@@ -160,7 +163,7 @@ impl Values {
     }
 
     pub(super) fn list(&self, key: &str) -> Vec<String> {
-        if let Some(Typed::List(list)) = self.get(key) {
+        if let Some(Typed::List(list) | Typed::Arguments(list)) = self.get(key) {
             list
         } else {
             Vec::new()
@@ -205,7 +208,8 @@ fn default(key: &str) -> Option<Typed> {
     let key = KEYS
         .iter()
         .find(|known| known.path == key && !known.default.is_empty())?;
-    typed(key.kind, None, &ValueKind::String(key.default.to_owned())).ok()
+    let text = ValueKind::String(key.default.to_owned());
+    typed(key.kind, None, &text, &|_| Ok(())).ok()
 }
 
 fn unknown(path: &[String]) -> String {
@@ -242,14 +246,23 @@ fn scalar(value: &ValueKind) -> Option<String> {
     }
 }
 
-fn typed(kind: Kind, field: Option<String>, value: &ValueKind) -> Result<Typed, String> {
-    if let Kind::Queues | Kind::Texts = kind {
+fn typed(
+    kind: Kind,
+    field: Option<String>,
+    value: &ValueKind,
+    judge: &dyn Fn(&str) -> Result<(), String>,
+) -> Result<Typed, String> {
+    if let Kind::Queues | Kind::Arguments = kind {
         return list(kind, value);
     }
     let text = scalar(value).ok_or_else(|| format!("is a list or table; use {}", wanted(kind)))?;
+    if text.is_empty() {
+        return Err(format!("is empty; use {}, or leave the key out", wanted(kind)));
+    }
+    judge(&text)?;
     match kind {
-        Kind::Url(schemes) => url::check(&text, schemes).map(|()| Typed::Secret(Secret::url(text))),
-        _ if text.is_empty() => Err(format!("is empty; use {}, or leave the key out", wanted(kind))),
+        Kind::Server(_) => Ok(Typed::Secret(Secret::url(text))),
+        Kind::Endpoint => Ok(Typed::Secret(Secret::endpoint(text))),
         Kind::Secret => Ok(Typed::Secret(Secret::new(text))),
         Kind::Path => Ok(Typed::Path(text.into())),
         Kind::Filter => match crate::telemetry::filter(&text) {
@@ -268,13 +281,13 @@ fn typed(kind: Kind, field: Option<String>, value: &ValueKind) -> Result<Typed, 
             field.unwrap_or_default(),
             Secret::new(text),
         )]))),
-        Kind::Queues | Kind::Texts => list(kind, value),
+        Kind::Queues | Kind::Arguments => list(kind, value),
     }
 }
 
 fn wanted(kind: Kind) -> String {
     match kind {
-        Kind::Url(_) => "a URL".to_owned(),
+        Kind::Server(_) | Kind::Endpoint => "a URL".to_owned(),
         Kind::Secret => "a text".to_owned(),
         Kind::Path => "a path".to_owned(),
         Kind::Filter => "error, warn, info, debug, trace, or target=level pairs".to_owned(),
@@ -282,7 +295,7 @@ fn wanted(kind: Kind) -> String {
         Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Time(..) => duration::FORMS.to_owned(),
         Kind::Choice(words) => words.join(" or "),
-        Kind::Queues | Kind::Texts => "a list such as [\"a\", \"b\"]".to_owned(),
+        Kind::Queues | Kind::Arguments => "a list such as [\"a\", \"b\"]".to_owned(),
         Kind::SecretTable => "texts by name".to_owned(),
     }
 }
@@ -334,7 +347,7 @@ fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
     };
     let items = items.ok_or_else(|| format!("is not {}", wanted(kind)))?;
     if kind != Kind::Queues {
-        return Ok(Typed::List(items));
+        return Ok(Typed::Arguments(items));
     }
     if items.iter().all(String::is_empty) {
         return Err("names no queue; name at least one".to_owned());

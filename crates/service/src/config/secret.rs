@@ -30,6 +30,15 @@ impl Secret {
         }
     }
 
+    /// The URL of an endpoint, of which only scheme, host and port may be shown: with many hooks the path is the secret.
+    pub fn endpoint(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self {
+            shown: redact_endpoint(&text),
+            text,
+        }
+    }
+
     /// The text itself: for whoever connects or signs with it, and nobody else.
     pub fn expose(&self) -> &str {
         &self.text
@@ -75,6 +84,40 @@ fn redact(url: &str) -> String {
     format!("{scheme}://{user}{hosts}{query}")
 }
 
+/// Scheme, host and port of a URL.
+fn redact_endpoint(url: &str) -> String {
+    let shown = redact(url);
+    let Some((scheme, rest)) = shown.split_once("://") else {
+        return shown;
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let path = if matches!(path, "" | "/") { path } else { "/***" };
+    format!("{scheme}://{host}{path}")
+}
+
+/// An argument of a program: the name of an option, and nothing that may be its value.
+pub(super) fn redact_argument(text: &str) -> String {
+    let is_name = |name: &str| {
+        name.trim_start_matches('-')
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char))
+    };
+    if let Some((name, _)) = text.split_once('=')
+        && name.starts_with("--")
+        && is_name(name)
+    {
+        return format!("{name}={REDACTED}");
+    }
+    // A value may follow a short option without a blank: -ps3cret.
+    let is_option = text.starts_with("--") || (text.starts_with('-') && text.chars().count() == 2);
+    if is_option && is_name(text) {
+        text.to_owned()
+    } else {
+        REDACTED.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +139,38 @@ mod tests {
         for (url, shown) in cases {
             assert_eq!(Secret::url(url).shown(), shown);
             assert!(!format!("{:?} {}", Secret::url(url), Secret::url(url)).contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_shows_its_host_alone() {
+        let cases = [
+            (
+                "https://hooks.example.com/T0/s3cret",
+                "https://hooks.example.com/***",
+            ),
+            ("http://u:s3cret@h:8080/", "http://***@h:8080/"),
+            ("https://h?token=s3cret", "https://h/***"),
+            ("http://h", "http://h"),
+        ];
+        for (url, shown) in cases {
+            assert_eq!(Secret::endpoint(url).shown(), shown);
+        }
+    }
+
+    #[test]
+    fn an_argument_shows_the_name_of_its_option() {
+        let cases = [
+            ("--json", "--json"),
+            ("-q", "-q"),
+            ("--token=s3cret", "--token=***"),
+            ("-ps3cret", "***"),
+            ("s3cret", "***"),
+            ("s3cret=x", "***"),
+            ("", "***"),
+        ];
+        for (argument, shown) in cases {
+            assert_eq!(redact_argument(argument), shown, "{argument}");
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// Values from the command line, by dotted key.
     pub flags: BTreeMap<String, String>,
+    /// What of the command line is no value; told together with what is wrong with the others.
+    pub slips: Vec<String>,
 }
 
 impl Sources {
@@ -40,6 +42,7 @@ impl Sources {
             search: vec!["longshore.toml".into(), "/etc/longshore/longshore.toml".into()],
             env,
             flags: BTreeMap::new(),
+            slips: Vec::new(),
         }
     }
 
@@ -57,8 +60,26 @@ impl Sources {
         self
     }
 
+    /// Sets a key from the command line by `KEY=VALUE`. What is not of that form is told when the sources are read.
+    #[must_use]
+    pub fn pair(mut self, pair: &str) -> Self {
+        if let Some((key, value)) = pair.split_once('=') {
+            return self.flag(key, value);
+        }
+        let shown: String = pair.chars().take(64).collect();
+        self.slips.push(format!(
+            "\"{shown}\" is not KEY=VALUE; use for example worker.max_workers=4"
+        ));
+        self
+    }
+
     /// Every value of every layer, the weakest layer first.
     pub(super) fn read(&self, problems: &mut Vec<Problem>) -> Vec<Raw> {
+        problems.extend(self.slips.iter().map(|slip| Problem {
+            key: String::new(),
+            origin: Origin::Flag,
+            message: slip.clone(),
+        }));
         let mut raw = self.read_file(problems);
         raw.extend(self.read_env(problems));
         raw.extend(self.flags.iter().map(|(key, value)| Raw {
