@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub(super) since: Instant,
     /// How often it was found busy.
     pub(super) looks: u32,
+    /// Its record was made anew here.
+    pub(super) rebuilt: bool,
 }
 
 impl Held {
@@ -125,14 +127,11 @@ impl Control {
                 }
                 Err(envelope::Error::NewerSchema { found }) => {
                     tracing::warn!(id = %job.id, schema = found, "job of a newer schema is handed back");
-                    self.give_back_as(
-                        delivery,
-                        Place::Waiting,
-                        shard,
-                        job.id,
-                        job.gen_,
-                        GiveBackReason::NotRunnable,
-                    );
+                    let dispatch = (job.id, job.gen_);
+                    let reason =
+                        format!("its record is lost, and its envelope is of the newer schema {found}");
+                    let message = job_aside(&queue, id, job, reason);
+                    self.give_back_newer(delivery, shard, dispatch, message);
                 }
                 Err(error) => self.put_job_aside(delivery, &queue, id, job, error.to_string()),
             }
@@ -142,7 +141,7 @@ impl Control {
     /// A job of a readable envelope: waits for a slot, or goes back.
     fn sort_job(&mut self, held: Box<Held>) {
         if !self.phase.is_working() || self.paused.contains(&held.envelope.queue) {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         } else if self.registry.get(&held.envelope.function_name).is_none() {
             self.foreign.push(held);
             self.wake_by(Instant::now());
@@ -165,14 +164,7 @@ impl Control {
             delivery,
             place: Place::Waiting,
             newer_schema: false,
-            message: Quarantined {
-                message_id: format!("{message_id}/{}", job.id),
-                queue: queue.clone(),
-                reason,
-                body: job.envelope,
-                headers: Vec::new(),
-                jobs: vec![job.id],
-            },
+            message: job_aside(queue, message_id, job, reason),
         });
     }
 
@@ -232,6 +224,24 @@ fn hold(delivery: DeliveryKey, shard: u16, envelope: Envelope, job: MessageJob, 
         losts: job.losts,
         since: now,
         looks: 0,
+        rebuilt: false,
+    }
+}
+
+/// One job of a message, for a person.
+fn job_aside(
+    queue: &QueueName,
+    message_id: impl std::fmt::Display,
+    job: MessageJob,
+    reason: String,
+) -> Quarantined {
+    Quarantined {
+        message_id: format!("{message_id}/{}", job.id),
+        queue: queue.clone(),
+        reason,
+        body: job.envelope,
+        headers: Vec::new(),
+        jobs: vec![job.id],
     }
 }
 

@@ -232,7 +232,7 @@ impl Control {
         );
         back.extend(self.solo.take_if(|held| paused.contains(&held.envelope.queue)));
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
     }
 }

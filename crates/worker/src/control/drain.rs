@@ -67,7 +67,7 @@ impl Control {
         back.append(&mut self.foreign);
         back.extend(self.solo.take());
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
         // Others run these; unacknowledged, their messages go to whoever comes next.
         for parked in std::mem::take(&mut self.parked) {

@@ -118,7 +118,7 @@ impl Control {
                 tracing::warn!(id = %held.id(), %function, "no live worker has the function; the job is parked");
                 GiveBackReason::Park(function)
             };
-            self.give_back(&held, reason);
+            self.give_back(held, reason);
         }
     }
 
@@ -147,7 +147,7 @@ impl Control {
         let mut back = self.buffer.take_if(|held| goes(held));
         back.extend(self.solo.take_if(|held| goes(held)));
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
     }
 

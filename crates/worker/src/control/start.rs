@@ -89,7 +89,7 @@ impl Control {
         let now = Instant::now();
         match claimed {
             Claimed::Missing { epoch }
-                if claiming.held.looks == 0 && self.may_rebuild(&claiming.held, epoch) =>
+                if !claiming.held.rebuilt && self.may_rebuild(&claiming.held, epoch) =>
             {
                 self.rebuild(claiming);
                 return;
@@ -104,13 +104,13 @@ impl Control {
             Claimed::Missing { .. } => self.quarantine(*held, "its record is lost"),
             Claimed::Paused => {
                 self.pause(held.envelope.queue.clone());
-                self.give_back(&held, GiveBackReason::Unstarted);
+                self.give_back(held, GiveBackReason::Unstarted);
             }
         }
     }
 
     /// Whether a job without a record is run: a wipe took the record, or the message is too young for anything else.
-    fn may_rebuild(&self, held: &Held, epoch: Epoch) -> bool {
+    pub(super) fn may_rebuild(&self, held: &Held, epoch: Epoch) -> bool {
         let Some(origin) = self.deliveries.origin(held.delivery) else {
             return false;
         };
@@ -121,7 +121,7 @@ impl Control {
 
     /// Makes a lost record anew; the claim keeps its slot. A second miss is not rebuilt again.
     fn rebuild(&mut self, mut claiming: Claiming) {
-        claiming.held.looks = 1;
+        claiming.held.rebuilt = true;
         let lane = self.rebuilds.entry(claiming.held.shard).or_default();
         lane.push(Rebuilding::Claim(claiming));
     }

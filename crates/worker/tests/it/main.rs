@@ -1,6 +1,7 @@
 //! The worker on a real store: the embedded one, which keeps the same promises as RabbitMQ and Redis.
 #![cfg(test)]
 
+mod cut;
 mod outage;
 mod rig;
 mod rules;

@@ -178,6 +178,16 @@ pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
     }
 }
 
+/// Waits until the job has a record.
+pub(crate) async fn until_known(rig: &Rig, id: JobId) {
+    let began = tokio::time::Instant::now();
+    let shard = rig.ports.enqueue.shards().of(&id);
+    while rig.ports.enqueue.statuses(shard, vec![id]).await.unwrap() == [None] {
+        assert!(began.elapsed() < PATIENCE, "{id} stays unknown");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 pub(crate) async fn publish(ports: &Ports, shard: u16, epoch: u64, like: &Envelope, jobs: Vec<MessageJob>) {
     let dispatches: Vec<(JobId, Gen)> = jobs.iter().map(|job| (job.id, job.gen_)).collect();
     let message = Message {
