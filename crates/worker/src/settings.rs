@@ -7,6 +7,8 @@ use longshore_core::{QueueName, WorkerId};
 
 /// Most slots of one worker.
 const SLOTS_MAX: usize = 10_000;
+/// The longest step of a stop, as in the configuration.
+const STOP_MAX: Duration = Duration::from_secs(86_400);
 /// Messages ahead of the slots, unless set.
 const AHEAD_MAX: usize = 64;
 
@@ -19,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) prefetch: Option<u16>,
     pub(crate) drain_deadline: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) stuck_max: Option<usize>,
 }
 
 impl Default for Settings {
@@ -30,6 +33,7 @@ impl Default for Settings {
             prefetch: None,
             drain_deadline: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(10),
+            stuck_max: None,
         }
     }
 }
@@ -49,6 +53,20 @@ impl Settings {
         if self.prefetch == Some(0) {
             problems.push("prefetch: is zero, so that nothing would ever come; use at least 1".to_owned());
         }
+        for (name, value) in [
+            ("drain_deadline", self.drain_deadline),
+            ("cancel_grace", self.cancel_grace),
+        ] {
+            if value > STOP_MAX {
+                problems.push(format!(
+                    "{name}: {value:?} is longer than a day; use a shorter time"
+                ));
+            }
+        }
+        if self.stuck_max == Some(0) {
+            problems
+                .push("stuck_max: is zero, so that the worker would stop at once; use at least 1".to_owned());
+        }
         let id = self.id.get_or_insert_with(|| default_id(random));
         if id.0.is_empty() || id.0.len() > 256 {
             problems.push(format!("worker id: has {} bytes; use 1 to 256", id.0.len()));
@@ -58,6 +76,11 @@ impl Settings {
     /// The worker's name.
     pub(crate) fn worker_id(&self) -> WorkerId {
         self.id.clone().unwrap_or_else(|| WorkerId(String::new()))
+    }
+
+    /// Stuck handlers with which the worker drains.
+    pub(crate) fn stuck_max(&self) -> usize {
+        self.stuck_max.unwrap_or(self.slots / 2).max(1)
     }
 
     /// Messages that a subscription may deliver ahead.

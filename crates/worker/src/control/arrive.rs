@@ -5,7 +5,7 @@ use longshore_core::message::{Gen, Message, MessageJob};
 use longshore_core::port::attempt::{GiveBackReason, Quarantined};
 use longshore_core::port::broker::{Delivery, Payload, Undecodable};
 use longshore_core::port::schedule::DeadLetter;
-use longshore_core::{Envelope, JobId, QueueName, envelope};
+use longshore_core::{Envelope, JobId, Nonce, QueueName, envelope};
 use tokio::time::Instant;
 
 use super::Control;
@@ -49,6 +49,8 @@ pub(super) struct Held {
     pub(super) looks: u32,
     /// Its record was made anew here.
     pub(super) rebuilt: bool,
+    /// A claim of it may have been granted: its nonce, and when it was made.
+    pub(super) asked: Option<(Nonce, Instant)>,
 }
 
 impl Held {
@@ -62,6 +64,16 @@ impl Held {
 pub(super) struct Parked {
     pub(super) held: Box<Held>,
     pub(super) until: Instant,
+}
+
+/// A delivered job that lost two workers and waits until nothing else runs here.
+#[derive(Debug)]
+pub(super) struct Solo {
+    pub(super) held: Box<Held>,
+    /// When it goes back.
+    pub(super) until: Instant,
+    /// Until then only critical jobs start.
+    pub(super) blocks_until: Instant,
 }
 
 impl Control {
@@ -112,7 +124,14 @@ impl Control {
             jobs,
             ..
         } = message;
+        let shards = self.ports.enqueue.shards();
         for job in jobs {
+            let home = shards.of(&job.id);
+            if home != shard {
+                let reason = format!("the message is of shard {shard}, and the job's is {home}");
+                self.put_job_aside(delivery, &queue, id, job, reason);
+                continue;
+            }
             match Envelope::decode(&job.envelope) {
                 Ok(envelope) if envelope.id == job.id => {
                     let held = Box::new(hold(delivery, shard, envelope, job, now));
@@ -192,10 +211,10 @@ impl Control {
     /// Forgets what waits of a subscription that ended: it comes again.
     fn forget_generation(&mut self, generation: u64) {
         let deliveries = &self.deliveries;
+        // One whose claim may have been granted is asked for again: nobody else would beat for it.
         let over = |held: &Held| {
-            deliveries
-                .generation(held.delivery)
-                .is_none_or(|of| of == generation)
+            let of = deliveries.generation(held.delivery);
+            held.asked.is_none() && of.is_none_or(|of| of == generation)
         };
         let mut gone = self.buffer.take_if(|held| over(held));
         gone.extend(self.foreign.extract_if(.., |held| over(held)));
@@ -204,7 +223,7 @@ impl Control {
                 .extract_if(.., |parked| over(&parked.held))
                 .map(|parked| parked.held),
         );
-        gone.extend(self.solo.take_if(|held| over(held)));
+        gone.extend(self.solo.take_if(|solo| over(&solo.held)).map(|solo| solo.held));
         for held in gone {
             self.deliveries.abandon(held.delivery);
         }
@@ -225,6 +244,7 @@ fn hold(delivery: DeliveryKey, shard: u16, envelope: Envelope, job: MessageJob, 
         since: now,
         looks: 0,
         rebuilt: false,
+        asked: None,
     }
 }
 

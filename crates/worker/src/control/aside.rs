@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::message::{Epoch, Gen};
 use longshore_core::port::attempt::{GiveBack, GiveBackReason, GivenBack, Quarantined};
@@ -102,6 +103,30 @@ impl Control {
         });
     }
 
+    /// Puts a job into quarantine whose attempt has ended and whose end cannot be told. Its message is acknowledged
+    /// after that; the record is left alone, since whatever it says cannot be read.
+    pub(super) fn quarantine_attempt(&mut self, key: u64, reason: &str) {
+        let Some(attempt) = self.running.remove(key) else {
+            return;
+        };
+        let envelope = attempt.envelope();
+        tracing::error!(id = %envelope.id, reason, "job is put into quarantine");
+        self.asides.push(Aside {
+            delivery: attempt.delivery,
+            place: Place::Running,
+            newer_schema: false,
+            message: Quarantined {
+                message_id: format!("job/{}/{}", envelope.id, attempt.gen_),
+                queue: envelope.queue.clone(),
+                reason: reason.to_owned(),
+                body: attempt.raw.clone(),
+                headers: Vec::new(),
+                jobs: Vec::new(),
+            },
+        });
+        self.look_again(attempt.id());
+    }
+
     pub(super) fn launch_backs(&mut self, now: Instant) {
         for (&shard, lane) in &mut self.backs {
             let Some(backs) = lane.depart(now, SCRIPT_JOBS_MAX) else {
@@ -191,10 +216,14 @@ impl Control {
                 }
             }
             Err(error @ Error::Corrupt(_)) => {
-                if let Some(aside) = self.asides.refused(now, &*self.random) {
-                    let message = aside.message.message_id;
-                    tracing::error!(message, %error, "message cannot be put into quarantine; it is kept");
-                    self.deliveries.abandon(aside.delivery);
+                if let Some(mut aside) = self.asides.refused(now, &*self.random) {
+                    let message = &aside.message.message_id;
+                    tracing::error!(message, %error, "message cannot be put into quarantine as it is; its body is cut");
+                    aside.newer_schema = false;
+                    aside.message.body = Bytes::new();
+                    aside.message.headers.clear();
+                    aside.message.jobs.clear();
+                    self.asides.push_late(aside, now);
                 }
             }
             Err(error) => {

@@ -165,13 +165,25 @@ impl Control {
                     self.drop_step(step, &error);
                 }
             }
+            Err(error @ Error::Refused { .. }) => {
+                lane.isolate(now, &*self.random);
+                self.note_failure("claim and finish", &error);
+            }
             Err(error) => {
-                if matches!(error, Error::Refused { .. }) {
-                    lane.isolate(now, &*self.random);
-                } else {
-                    lane.failed(now, &*self.random);
+                lane.failed(now, &*self.random);
+                // A draining worker has nothing else to start, and must learn what became of its claims.
+                let working = self.phase.is_working();
+                let claims = lane.take_waiting(|step| working && matches!(step, Step::Claim(_)));
+                let asked = matches!(error, Error::OutcomeUnknown { .. }).then_some(began);
+                for step in claims.into_iter().rev() {
+                    if let Step::Claim(claiming) = step {
+                        self.claim_failed(claiming, asked);
+                    }
                 }
                 self.note_failure("claim and finish", &error);
+                // Its answer tells whether the shard is away or the store.
+                self.beats.hurry(now);
+                self.wake_by(now);
             }
         }
     }
@@ -180,8 +192,7 @@ impl Control {
     fn drop_step(&mut self, step: Step, error: &Error) {
         match step {
             Step::Finish(key) => {
-                tracing::error!(%error, "the end of an attempt cannot be recorded");
-                self.discard(key);
+                self.quarantine_attempt(key, &format!("its end cannot be recorded: {error}"));
             }
             Step::Claim(claiming) => {
                 self.claim_over(&claiming.held);
@@ -254,7 +265,7 @@ impl Control {
                 Some(Rebuilding::Attempt {
                     key,
                     then_finish: true,
-                }) => self.discard(key),
+                }) => self.quarantine_attempt(key, &format!("its record cannot be made anew: {error}")),
                 Some(Rebuilding::Attempt { key, .. }) => self.stop(key, super::settle::StopReason::Lost, now),
                 None => {}
             },
@@ -271,9 +282,10 @@ impl Control {
         tracing::warn!(%error, "failed to {what}; trying again");
     }
 
-    /// Whether the last claims or finishes of a shard could not be told.
-    pub(super) fn store_is_away(&self) -> bool {
-        self.steps.values().any(|lane| lane.retry_at().is_some())
+    /// Whether nothing can be claimed: the worker's own beat failed, or the last call of every shard.
+    pub(super) fn store_is_away(&self, now: Instant) -> bool {
+        let fails = |shard: u16| self.steps.get(&shard).is_some_and(|lane| lane.is_failing(now));
+        self.beats.is_failing() || self.ports.enqueue.shards().all().all(fails)
     }
 }
 

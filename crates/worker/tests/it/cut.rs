@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     CorruptEnds,
     /// Give-backs cannot be recorded.
     CorruptBacks,
+    /// Nothing with a body can be put into quarantine.
+    CorruptAsides,
 }
 
 /// The worker's side of a real store, with a fault at will.
@@ -76,7 +78,9 @@ impl Cut {
             return call();
         }
         let error = match fault {
-            Fault::CorruptEnds | Fault::CorruptBacks => Error::Corrupt("not a number".to_owned()),
+            Fault::CorruptEnds | Fault::CorruptBacks | Fault::CorruptAsides => {
+                Error::Corrupt("not a number".to_owned())
+            }
             _ => Error::Unavailable {
                 server: "store",
                 reason: "taken away".to_owned(),
@@ -128,7 +132,9 @@ impl AttemptPort for Cut {
     }
 
     fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()> {
-        self.unless(&[], || {
+        let faults = [Fault::CorruptAsides];
+        let bodies = messages.iter().any(|message| !message.body.is_empty());
+        self.unless(if bodies { &faults } else { &[] }, || {
             self.quarantined.lock().extend(messages.iter().cloned());
             self.store.quarantine(messages)
         })

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cut;
+mod faults;
 mod outage;
 mod rig;
 mod rules;

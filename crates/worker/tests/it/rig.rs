@@ -164,6 +164,11 @@ impl Running {
 
     pub(crate) async fn stop(self) -> RunReport {
         self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn ended(self) -> RunReport {
         let ended = tokio::time::timeout(PATIENCE, self.task).await;
         ended.expect("the worker stops").unwrap().unwrap()
     }
