@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use longshore::{Batch, Client};
 use longshore_core::{JobId, JobSpec};
@@ -22,15 +21,10 @@ const INPUT_BYTES_MAX: u64 = 1 << 30;
 ///
 /// # Errors
 /// Every problem of the input, or what the store says.
-pub(crate) async fn run(
-    client: &Client,
-    timeout: Duration,
-    options: &Enqueue,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(crate) async fn run(client: &Client, options: &Enqueue, out: &mut Out) -> Result<(), Failure> {
     let ids = match &options.file {
-        Some(file) => many(client, timeout, file, out).await?,
-        None => vec![one(client, timeout, options, out).await?],
+        Some(file) => many(client, file, out).await?,
+        None => vec![one(client, options, out).await?],
     };
     if options.watch {
         watch::run(client, &ids, out).await
@@ -39,9 +33,9 @@ pub(crate) async fn run(
     }
 }
 
-async fn one(client: &Client, timeout: Duration, options: &Enqueue, out: &mut Out) -> Result<JobId, Failure> {
+async fn one(client: &Client, options: &Enqueue, out: &mut Out) -> Result<JobId, Failure> {
     let spec = request(options)?
-        .to_spec(timeout)
+        .to_spec()
         .map_err(|invalid| problems(&invalid.problems))?;
     let handle = client.enqueue_spec(spec).await?;
     let note = match (handle.was_existing(), handle.is_deferred()) {
@@ -65,8 +59,8 @@ async fn one(client: &Client, timeout: Duration, options: &Enqueue, out: &mut Ou
     Ok(handle.id())
 }
 
-async fn many(client: &Client, timeout: Duration, file: &Path, out: &mut Out) -> Result<Vec<JobId>, Failure> {
-    let specs = read_specs(&read(file)?, timeout)?;
+async fn many(client: &Client, file: &Path, out: &mut Out) -> Result<Vec<JobId>, Failure> {
+    let specs = read_specs(&read(file)?)?;
     let mut batch = Batch::new();
     for spec in specs {
         batch.add_spec(spec);
@@ -93,7 +87,7 @@ async fn many(client: &Client, timeout: Duration, file: &Path, out: &mut Out) ->
 }
 
 /// Every line's job, or every line's problems.
-fn read_specs(text: &str, timeout: Duration) -> Result<Vec<JobSpec>, Failure> {
+fn read_specs(text: &str) -> Result<Vec<JobSpec>, Failure> {
     let (mut specs, mut found) = (Vec::new(), Vec::new());
     for (number, line) in text
         .lines()
@@ -101,7 +95,7 @@ fn read_specs(text: &str, timeout: Duration) -> Result<Vec<JobSpec>, Failure> {
         .filter(|(_, line)| !line.trim().is_empty())
     {
         let request = serde_json::from_str::<JobRequest>(line).map_err(|error| vec![error.to_string()]);
-        match request.and_then(|request| request.to_spec(timeout).map_err(|invalid| invalid.problems)) {
+        match request.and_then(|request| request.to_spec().map_err(|invalid| invalid.problems)) {
             Ok(spec) => specs.push(spec),
             Err(problems) => found.extend(
                 problems

@@ -95,9 +95,7 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
     let client = Setting::client(&backend)?;
     let work = async {
         match command {
-            Command::Enqueue(options) => {
-                enqueue::run(&client, setting.config.worker.job_timeout, &options, out).await
-            }
+            Command::Enqueue(options) => enqueue::run(&client, &options, out).await,
             Command::Job(command) => job::run(&client, command, out).await,
             Command::Queue(command) => queue::run(&client, command, out).await,
             _ => Ok(()),

@@ -83,7 +83,7 @@ impl JobRequest {
     ///
     /// # Errors
     /// Every problem of every field.
-    pub(crate) fn to_spec(&self, timeout_default: Duration) -> Result<JobSpec, InvalidSpec> {
+    pub(crate) fn to_spec(&self) -> Result<JobSpec, InvalidSpec> {
         let mut problems = Problems::default();
         let function = match &self.function_name {
             Some(name) => problems.take(FunctionName::new(name)),
@@ -100,7 +100,6 @@ impl JobRequest {
         };
         let function = function.map_or_else(placeholder, Ok)?;
         let mut spec = JobSpec::new(function, args.unwrap_or_else(|| vec![0xc0].into()));
-        spec.timeout = timeout_default;
         self.read_names(&mut spec, &mut problems);
         self.read_times(&mut spec, &mut problems);
         self.read_retry(&mut spec, &mut problems);
@@ -160,7 +159,7 @@ impl JobRequest {
             spec.start = problems.take(time).map_or(Start::Now, Start::At);
         }
         if let Some(timeout) = problems.duration("timeout", self.timeout.as_ref()) {
-            spec.timeout = timeout;
+            spec.timeout = Some(timeout);
         }
         let now = SystemClock.now();
         spec.deadline = problems
@@ -209,7 +208,7 @@ mod tests {
 
     fn problems(json: &str) -> Vec<String> {
         let request: JobRequest = serde_json::from_str(json).unwrap();
-        request.to_spec(Duration::from_secs(3600)).unwrap_err().problems
+        request.to_spec().unwrap_err().problems
     }
 
     #[test]
@@ -242,9 +241,9 @@ mod tests {
             r#"{"function_name": "f", "delay": 5, "timeout": "2m", "retry_delay": "500ms"}"#,
         )
         .unwrap();
-        let spec = request.to_spec(Duration::from_secs(1)).unwrap();
+        let spec = request.to_spec().unwrap();
         assert_eq!(spec.start, Start::After(Duration::from_secs(5)));
-        assert_eq!(spec.timeout, Duration::from_secs(120));
+        assert_eq!(spec.timeout, Some(Duration::from_secs(120)));
         assert_eq!(spec.retry_delay, Duration::from_millis(500));
     }
 

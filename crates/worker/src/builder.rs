@@ -135,6 +135,13 @@ impl Builder {
         self
     }
 
+    /// Run time limit of an attempt whose job sets none, at most ten years. Default: 1 h.
+    #[must_use]
+    pub const fn job_timeout(mut self, limit: Duration) -> Self {
+        self.settings.job_timeout = limit;
+        self
+    }
+
     /// How many handlers may keep their slots after they were told to stop and aborted (blocking ones that never
     /// return) before the worker drains and reports [`crate::StopCause::Stuck`]. Default: half of the slots, at least 1.
     #[must_use]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_core::limits::{DURATION_MAX, TIMEOUT_DEFAULT};
 use longshore_core::random::Random;
 use longshore_core::{QueueName, WorkerId};
 
@@ -22,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) drain_deadline: Duration,
     pub(crate) cancel_grace: Duration,
     pub(crate) stuck_max: Option<usize>,
+    pub(crate) job_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             drain_deadline: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(10),
             stuck_max: None,
+            job_timeout: TIMEOUT_DEFAULT,
         }
     }
 }
@@ -62,6 +65,12 @@ impl Settings {
                     "{name}: {value:?} is longer than a day; use a shorter time"
                 ));
             }
+        }
+        if self.job_timeout.is_zero() || self.job_timeout > DURATION_MAX {
+            problems.push(format!(
+                "job_timeout: {:?} is out of range; use 1 ms to ten years",
+                self.job_timeout
+            ));
         }
         if self.stuck_max == Some(0) {
             problems

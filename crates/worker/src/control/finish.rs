@@ -28,7 +28,7 @@ impl Control {
             ending,
             attempt.stop,
             attempt.envelope(),
-            attempt.retries,
+            (attempt.limit, attempt.retries),
             &*self.random,
         );
         if let Some(outcome) = outcome {

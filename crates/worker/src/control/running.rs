@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::limits::{FENCE_MARGIN, LEASE};
@@ -41,6 +42,8 @@ pub(super) struct Attempt {
     pub(super) doing: Doing,
     /// Why it was told to stop.
     pub(super) stop: Option<StopReason>,
+    /// How long it may run.
+    pub(super) limit: Duration,
     /// When its time is over, and what that is then called.
     pub(super) stop_at: (Instant, StopReason),
     /// When it is aborted.

@@ -236,7 +236,8 @@ impl Control {
 
     fn make_attempt(&self, key: u64, held: Held, nonce: Nonce, grant: &Grant, began: Instant) -> Attempt {
         let now = self.clock.now();
-        let (limit, reason) = time_limit(held.envelope.timeout(), held.envelope.deadline, now);
+        let timeout = held.envelope.timeout().unwrap_or(self.settings.job_timeout);
+        let (limit, reason) = time_limit(timeout, held.envelope.deadline, now);
         let ctx = JobContext::new(Inner {
             key,
             envelope: held.envelope,
@@ -260,6 +261,7 @@ impl Control {
             delivery: held.delivery,
             doing: Doing::Granted,
             stop: None,
+            limit,
             stop_at: (Instant::now() + limit, reason),
             kill_at: None,
             killed: false,

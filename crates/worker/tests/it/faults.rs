@@ -199,7 +199,7 @@ async fn a_strictly_fenced_attempt_that_was_told_to_stop_is_aborted_before_its_l
     let worker = Running::start(builder.register(handler));
     let mut spec = echo("strict");
     spec.fencing = Fencing::Strict;
-    spec.timeout = Duration::from_secs(1);
+    spec.timeout = Some(Duration::from_secs(1));
     let id = rig.enqueue(spec).await;
     cut.set(Fault::NoBeats);
     rig.until(id, JobStatus::Running).await;
@@ -311,7 +311,7 @@ async fn a_worker_with_too_many_stuck_handlers_drains_and_says_why() {
     let worker = Running::start(builder.register_blocking(handler));
     until("it is ready", || worker.stats.snapshot().ready == 1).await;
     let mut spec = echo("x");
-    spec.timeout = Duration::from_millis(50);
+    spec.timeout = Some(Duration::from_millis(50));
     let id = rig.enqueue(spec).await;
     rig.until(id, JobStatus::Running).await;
     until("it drains", || worker.stats.snapshot().ready == 0).await;

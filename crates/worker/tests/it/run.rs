@@ -146,6 +146,7 @@ async fn every_problem_of_the_set_up_is_reported_at_once() {
         .drain_deadline(Duration::MAX)
         .cancel_grace(Duration::MAX)
         .stuck_max(0)
+        .job_timeout(Duration::ZERO)
         .queue("no/such name")
         .register(greet)
         .register(refuses)
@@ -164,6 +165,7 @@ async fn every_problem_of_the_set_up_is_reported_at_once() {
         "drain_deadline",
         "cancel_grace",
         "stuck_max",
+        "job_timeout",
         "queue",
     ] {
         assert!(
