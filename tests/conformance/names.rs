@@ -61,6 +61,8 @@ macro_rules! each_case {
             of_concurrent_claims_one_runs
             a_lost_record_is_made_anew_from_the_message
             a_rebuild_of_a_running_attempt_keeps_its_number
+            a_lost_record_is_made_anew_to_be_given_back
+            a_rebuild_that_gives_a_known_job_back_answers_how_it_stands
             a_repeated_rebuild_gets_the_same_answer
             a_rebuild_of_a_known_job_answers_as_a_claim
             a_rebuild_of_an_ended_job_revives_nothing
@@ -92,10 +94,13 @@ macro_rules! each_case {
             the_last_twenty_attempts_are_kept
             an_ended_job_is_in_no_sweep
             an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen
-            a_give_back_of_anything_else_changes_nothing
+            a_give_back_of_anything_else_is_stale_and_changes_nothing
+            a_give_back_of_an_unknown_job_says_so
+            a_give_back_newer_than_the_record_adopts_its_gen
             a_repeated_give_back_is_done_once
             a_job_that_a_worker_cannot_run_comes_back_later_and_later
             a_job_that_a_worker_cannot_run_comes_back_within_a_minute
+            a_job_that_another_worker_can_run_comes_back_within_a_second
             a_parked_job_waits_for_a_worker_with_its_function
             a_parked_job_is_released_by_the_sweep_when_its_worker_came_first
             a_parked_job_can_be_cancelled

@@ -53,7 +53,7 @@ pub(crate) enum Action {
         job: usize,
         gen_: GenPick,
         nonce: usize,
-        running: bool,
+        then: usize,
     },
     Beat {
         job: usize,
@@ -67,7 +67,7 @@ pub(crate) enum Action {
     GiveBack {
         job: usize,
         gen_: GenPick,
-        runnable: bool,
+        reason: usize,
     },
     Cancel {
         job: usize,
@@ -132,12 +132,12 @@ impl Arbitrary for Action {
                 .prop_map(|(job, other, later, expires)| Self::Enqueue { job, other, later, expires }),
             3 => (job(), gen_()).prop_map(|(job, gen_)| Self::MarkPublished { job, gen_ }),
             10 => (job(), gen_(), nonce()).prop_map(|(job, gen_, nonce)| Self::Claim { job, gen_, nonce }),
-            1 => (job(), gen_(), nonce(), any::<bool>())
-                .prop_map(|(job, gen_, nonce, running)| Self::Rebuild { job, gen_, nonce, running }),
+            1 => (job(), gen_(), nonce(), 0..3_usize)
+                .prop_map(|(job, gen_, nonce, then)| Self::Rebuild { job, gen_, nonce, then }),
             4 => (job(), nonce()).prop_map(|(job, nonce)| Self::Beat { job, nonce }),
             10 => (job(), nonce(), end()).prop_map(|(job, nonce, end)| Self::Finish { job, nonce, end }),
-            2 => (job(), gen_(), any::<bool>())
-                .prop_map(|(job, gen_, runnable)| Self::GiveBack { job, gen_, runnable }),
+            2 => (job(), gen_(), 0..3_usize)
+                .prop_map(|(job, gen_, reason)| Self::GiveBack { job, gen_, reason }),
             2 => job().prop_map(|job| Self::Cancel { job }),
             1 => job().prop_map(|job| Self::Quarantine { job }),
             6 => Just(Self::Sweep),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use longshore_core::message::Gen;
 use longshore_core::outcome::{Outcome, Progress};
 use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, Quarantined, Rebuild,
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, GivenBack, Quarantined, Rebuild, Then,
 };
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, Enqueued, NewJob, ParentOutcome, ParentState,
@@ -32,6 +32,7 @@ enum Answer {
     Claimed(Claimed),
     Beaten(Beaten),
     Finished(Finished),
+    GivenBack(GivenBack),
     Cancel(CancelReply),
     Expired(LeasesExpired),
     Count(u32),
@@ -269,7 +270,7 @@ impl Pair<'_> {
                 job,
                 gen_,
                 nonce,
-                running,
+                then,
             } => {
                 let gen_ = self.gen_(job, gen_).max(1);
                 let nonce = self.nonces[nonce];
@@ -283,7 +284,7 @@ impl Pair<'_> {
                     losts,
                     nonce,
                     worker,
-                    running,
+                    then: [Then::Claim, Then::GoOn, Then::GiveBack][then],
                 };
                 let claimed = port.rebuild(SHARD, vec![rebuild.clone()]).await?;
                 let backend = claimed.into_iter().map(without_epoch).next();
@@ -313,16 +314,21 @@ impl Pair<'_> {
                 let model = self.model.finish(id, nonce, outcome(end), now);
                 (Answer::Finished(finished[0]), Answer::Finished(model))
             }
-            Action::GiveBack { job, gen_, runnable } => {
+            Action::GiveBack { job, gen_, reason } => {
                 let (id, gen_) = (self.ids[job], self.gen_(job, gen_));
-                let reason = if runnable {
-                    GiveBackReason::Unstarted
-                } else {
-                    GiveBackReason::NotRunnable
+                let reason = [
+                    GiveBackReason::Unstarted,
+                    GiveBackReason::NotRunnable,
+                    GiveBackReason::Elsewhere,
+                ][reason]
+                    .clone();
+                let model = self.model.give_back(id, gen_, &reason, now);
+                let given = port.give_back(SHARD, vec![GiveBack { id, gen_, reason }]).await?;
+                let backend = match given[0] {
+                    GivenBack::Missing { .. } => GivenBack::Missing { epoch: 0 },
+                    other => other,
                 };
-                self.model.give_back(id, gen_, &reason, now);
-                port.give_back(SHARD, vec![GiveBack { id, gen_, reason }]).await?;
-                (Answer::Nothing, Answer::Nothing)
+                (Answer::GivenBack(backend), Answer::GivenBack(model))
             }
             Action::Quarantine { job } => {
                 let message = Quarantined {

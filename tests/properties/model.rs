@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_core::clock::Timestamp;
 use longshore_core::message::Gen;
 use longshore_core::outcome::{ErrorInfo, Outcome};
-use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finished, GiveBackReason, Rebuild};
+use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finished, GiveBackReason, GivenBack, Rebuild};
 use longshore_core::port::enqueue::{CancelReply, EdgeSettled, Enqueued, NewJob, ParentOutcome, ParentState};
 use longshore_core::port::schedule::{DeadLetterChange, LeasesExpired};
 use longshore_core::record::{Record, Slot, Sweep};
@@ -101,8 +101,14 @@ impl Model {
         finished
     }
 
-    pub(crate) fn give_back(&mut self, id: JobId, gen_: Gen, reason: &GiveBackReason, now: Timestamp) {
-        transition::give_back(self.slot(id), gen_, reason, now);
+    pub(crate) fn give_back(
+        &mut self,
+        id: JobId,
+        gen_: Gen,
+        reason: &GiveBackReason,
+        now: Timestamp,
+    ) -> GivenBack {
+        transition::give_back(self.slot(id), gen_, reason, 0, now)
     }
 
     pub(crate) fn cancel(&mut self, id: JobId, reason: &str, now: Timestamp) -> CancelReply {

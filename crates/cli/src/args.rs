@@ -186,7 +186,7 @@ pub(crate) struct Enqueue {
     /// Longest delay between retries [default: 1h]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) retry_delay_max: Option<String>,
-    /// Run time limit of an attempt [default: worker.job_timeout, 1h]
+    /// Run time limit of an attempt [default: worker.job_timeout of the worker]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) timeout: Option<String>,
     /// The job must have ended by then: a duration from now, or a time as for --at

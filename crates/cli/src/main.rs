@@ -102,12 +102,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 /// Commands that ask and answer: no log, and a signal ends them at once.
 async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Result<(), Failure> {
     let stop = &setting.stop.gentle;
-    let timeout = setting.config.worker.job_timeout;
     // Read and checked before anything is connected.
     let (command, input) = match command {
         Command::Enqueue(options) => {
             let reading = tokio::task::spawn_blocking(move || {
-                let input = enqueue::input::read(&options, timeout);
+                let input = enqueue::input::read(&options);
                 (Command::Enqueue(options), input)
             });
             let (command, input) = unless(stop, async {

@@ -203,7 +203,7 @@ impl JobRequest {
     ///
     /// # Errors
     /// Every problem of every field.
-    pub(crate) fn to_spec(&self, timeout_default: Duration) -> Result<JobSpec, InvalidSpec> {
+    pub(crate) fn to_spec(&self) -> Result<JobSpec, InvalidSpec> {
         let mut problems = Problems::default();
         let function = match &self.function_name {
             Some(name) => problems.take(FunctionName::new(name)),
@@ -220,7 +220,6 @@ impl JobRequest {
         };
         let function = function.map_or_else(placeholder, Ok)?;
         let mut spec = JobSpec::new(function, args.unwrap_or_else(|| vec![0xc0].into()));
-        spec.timeout = timeout_default;
         self.read_names(&mut spec, &mut problems);
         self.read_times(&mut spec, &mut problems);
         self.read_retry(&mut spec, &mut problems);
@@ -284,7 +283,7 @@ impl JobRequest {
             spec.start = problems.take(time).map_or(Start::Now, Start::At);
         }
         if let Some(timeout) = problems.duration("timeout", self.timeout.as_ref()) {
-            spec.timeout = timeout;
+            spec.timeout = Some(timeout);
         }
         if let Some(text) = &self.deadline {
             let moment = parse_moment(&text.0, |left| SystemClock.now().after(left));
@@ -351,7 +350,7 @@ mod tests {
 
     fn problems(json: &str) -> Vec<String> {
         let request: JobRequest = serde_json::from_str(json).unwrap();
-        request.to_spec(Duration::from_secs(3600)).unwrap_err().problems
+        request.to_spec().unwrap_err().problems
     }
 
     #[test]
@@ -415,10 +414,7 @@ mod tests {
         let line = format!(
             r#"{{"function_name": "f", "depends_on": [{{"id": "{id}", "on_failed": "run", "on_cancelled": "run"}}], "fencing": "strict", "on_lost_record": "quarantine"}}"#
         );
-        let spec = JobRequest::from_line(&line)
-            .unwrap()
-            .to_spec(Duration::from_secs(1))
-            .unwrap();
+        let spec = JobRequest::from_line(&line).unwrap().to_spec().unwrap();
         assert_eq!(spec.depends_on[0].policy.code(), 5);
         assert_eq!(
             (spec.fencing, spec.on_lost_record),
@@ -435,10 +431,10 @@ mod tests {
         let line = read(
             r#"{"function_name": "f", "scheduled_at": 1700000000, "tags": ["x"], "metadata": {"a": 2}, "timeout": "8s"}"#,
         );
-        let spec = line.or(&defaults).to_spec(Duration::from_secs(1)).unwrap();
+        let spec = line.or(&defaults).to_spec().unwrap();
         assert_eq!(spec.priority, Priority::High);
         assert_eq!(spec.start, Start::At(Timestamp(1_700_000_000_000)));
-        assert_eq!(spec.timeout, Duration::from_secs(8));
+        assert_eq!(spec.timeout, Some(Duration::from_secs(8)));
         assert_eq!(spec.tags.len(), 2);
         assert_eq!(
             (&spec.metadata["a"], &spec.metadata["b"]),
@@ -462,9 +458,9 @@ mod tests {
             r#"{"function_name": "f", "delay": 5, "timeout": "2m", "retry_delay": "500ms"}"#,
         )
         .unwrap();
-        let spec = request.to_spec(Duration::from_secs(1)).unwrap();
+        let spec = request.to_spec().unwrap();
         assert_eq!(spec.start, Start::After(Duration::from_secs(5)));
-        assert_eq!(spec.timeout, Duration::from_secs(120));
+        assert_eq!(spec.timeout, Some(Duration::from_secs(120)));
         assert_eq!(spec.retry_delay, Duration::from_millis(500));
     }
 

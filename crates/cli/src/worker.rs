@@ -58,6 +58,7 @@ pub(crate) async fn run_on(
         .slots(usize::try_from(slots).unwrap_or(usize::MAX))
         .drain_deadline(config.drain_deadline)
         .cancel_grace(config.cancel_grace)
+        .job_timeout(config.job_timeout)
         .shutdown(stop);
     let queues = if extra.queues.is_empty() {
         &config.queues

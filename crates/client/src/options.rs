@@ -213,9 +213,9 @@ macro_rules! job_options {
             self
         }
 
-        /// Run time limit of one attempt. Default: 1 h.
+        /// Run time limit of one attempt. Default: that of the worker which runs it, 1 h unless set there.
         pub fn timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.draft().set(|spec| spec.timeout = timeout);
+            self.draft().set(|spec| spec.timeout = Some(timeout));
             self
         }
 

@@ -64,9 +64,9 @@ pub struct Envelope {
     /// Parents.
     #[serde(rename = "d", default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// Run time limit of one attempt, ms.
-    #[serde(rename = "to")]
-    pub timeout_ms: u64,
+    /// Run time limit of one attempt, ms; `None` means the worker's default.
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// Time by which the job must have ended.
     #[serde(rename = "dl", default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
@@ -147,7 +147,7 @@ impl Envelope {
                 Start::At(at) => Some(at),
             },
             depends_on: spec.depends_on.clone(),
-            timeout_ms: duration_millis(spec.timeout).max(1),
+            timeout_ms: spec.timeout.map(|timeout| duration_millis(timeout).max(1)),
             deadline: spec.deadline,
             expires_at: spec.expires_in.map(|expiry| now.after(expiry)),
             tags: spec.tags.iter().cloned().collect(),
@@ -210,9 +210,9 @@ impl Envelope {
         self.name.as_deref().unwrap_or(self.function_name.as_str())
     }
 
-    /// Run time limit of one attempt.
-    pub const fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
+    /// Run time limit of one attempt; `None` means the worker's default.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
     }
 
     /// What makes two enqueues with one id the same request: everything but the times and the trace, which differ
@@ -252,6 +252,18 @@ mod tests {
             .insert("k".to_owned(), serde_json::json!({"deep": [1, 2]}));
         let now = Timestamp(1_700_000_000_000);
         Envelope::from_spec(&spec, JobId::generate(now, 2, &SystemRandom), now)
+    }
+
+    #[test]
+    fn a_timeout_travels_only_when_it_was_set() {
+        let mut envelope = envelope();
+        assert_eq!(envelope.timeout(), None);
+        let without = envelope.encode().unwrap().len();
+        envelope.timeout_ms = Some(30_000);
+        let bytes = envelope.encode().unwrap();
+        assert!(bytes.len() > without);
+        let read = Envelope::decode(&bytes).unwrap();
+        assert_eq!(read.timeout(), Some(Duration::from_secs(30)));
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub const EDGES_VERIFY: Duration = Duration::from_secs(600);
 pub const EDGES_VERIFY_MAX: Duration = Duration::from_secs(6 * 3600);
 /// A parent that stays unknown for this long fails its child.
 pub const UNKNOWN_PARENT_AGE: Duration = Duration::from_secs(15 * 60);
-/// Default run time limit of an attempt.
+/// A worker's default run time limit of an attempt whose job sets none.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 /// Default retention of finished jobs.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);

@@ -167,8 +167,8 @@ pub struct JobSpec {
     pub start: Start,
     /// Parents that must be done first.
     pub depends_on: Vec<Dependency>,
-    /// Run time limit of one attempt. Default: 1 h.
-    pub timeout: Duration,
+    /// Run time limit of one attempt. Default: that of the worker which runs it, 1 h unless set there.
+    pub timeout: Option<Duration>,
     /// Time by which the job must have ended, retries included. Default: none.
     pub deadline: Option<Timestamp>,
     /// How long the job may wait for its first start before it expires. Default: for ever.
@@ -205,7 +205,7 @@ impl JobSpec {
             retry_delay_max: Duration::from_secs(3600),
             start: Start::Now,
             depends_on: Vec::new(),
-            timeout: limits::TIMEOUT_DEFAULT,
+            timeout: None,
             deadline: None,
             expires_in: None,
             tags: BTreeSet::new(),
@@ -299,10 +299,10 @@ impl JobSpec {
     }
 
     fn check_times(&self, problems: &mut Vec<String>) {
-        if self.timeout.is_zero() {
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             problems.push("timeout: is zero; use at least 1 ms, for example \"30s\"".to_owned());
         }
-        if self.timeout > limits::DURATION_MAX {
+        if self.timeout.is_some_and(|timeout| timeout > limits::DURATION_MAX) {
             problems.push("timeout: longer than ten years; use a shorter time".to_owned());
         }
         if let Start::After(delay) = self.start
@@ -429,7 +429,7 @@ mod tests {
     fn every_problem_is_reported_at_once_with_its_field() {
         let mut bad = spec();
         bad.retry_backoff = 0.5;
-        bad.timeout = Duration::ZERO;
+        bad.timeout = Some(Duration::ZERO);
         bad.tags.insert(String::new());
         bad.args = Bytes::from(vec![0x91; 2_000]);
         let problems = bad.validate().unwrap_err().problems;

@@ -121,17 +121,32 @@ impl Builder {
         self
     }
 
-    /// How long a stopping worker waits for its attempts before it cancels them. Default: 30 s.
+    /// How long a stopping worker waits for its attempts before it cancels them, at most a day. Default: 30 s.
     #[must_use]
     pub const fn drain_deadline(mut self, deadline: Duration) -> Self {
         self.settings.drain_deadline = deadline;
         self
     }
 
-    /// How long an attempt that was told to stop may take before it is aborted. Default: 10 s.
+    /// How long an attempt that was told to stop may take before it is aborted, at most a day. Default: 10 s.
     #[must_use]
     pub const fn cancel_grace(mut self, grace: Duration) -> Self {
         self.settings.cancel_grace = grace;
+        self
+    }
+
+    /// Run time limit of an attempt whose job sets none, at most ten years. Default: 1 h.
+    #[must_use]
+    pub const fn job_timeout(mut self, limit: Duration) -> Self {
+        self.settings.job_timeout = limit;
+        self
+    }
+
+    /// How many handlers may keep their slots after they were told to stop and aborted (blocking ones that never
+    /// return) before the worker drains and reports [`crate::StopCause::Stuck`]. Default: half of the slots, at least 1.
+    #[must_use]
+    pub const fn stuck_max(mut self, handlers: usize) -> Self {
+        self.settings.stuck_max = Some(handlers);
         self
     }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execute::Ending;
 use crate::registry::Registry;
-use crate::report::RunReport;
+use crate::report::{RunReport, StopCause};
 use crate::settings::Settings;
 use crate::state::StateMap;
 use crate::stats::WorkerStats;
@@ -48,7 +48,7 @@ mod settle;
 mod start;
 mod watermark;
 
-use arrive::{Arrival, Held, Parked};
+use arrive::{Arrival, Held, Parked, Solo};
 use aside::{Aside, Back};
 use beat::Beats;
 use buffer::Buffer;
@@ -134,8 +134,10 @@ pub(crate) struct Control {
         reason = "jobs move between here and the buffer in their boxes"
     )]
     foreign: Vec<Box<Held>>,
-    /// A job that lost two workers waits until nothing else runs; meanwhile nothing else starts.
-    solo: Option<Box<Held>>,
+    /// A job that lost two workers and waits until nothing else runs.
+    solo: Option<Solo>,
+    /// From then on such a job keeps others from starting.
+    solo_blocks_from: Instant,
     /// Claims under way or attempts running that tolerate nothing beside them.
     exclusive: usize,
     /// Claims under way; each has a slot.
@@ -153,6 +155,10 @@ pub(crate) struct Control {
     watermarks: Watermarks,
     early_acked: Instant,
     phase: Phase,
+    /// Why it stops.
+    cause: StopCause,
+    /// When the time that a drain was given is over.
+    drain_by: Instant,
     wake_at: Instant,
 }
 
@@ -195,6 +201,7 @@ impl Control {
             parked: Vec::new(),
             foreign: Vec::new(),
             solo: None,
+            solo_blocks_from: now,
             exclusive: 0,
             claiming: 0,
             running: Running::default(),
@@ -209,6 +216,8 @@ impl Control {
             watermarks: Watermarks::new(now),
             early_acked: now,
             phase: Phase::Working,
+            cause: StopCause::Asked,
+            drain_by: now,
             wake_at: now,
         }
     }
@@ -280,7 +289,7 @@ impl Control {
 
     /// Whether deliveries are taken: not while the store is away, and in a drain only to hand them back.
     fn accepts(&self) -> bool {
-        !self.phase.is_working() || !self.store_is_away()
+        !self.phase.is_working() || !self.store_is_away(Instant::now())
     }
 
     /// Makes sure that the house is kept at `at`.
@@ -291,6 +300,7 @@ impl Control {
     fn show(&self) {
         self.stats.busy.set(self.running.active());
         self.stats.waiting.set(self.unstarted());
+        self.stats.ready.set(usize::from(self.phase.is_working()));
     }
 
     /// Jobs that were delivered and not claimed.

@@ -33,7 +33,7 @@ pub use error::Error;
 pub use extract::{FromContext, MissingState};
 pub use handler::{BlockingHandler, Handler};
 pub use panic::{PANIC, install_panic_hook};
-pub use report::RunReport;
+pub use report::{RunReport, StopCause};
 pub use source::BackendSource;
 pub use state::{State, StateMap};
 pub use stats::{Snapshot, WorkerStats};

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use longshore_core::limits::{DURATION_MAX, TIMEOUT_DEFAULT};
 use longshore_core::random::Random;
 use longshore_core::{QueueName, WorkerId};
 
 /// Most slots of one worker.
 const SLOTS_MAX: usize = 10_000;
+/// The longest step of a stop, as in the configuration.
+const STOP_MAX: Duration = Duration::from_secs(86_400);
 /// Messages ahead of the slots, unless set.
 const AHEAD_MAX: usize = 64;
 
@@ -19,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) prefetch: Option<u16>,
     pub(crate) drain_deadline: Duration,
     pub(crate) cancel_grace: Duration,
+    pub(crate) stuck_max: Option<usize>,
+    pub(crate) job_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -30,6 +35,8 @@ impl Default for Settings {
             prefetch: None,
             drain_deadline: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(10),
+            stuck_max: None,
+            job_timeout: TIMEOUT_DEFAULT,
         }
     }
 }
@@ -49,6 +56,26 @@ impl Settings {
         if self.prefetch == Some(0) {
             problems.push("prefetch: is zero, so that nothing would ever come; use at least 1".to_owned());
         }
+        for (name, value) in [
+            ("drain_deadline", self.drain_deadline),
+            ("cancel_grace", self.cancel_grace),
+        ] {
+            if value > STOP_MAX {
+                problems.push(format!(
+                    "{name}: {value:?} is longer than a day; use a shorter time"
+                ));
+            }
+        }
+        if self.job_timeout.is_zero() || self.job_timeout > DURATION_MAX {
+            problems.push(format!(
+                "job_timeout: {:?} is out of range; use 1 ms to ten years",
+                self.job_timeout
+            ));
+        }
+        if self.stuck_max == Some(0) {
+            problems
+                .push("stuck_max: is zero, so that the worker would stop at once; use at least 1".to_owned());
+        }
         let id = self.id.get_or_insert_with(|| default_id(random));
         if id.0.is_empty() || id.0.len() > 256 {
             problems.push(format!("worker id: has {} bytes; use 1 to 256", id.0.len()));
@@ -58,6 +85,11 @@ impl Settings {
     /// The worker's name.
     pub(crate) fn worker_id(&self) -> WorkerId {
         self.id.clone().unwrap_or_else(|| WorkerId(String::new()))
+    }
+
+    /// Stuck handlers with which the worker drains.
+    pub(crate) fn stuck_max(&self) -> usize {
+        self.stuck_max.unwrap_or(self.slots / 2).max(1)
     }
 
     /// Messages that a subscription may deliver ahead.

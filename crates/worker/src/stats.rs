@@ -58,6 +58,8 @@ counters! {
     busy,
     /// Jobs that wait in this worker now.
     waiting,
+    /// 1 while the worker takes jobs; 0 before, and from the start of its drain on.
+    ready,
     /// Attempts that were told to stop, were aborted, and still hold their slot.
     stuck,
 }

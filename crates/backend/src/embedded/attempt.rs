@@ -3,8 +3,8 @@
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::port::attempt::{
-    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, Hints, ProgressWrite, Quarantined,
-    Rebuild,
+    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
+    Quarantined, Rebuild,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{self, Reply};
@@ -45,14 +45,16 @@ impl AttemptPort for Core {
         }))
     }
 
-    fn give_back(&self, _shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()> {
+    fn give_back(&self, _shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
-            for job in &jobs {
+            let give_back = |job: &GiveBack| {
+                let epoch = state.shard_of(job.id).epoch;
                 state.change(tx, job.id, |slot, _| {
-                    transition::give_back(slot, job.gen_, &job.reason, now)
-                });
-            }
+                    transition::give_back(slot, job.gen_, &job.reason, epoch, now)
+                })
+            };
+            jobs.iter().map(give_back).collect()
         }))
     }
 

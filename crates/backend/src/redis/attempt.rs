@@ -8,8 +8,8 @@ use longshore_core::limits::BEAT;
 use longshore_core::name::QueueName;
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::attempt::{
-    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, Grant, Hints, Over,
-    ProgressWrite, Quarantined, Rebuild,
+    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, GivenBack, Grant, Hints,
+    Over, ProgressWrite, Quarantined, Rebuild, Then,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{Error, Reply};
@@ -49,7 +49,11 @@ impl AttemptPort for Store {
                         .arg(ask.losts)
                         .nonce(ask.nonce)
                         .arg(ask.worker.0.as_str())
-                        .arg(u8::from(ask.running));
+                        .arg(match ask.then {
+                            Then::Claim => "claim",
+                            Then::GoOn => "go_on",
+                            Then::GiveBack => "give_back",
+                        });
                 }
                 let mut answer = self.run(&call).await?;
                 for _ in jobs {
@@ -83,21 +87,31 @@ impl AttemptPort for Store {
         })
     }
 
-    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()> {
+    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>> {
         Box::pin(async move {
+            let mut given = Vec::with_capacity(jobs.len());
             for jobs in calls(&jobs, light) {
                 let mut call = Self::script(&script::GIVE_BACK, shard);
                 for job in jobs {
                     let (reason, function) = match &job.reason {
                         GiveBackReason::Unstarted => ("unstarted", ""),
                         GiveBackReason::NotRunnable => ("not_runnable", ""),
+                        GiveBackReason::Elsewhere => ("elsewhere", ""),
                         GiveBackReason::Park(function) => ("park", function.as_str()),
                     };
                     call.id(job.id).arg(job.gen_).arg(reason).arg(function);
                 }
-                self.run(&call).await?;
+                let mut answer = self.run(&call).await?;
+                let epoch = answer.number()?;
+                for _ in jobs {
+                    given.push(match answer.signed()? {
+                        -1 => GivenBack::Missing { epoch },
+                        0 => GivenBack::Stale,
+                        _ => GivenBack::Back,
+                    });
+                }
             }
-            Ok(())
+            Ok(given)
         })
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use longshore_core::JobSpec;
 use longshore_core::spec::EdgePolicy;
@@ -43,7 +42,7 @@ pub(crate) struct Lines {
 ///
 /// # Errors
 /// Every problem of the input.
-pub(crate) fn read(options: &Enqueue, timeout: Duration) -> Result<Input, Failure> {
+pub(crate) fn read(options: &Enqueue) -> Result<Input, Failure> {
     let asked = request(options)?;
     match &options.file {
         Some(file) => {
@@ -52,20 +51,20 @@ pub(crate) fn read(options: &Enqueue, timeout: Duration) -> Result<Input, Failur
                 function_name: Some("f".to_owned()),
                 ..asked.clone()
             };
-            checked(&alone, timeout)?;
+            checked(&alone)?;
             let text = read_file(file)?;
             Ok(Input::Many(Lines {
-                specs: read_lines(&text, &asked, timeout)?,
+                specs: read_lines(&text, &asked)?,
                 text,
                 file: file.clone(),
             }))
         }
-        None => Ok(Input::One(Box::new(checked(&asked, timeout)?))),
+        None => Ok(Input::One(Box::new(checked(&asked)?))),
     }
 }
 
-fn checked(request: &JobRequest, timeout: Duration) -> Result<JobSpec, Failure> {
-    request.to_spec(timeout).map_err(|invalid| {
+fn checked(request: &JobRequest) -> Result<JobSpec, Failure> {
+    request.to_spec().map_err(|invalid| {
         let told: Vec<_> = invalid.problems.iter().map(|problem| as_typed(problem)).collect();
         problems(&told)
     })
@@ -98,15 +97,11 @@ pub(super) fn job_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Every line's job, or every line's problems.
-fn read_lines(text: &str, defaults: &JobRequest, timeout: Duration) -> Result<Vec<JobSpec>, Failure> {
+fn read_lines(text: &str, defaults: &JobRequest) -> Result<Vec<JobSpec>, Failure> {
     let (mut specs, mut found) = (Vec::new(), Vec::new());
     for (number, line) in job_lines(text) {
-        let spec = JobRequest::from_line(line).and_then(|request| {
-            request
-                .or(defaults)
-                .to_spec(timeout)
-                .map_err(|invalid| invalid.problems)
-        });
+        let spec = JobRequest::from_line(line)
+            .and_then(|request| request.or(defaults).to_spec().map_err(|invalid| invalid.problems));
         match spec {
             Ok(spec) => specs.push(spec),
             Err(problems) => found.extend(problems.iter().map(|problem| format!("line {number}: {problem}"))),

@@ -54,7 +54,7 @@ async fn every_field_reaches_the_record() {
     assert!((envelope.retry_backoff - 1.5).abs() < f64::EPSILON && !envelope.retry_jitter);
     assert_eq!(
         (envelope.retry_delay_max_ms, envelope.timeout_ms),
-        (60_000, 30_000)
+        (60_000, Some(30_000))
     );
     assert_eq!(envelope.run_at, Some(Timestamp(4_000_000_000_000)));
     assert_eq!(envelope.deadline, Some(Timestamp(4_100_000_000_000)));

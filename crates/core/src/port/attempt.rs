@@ -100,7 +100,7 @@ pub enum Finished {
     Missing,
 }
 
-/// Makes a lost record anew from what the worker holds and claims it.
+/// Makes a lost record anew from what the worker holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rebuild {
     /// The job as it travelled.
@@ -113,12 +113,23 @@ pub struct Rebuild {
     pub retries: u32,
     /// Workers lost before.
     pub losts: u32,
-    /// Owner of the claim.
+    /// Owner of the claim; says nothing with [`Then::GiveBack`].
     pub nonce: Nonce,
     /// Who asks.
     pub worker: WorkerId,
-    /// The attempt runs already (a beat or finish found its record missing): its number is not raised.
-    pub running: bool,
+    /// What becomes of the job then.
+    pub then: Then,
+}
+
+/// What becomes of a job whose record is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It is claimed: a delivery found its record missing.
+    Claim,
+    /// Its attempt goes on: a beat or finish found the record missing. The attempt's number is not raised.
+    GoOn,
+    /// It is given back unstarted: a give-back found the record missing.
+    GiveBack,
 }
 
 /// Answer to a beat.
@@ -154,8 +165,25 @@ pub enum GiveBackReason {
     /// This worker cannot run it (function not registered, newer schema): to the outbox after
     /// 0.2 s × 2ⁿ up to 60 s, n counted in the record.
     NotRunnable,
+    /// As `NotRunnable`, and a live worker of the queue has the function: the delay stops growing at 1 s.
+    Elsewhere,
     /// As `NotRunnable`, and no live worker has the function: parked until one registers.
     Park(FunctionName),
+}
+
+/// Answer to a give-back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenBack {
+    /// It waits elsewhere now: ack.
+    Back,
+    /// It has ended, runs, waits elsewhere already, or has a newer dispatch: ack.
+    Stale,
+    /// No record and no tombstone, so that the message may be all that is left of the job: [`AttemptPort::rebuild`]
+    /// with [`Then::GiveBack`], or quarantine. The shard's epoch tells a wipe from a stray message.
+    Missing {
+        /// The shard's epoch now.
+        epoch: Epoch,
+    },
 }
 
 /// One progress update to be written.
@@ -211,15 +239,17 @@ pub trait AttemptPort: Send + Sync {
         claims: Vec<Claim>,
     ) -> Reply<'_, (Vec<Finished>, Vec<Claimed>)>;
 
-    /// Makes lost records anew, each as Running with its nonce. Where a record or tombstone exists after all, answers
-    /// as a claim would.
+    /// Makes lost records anew, each as Running with its nonce, or Queued in the outbox ([`Then::GiveBack`]; the answer
+    /// is then [`Claimed::Over`]). Where a record or tombstone exists after all, does and answers as a claim would, or a
+    /// give-back.
     fn rebuild(&self, shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>>;
 
     /// Extends leases by [`crate::limits::LEASE`].
     fn beat(&self, shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>>;
 
-    /// Gives unstarted jobs back: Queued with that gen → gen + 1. Anything else stays as it is (it is stale).
-    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()>;
+    /// Gives unstarted jobs back: Queued with that gen → gen + 1. A newer gen than the record's is adopted first, as by
+    /// a claim. Anything else stays as it is.
+    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>>;
 
     /// Writes progress, one pipeline for all.
     fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()>;

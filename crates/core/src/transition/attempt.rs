@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use super::claim::{adopt, awaits};
 use super::settle::{line, settle};
 use super::table::Trigger;
 use super::{Effects, queue, wait};
 use crate::clock::Timestamp;
 use crate::id::Nonce;
 use crate::limits::LEASE;
-use crate::message::Gen;
+use crate::message::{Epoch, Gen};
 use crate::outcome::Outcome;
-use crate::port::attempt::{Beaten, Finished, GiveBackReason};
+use crate::port::attempt::{Beaten, Finished, GiveBackReason, GivenBack};
 use crate::record::{Record, Slot};
 use crate::status::JobStatus;
 
@@ -118,17 +119,27 @@ fn undo_start(record: &mut Record) {
     record.attempts = record.attempts.saturating_sub(1);
 }
 
-/// Gives an unstarted job back: Queued of this gen only. Answers whether it did.
-pub fn give_back(slot: &mut Slot, gen_: Gen, reason: &GiveBackReason, now: Timestamp) -> bool {
-    let Some(record) = slot
-        .record_mut()
-        .filter(|record| record.status == JobStatus::Queued && record.gen_ == gen_)
-    else {
-        return false;
+/// Gives an unstarted job back: Queued of this gen only; a newer gen is adopted first. `epoch` is the shard's, for the
+/// answer to a missing record.
+pub fn give_back(
+    slot: &mut Slot,
+    gen_: Gen,
+    reason: &GiveBackReason,
+    epoch: Epoch,
+    now: Timestamp,
+) -> GivenBack {
+    let record = match slot {
+        Slot::Missing => return GivenBack::Missing { epoch },
+        Slot::Record(record) if awaits(record, gen_) => record,
+        Slot::Tombstone(_) | Slot::Record(_) => return GivenBack::Stale,
     };
+    if gen_ > record.gen_ {
+        adopt(record, Trigger::GiveBack, gen_, now);
+    }
     let (publish_at, parked) = match reason {
         GiveBackReason::Unstarted => (now, None),
-        GiveBackReason::NotRunnable => (now.after(back_off(record.give_backs)), None),
+        GiveBackReason::NotRunnable => (now.after(back_off(record.give_backs, GIVE_BACK_MAX)), None),
+        GiveBackReason::Elsewhere => (now.after(back_off(record.give_backs, ELSEWHERE_MAX)), None),
         GiveBackReason::Park(function) => (now, Some(function.clone())),
     };
     if *reason != GiveBackReason::Unstarted {
@@ -139,16 +150,19 @@ pub fn give_back(slot: &mut Slot, gen_: Gen, reason: &GiveBackReason, now: Times
         record.parked = parked;
         record.outbox = None;
     }
-    true
+    GivenBack::Back
 }
 
-/// 0.2 s × 2ⁿ up to 60 s: workers of another build come and go with deployments.
-fn back_off(give_backs: u32) -> Duration {
+/// The longest delay of a job that a worker cannot run: workers of another build come and go with deployments.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(60);
+/// The same while another live worker has the function: the next delivery may be that one's.
+const ELSEWHERE_MAX: Duration = Duration::from_secs(1);
+
+/// 0.2 s × 2ⁿ up to `max`.
+fn back_off(give_backs: u32, max: Duration) -> Duration {
     let factor = 1_u32
         .checked_shl(give_backs)
         .filter(|_| give_backs < 16)
         .unwrap_or(u32::MAX);
-    Duration::from_millis(200)
-        .saturating_mul(factor)
-        .min(Duration::from_secs(60))
+    Duration::from_millis(200).saturating_mul(factor).min(max)
 }

@@ -1,5 +1,6 @@
 //! A delivered job is claimed: the delivery table of the protocol, in its order.
 
+use super::attempt::give_back;
 use super::settle::{lose, settle};
 use super::table::Trigger;
 use super::{Effects, Gate, create, enter};
@@ -7,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{Nonce, WorkerId};
 use crate::limits::LEASE;
 use crate::message::{Epoch, Gen};
-use crate::port::attempt::{Claim, Claimed, Grant, Over, Rebuild};
+use crate::port::attempt::{Claim, Claimed, GiveBackReason, Grant, Over, Rebuild, Then};
 use crate::record::{Record, Slot};
 use crate::status::JobStatus;
 
@@ -64,16 +65,11 @@ fn claim_running(
 }
 
 fn claim_waiting(record: &mut Record, ask: &Claim, gate: &Gate<'_>, now: Timestamp) -> Claimed {
-    let stale = if record.status == JobStatus::Queued {
-        ask.gen_ < record.gen_
-    } else {
-        ask.gen_ <= record.gen_
-    };
-    if stale {
+    if !awaits(record, ask.gen_) {
         return Claimed::Over(Over::Stale);
     }
     if ask.gen_ > record.gen_ {
-        adopt(record, ask.gen_, now);
+        adopt(record, Trigger::Claim, ask.gen_, now);
     }
     let ended = if record.cancel.is_some() {
         JobStatus::Cancelled
@@ -88,9 +84,18 @@ fn claim_waiting(record: &mut Record, ask: &Claim, gate: &Gate<'_>, now: Timesta
     Claimed::Over(Over::Ended(ended))
 }
 
+/// Whether a record that does not run waits for the dispatch of this gen, or for one that it does not know of yet.
+pub(super) fn awaits(record: &Record, gen_: Gen) -> bool {
+    match record.status {
+        JobStatus::Queued => gen_ >= record.gen_,
+        JobStatus::Blocked | JobStatus::Scheduled | JobStatus::Retrying => gen_ > record.gen_,
+        _ => false,
+    }
+}
+
 /// The store went back in time: the message knows of a dispatch that the record does not.
-fn adopt(record: &mut Record, gen_: Gen, now: Timestamp) {
-    enter(record, Trigger::Claim, JobStatus::Queued, now);
+pub(super) fn adopt(record: &mut Record, trigger: Trigger, gen_: Gen, now: Timestamp) {
+    enter(record, trigger, JobStatus::Queued, now);
     record.gen_ = gen_;
     // The message that tells so is in the broker.
     record.published_at = Some(now);
@@ -123,7 +128,7 @@ fn grant(record: &Record, now: Timestamp) -> Grant {
     }
 }
 
-/// Makes a lost record anew and claims it. A known job answers as to a claim.
+/// Makes a lost record anew, and claims it or gives it back. A known job answers as to a claim, or a give-back.
 pub fn rebuild(
     slot: &mut Slot,
     ask: &Rebuild,
@@ -149,10 +154,15 @@ pub fn rebuild(
             record.expires_at = None;
         }
         create(slot, record, Trigger::Rebuild);
-        if let Some(record) = slot.record_mut().filter(|_| ask.running) {
+        if let Some(record) = slot.record_mut().filter(|_| ask.then == Then::GoOn) {
             record.attempts = record.attempts.saturating_sub(1);
             return Claimed::Run(run(record, Trigger::Rebuild, ask.nonce, &ask.worker, now));
         }
+    }
+    if ask.then == Then::GiveBack {
+        give_back(slot, ask.gen_, &GiveBackReason::Unstarted, epoch, now);
+        let ended = slot.status().filter(|status| status.is_terminal());
+        return Claimed::Over(ended.map_or(Over::Stale, Over::Ended));
     }
     let claim_ask = Claim {
         id: ask.job.id,

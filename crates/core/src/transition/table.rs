@@ -123,6 +123,10 @@ pub const TABLE: &[Row] = &[
     moves(Running, Trigger::Finish, Scheduled),
     moves(Running, Trigger::Finish, Queued),
     moves(Queued, Trigger::GiveBack, Queued),
+    // A message that is newer than the record.
+    moves(Blocked, Trigger::GiveBack, Queued),
+    moves(Scheduled, Trigger::GiveBack, Queued),
+    moves(Retrying, Trigger::GiveBack, Queued),
     moves(Running, Trigger::ExpireLease, Queued),
     moves(Running, Trigger::ExpireLease, Failed),
     moves(Running, Trigger::ExpireLease, Cancelled),

@@ -14,7 +14,9 @@ use crate::limits::{
 use crate::message::Gen;
 use crate::name::{FunctionName, QueueName};
 use crate::outcome::Outcome;
-use crate::port::attempt::{Beaten, Claim, Claimed, Finished, GiveBackReason, Grant, Over, Rebuild};
+use crate::port::attempt::{
+    Beaten, Claim, Claimed, Finished, GiveBackReason, GivenBack, Grant, Over, Rebuild, Then,
+};
 use crate::port::enqueue::{CancelReply, EdgeSettled, Enqueued, NewJob, ParentOutcome, ParentState};
 use crate::port::schedule::DeadLetterChange;
 use crate::priority::Priority;

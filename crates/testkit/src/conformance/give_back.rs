@@ -1,18 +1,24 @@
 //! Unstarted jobs that go back, functions that nobody has, and messages put aside.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use longshore_core::port::attempt::{GiveBackReason, Quarantined};
+use longshore_core::port::attempt::{GiveBack, GiveBackReason, GivenBack, Quarantined};
 use longshore_core::port::enqueue::CancelReply;
+use longshore_core::spec::Start;
 use longshore_core::{FunctionName, JobId, JobStatus, QueueName, WorkerId};
 
-use super::rig::{Rig, completed};
+use super::rig::{Rig, completed, retry};
 
 cases! { GiveBack:
     an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen ["give_back: queued, same gen"],
-    a_give_back_of_anything_else_changes_nothing ["give_back: anything else"],
+    a_give_back_of_anything_else_is_stale_and_changes_nothing ["give_back: anything else"],
+    a_give_back_of_an_unknown_job_says_so ["give_back: missing"],
+    a_give_back_newer_than_the_record_adopts_its_gen ["give_back: newer gen"],
     a_repeated_give_back_is_done_once ["give_back: anything else"],
     a_job_that_a_worker_cannot_run_comes_back_later_and_later ["delivery: function not registered"],
     a_job_that_a_worker_cannot_run_comes_back_within_a_minute ["delivery: function not registered"],
+    a_job_that_another_worker_can_run_comes_back_within_a_second ["delivery: function not registered"],
     a_parked_job_waits_for_a_worker_with_its_function ["delivery: function not registered"],
     a_parked_job_is_released_by_the_sweep_when_its_worker_came_first ["delivery: function not registered"],
     a_parked_job_can_be_cancelled,
@@ -22,14 +28,15 @@ cases! { GiveBack:
 
 async fn an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen(rig: Rig) {
     let job = rig.published(|_| {}).await;
-    rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    let answer = rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    assert_eq!(answer, GivenBack::Back);
     let view = rig.view(job.id).await;
     assert_eq!((view.status, view.gen_, view.attempts), (JobStatus::Queued, 2, 0));
     assert_eq!((view.published_at, view.full.unwrap().history), (None, vec![]));
     assert_eq!(rig.outbox_ids().await, [(job.id, 2)], "due now");
 }
 
-async fn a_give_back_of_anything_else_changes_nothing(rig: Rig) {
+async fn a_give_back_of_anything_else_is_stale_and_changes_nothing(rig: Rig) {
     let older = rig.published(|_| {}).await;
     rig.give_back(older.id, 1, GiveBackReason::Unstarted).await;
     let running = rig.running(|_| {}).await;
@@ -37,18 +44,59 @@ async fn a_give_back_of_anything_else_changes_nothing(rig: Rig) {
     let reasons = [
         GiveBackReason::Unstarted,
         GiveBackReason::NotRunnable,
+        GiveBackReason::Elsewhere,
         GiveBackReason::Park(FunctionName::new("work").unwrap()),
     ];
     for id in [older.id, running.id, ended.id] {
         let before = rig.view(id).await;
         for reason in &reasons {
-            rig.give_back(id, 1, reason.clone()).await;
+            let answer = rig.give_back(id, 1, reason.clone()).await;
+            assert_eq!(answer, GivenBack::Stale);
             assert_eq!(rig.view(id).await, before, "{reason:?}");
         }
     }
+    let pruned = super::retention::pruned(&rig, completed()).await;
+    for reason in reasons {
+        assert_eq!(rig.give_back(pruned.id, 1, reason).await, GivenBack::Stale);
+    }
+    assert_eq!(rig.find(pruned.id).await, None);
+}
+
+async fn a_give_back_of_an_unknown_job_says_so(rig: Rig) {
+    let known = rig.published(|_| {}).await;
     let stray = rig.job(|_| {}).id;
-    rig.give_back(stray, 1, GiveBackReason::Unstarted).await;
+    let jobs = [known.id, stray].map(|id| GiveBack {
+        id,
+        gen_: 1,
+        reason: GiveBackReason::Unstarted,
+    });
+    let answers = rig.ports.attempt.give_back(0, jobs.into()).await.unwrap();
+    let epoch = rig.ports.schedule.lease_outbox(0, 1).await.unwrap().epoch;
+    assert_eq!(answers, [GivenBack::Back, GivenBack::Missing { epoch }]);
     assert_eq!(rig.find(stray).await, None);
+}
+
+async fn a_give_back_newer_than_the_record_adopts_its_gen(rig: Rig) {
+    let queued = rig.published(|_| {}).await;
+    let waiting = rig.running(|_| {}).await;
+    rig.finish(&waiting, retry(3600)).await;
+    let scheduled = rig.job(|spec| spec.start = Start::After(Duration::from_secs(3600)));
+    rig.enqueue(&scheduled).await;
+    let running = rig.running(|_| {}).await;
+    for id in [queued.id, waiting.id, scheduled.id] {
+        let answer = rig.give_back(id, 5, GiveBackReason::Unstarted).await;
+        assert_eq!(answer, GivenBack::Back);
+        let view = rig.view(id).await;
+        assert_eq!((view.status, view.gen_), (JobStatus::Queued, 6));
+    }
+    let mut due = rig.outbox_ids().await;
+    due.sort_unstable();
+    let mut all = [queued.id, waiting.id, scheduled.id].map(|id| (id, 6));
+    all.sort_unstable();
+    assert_eq!(due, all);
+    // Its owner holds a running job, whatever a message says.
+    let answer = rig.give_back(running.id, 5, GiveBackReason::Unstarted).await;
+    assert_eq!(answer, GivenBack::Stale);
 }
 
 async fn a_repeated_give_back_is_done_once(rig: Rig) {
@@ -88,6 +136,16 @@ async fn a_job_that_a_worker_cannot_run_comes_back_within_a_minute(rig: Rig) {
     assert_eq!(rig.outbox_ids().await, []);
     rig.pass_secs(11).await;
     assert_eq!(rig.outbox_ids().await, [(job.id, 41)]);
+}
+
+async fn a_job_that_another_worker_can_run_comes_back_within_a_second(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    for gen_ in 1..=20 {
+        rig.give_back(job.id, gen_, GiveBackReason::Elsewhere).await;
+    }
+    assert_eq!(rig.outbox_ids().await, []);
+    rig.pass(Duration::from_millis(1_100)).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 21)]);
 }
 
 async fn parked(rig: &Rig, function: &str) -> JobId {

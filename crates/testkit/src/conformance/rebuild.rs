@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::WorkerId;
-use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over, Rebuild};
+use longshore_core::port::attempt::{
+    Beaten, Claimed, Finished, GiveBackReason, GivenBack, Over, Rebuild, Then,
+};
 use longshore_core::port::enqueue::NewJob;
 
 use super::rig::{Rig, completed};
@@ -12,6 +14,8 @@ use super::rig::{Rig, completed};
 cases! { Rebuild:
     a_lost_record_is_made_anew_from_the_message ["delivery: missing"],
     a_rebuild_of_a_running_attempt_keeps_its_number ["beat: missing", "finish: missing"],
+    a_lost_record_is_made_anew_to_be_given_back ["delivery: missing", "give_back: missing"],
+    a_rebuild_that_gives_a_known_job_back_answers_how_it_stands,
     a_repeated_rebuild_gets_the_same_answer,
     a_rebuild_of_a_known_job_answers_as_a_claim,
     a_rebuild_of_an_ended_job_revives_nothing ["delivery: missing, tombstone"],
@@ -29,7 +33,7 @@ fn lost(rig: &Rig, job: &NewJob) -> Rebuild {
         losts: 1,
         nonce: rig.nonce(),
         worker: WorkerId("tester-2".to_owned()),
-        running: false,
+        then: Then::Claim,
     }
 }
 
@@ -64,7 +68,7 @@ async fn a_lost_record_is_made_anew_from_the_message(rig: Rig) {
 async fn a_rebuild_of_a_running_attempt_keeps_its_number(rig: Rig) {
     let job = rig.job(|_| {});
     let mut rebuild = lost(&rig, &job);
-    rebuild.running = true;
+    rebuild.then = Then::GoOn;
     let nonce = rebuild.nonce;
     assert_eq!(rig.beat(job.id, nonce).await, Beaten::Missing);
     assert_eq!(rig.finish_as(job.id, nonce, completed()).await, Finished::Missing);
@@ -75,6 +79,48 @@ async fn a_rebuild_of_a_running_attempt_keeps_its_number(rig: Rig) {
     let finished = rig.finish_as(job.id, nonce, completed()).await;
     assert_eq!(finished, Finished::Accepted(JobStatus::Completed));
     assert_eq!(rig.view(job.id).await.attempts, 2);
+}
+
+async fn a_lost_record_is_made_anew_to_be_given_back(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    rig.sabotage().wipe().await;
+    let answer = rig.give_back(job.id, 4, GiveBackReason::Unstarted).await;
+    let epoch = rig.ports.schedule.lease_outbox(0, 1).await.unwrap().epoch;
+    assert_eq!(answer, GivenBack::Missing { epoch });
+    assert_eq!(rig.find(job.id).await, None, "a give-back makes no record");
+    let mut rebuild = lost(&rig, &job);
+    rebuild.then = Then::GiveBack;
+    for _ in 0..2 {
+        let answer = rig.rebuild(rebuild.clone()).await;
+        assert_eq!(answer, Claimed::Over(Over::Stale));
+    }
+    let view = rig.view(job.id).await;
+    assert_eq!((view.status, view.gen_), (JobStatus::Queued, 5));
+    assert_eq!((view.attempts, view.retries, view.losts), (2, 1, 1));
+    assert_eq!(view.full.unwrap().envelope, job.envelope);
+    assert_eq!(rig.outbox_ids().await, [(job.id, 5)], "due now");
+}
+
+async fn a_rebuild_that_gives_a_known_job_back_answers_how_it_stands(rig: Rig) {
+    let queued = rig.published(|_| {}).await;
+    let running = rig.running(|_| {}).await;
+    let ended = rig.ended(completed()).await;
+    let pruned = super::retention::pruned(&rig, completed()).await;
+    let done = Over::Ended(JobStatus::Completed);
+    for (job, over) in [
+        (&queued, Over::Stale),
+        (&running.job, Over::Stale),
+        (&ended.job, done),
+        (&pruned.job, done),
+    ] {
+        let mut rebuild = lost(&rig, job);
+        rebuild.gen_ = 1;
+        rebuild.then = Then::GiveBack;
+        assert_eq!(rig.rebuild(rebuild).await, Claimed::Over(over));
+    }
+    assert_eq!(rig.view(queued.id).await.gen_, 2);
+    assert_eq!(rig.status(running.id).await, Some(JobStatus::Running));
+    assert_eq!(rig.find(pruned.id).await, None);
 }
 
 async fn a_repeated_rebuild_gets_the_same_answer(rig: Rig) {
@@ -137,7 +183,7 @@ async fn work_goes_on_after_a_wipe(rig: Rig) {
     assert_eq!(rig.beat(held.id, held.nonce).await, Beaten::Missing);
     let mut rebuild = lost(&rig, &held.job);
     rebuild.nonce = held.nonce;
-    rebuild.running = true;
+    rebuild.then = Then::GoOn;
     let Claimed::Run(_) = rig.rebuild(rebuild).await else {
         panic!("it was not rebuilt")
     };

@@ -11,7 +11,7 @@ use longshore_core::message::{Gen, Message, MessageJob};
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::Ports;
 use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, Grant, Rebuild,
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, GivenBack, Grant, Rebuild,
 };
 use longshore_core::port::broker::{Delivery, Source, Subscription};
 use longshore_core::port::enqueue::{CancelReply, CancelRequest, Enqueued, NewJob};
@@ -304,12 +304,12 @@ impl Rig {
             .unwrap()[0]
     }
 
-    pub(super) async fn give_back(&self, id: JobId, gen_: Gen, reason: GiveBackReason) {
+    pub(super) async fn give_back(&self, id: JobId, gen_: Gen, reason: GiveBackReason) -> GivenBack {
         self.ports
             .attempt
             .give_back(self.shard_of(id), vec![GiveBack { id, gen_, reason }])
             .await
-            .unwrap();
+            .unwrap()[0]
     }
 
     pub(super) async fn cancel(&self, id: JobId) -> CancelReply {

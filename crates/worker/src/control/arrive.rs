@@ -5,7 +5,7 @@ use longshore_core::message::{Gen, Message, MessageJob};
 use longshore_core::port::attempt::{GiveBackReason, Quarantined};
 use longshore_core::port::broker::{Delivery, Payload, Undecodable};
 use longshore_core::port::schedule::DeadLetter;
-use longshore_core::{Envelope, JobId, QueueName, envelope};
+use longshore_core::{Envelope, JobId, Nonce, QueueName, envelope};
 use tokio::time::Instant;
 
 use super::Control;
@@ -47,6 +47,10 @@ pub(super) struct Held {
     pub(super) since: Instant,
     /// How often it was found busy.
     pub(super) looks: u32,
+    /// Its record was made anew here.
+    pub(super) rebuilt: bool,
+    /// A claim of it may have been granted: its nonce, and when it was made.
+    pub(super) asked: Option<(Nonce, Instant)>,
 }
 
 impl Held {
@@ -60,6 +64,16 @@ impl Held {
 pub(super) struct Parked {
     pub(super) held: Box<Held>,
     pub(super) until: Instant,
+}
+
+/// A delivered job that lost two workers and waits until nothing else runs here.
+#[derive(Debug)]
+pub(super) struct Solo {
+    pub(super) held: Box<Held>,
+    /// When it goes back.
+    pub(super) until: Instant,
+    /// Until then only critical jobs start.
+    pub(super) blocks_until: Instant,
 }
 
 impl Control {
@@ -110,7 +124,14 @@ impl Control {
             jobs,
             ..
         } = message;
+        let shards = self.ports.enqueue.shards();
         for job in jobs {
+            let home = shards.of(&job.id);
+            if home != shard {
+                let reason = format!("the message is of shard {shard}, and the job's is {home}");
+                self.put_job_aside(delivery, &queue, id, job, reason);
+                continue;
+            }
             match Envelope::decode(&job.envelope) {
                 Ok(envelope) if envelope.id == job.id => {
                     let held = Box::new(hold(delivery, shard, envelope, job, now));
@@ -125,14 +146,11 @@ impl Control {
                 }
                 Err(envelope::Error::NewerSchema { found }) => {
                     tracing::warn!(id = %job.id, schema = found, "job of a newer schema is handed back");
-                    self.give_back_as(
-                        delivery,
-                        Place::Waiting,
-                        shard,
-                        job.id,
-                        job.gen_,
-                        GiveBackReason::NotRunnable,
-                    );
+                    let dispatch = (job.id, job.gen_);
+                    let reason =
+                        format!("its record is lost, and its envelope is of the newer schema {found}");
+                    let message = job_aside(&queue, id, job, reason);
+                    self.give_back_newer(delivery, shard, dispatch, message);
                 }
                 Err(error) => self.put_job_aside(delivery, &queue, id, job, error.to_string()),
             }
@@ -142,7 +160,7 @@ impl Control {
     /// A job of a readable envelope: waits for a slot, or goes back.
     fn sort_job(&mut self, held: Box<Held>) {
         if !self.phase.is_working() || self.paused.contains(&held.envelope.queue) {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         } else if self.registry.get(&held.envelope.function_name).is_none() {
             self.foreign.push(held);
             self.wake_by(Instant::now());
@@ -165,14 +183,7 @@ impl Control {
             delivery,
             place: Place::Waiting,
             newer_schema: false,
-            message: Quarantined {
-                message_id: format!("{message_id}/{}", job.id),
-                queue: queue.clone(),
-                reason,
-                body: job.envelope,
-                headers: Vec::new(),
-                jobs: vec![job.id],
-            },
+            message: job_aside(queue, message_id, job, reason),
         });
     }
 
@@ -200,10 +211,10 @@ impl Control {
     /// Forgets what waits of a subscription that ended: it comes again.
     fn forget_generation(&mut self, generation: u64) {
         let deliveries = &self.deliveries;
+        // One whose claim may have been granted is asked for again: nobody else would beat for it.
         let over = |held: &Held| {
-            deliveries
-                .generation(held.delivery)
-                .is_none_or(|of| of == generation)
+            let of = deliveries.generation(held.delivery);
+            held.asked.is_none() && of.is_none_or(|of| of == generation)
         };
         let mut gone = self.buffer.take_if(|held| over(held));
         gone.extend(self.foreign.extract_if(.., |held| over(held)));
@@ -212,7 +223,7 @@ impl Control {
                 .extract_if(.., |parked| over(&parked.held))
                 .map(|parked| parked.held),
         );
-        gone.extend(self.solo.take_if(|held| over(held)));
+        gone.extend(self.solo.take_if(|solo| over(&solo.held)).map(|solo| solo.held));
         for held in gone {
             self.deliveries.abandon(held.delivery);
         }
@@ -232,6 +243,25 @@ fn hold(delivery: DeliveryKey, shard: u16, envelope: Envelope, job: MessageJob, 
         losts: job.losts,
         since: now,
         looks: 0,
+        rebuilt: false,
+        asked: None,
+    }
+}
+
+/// One job of a message, for a person.
+fn job_aside(
+    queue: &QueueName,
+    message_id: impl std::fmt::Display,
+    job: MessageJob,
+    reason: String,
+) -> Quarantined {
+    Quarantined {
+        message_id: format!("{message_id}/{}", job.id),
+        queue: queue.clone(),
+        reason,
+        body: job.envelope,
+        headers: Vec::new(),
+        jobs: vec![job.id],
     }
 }
 

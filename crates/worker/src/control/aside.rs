@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::message::Gen;
-use longshore_core::port::attempt::{GiveBack, GiveBackReason, Quarantined};
+use bytes::Bytes;
+use longshore_core::limits::SCRIPT_JOBS_MAX;
+use longshore_core::message::{Epoch, Gen};
+use longshore_core::port::attempt::{GiveBack, GiveBackReason, GivenBack, Quarantined};
 use longshore_core::port::{Error, Ports};
 use longshore_core::view::Detail;
 use longshore_core::{JobId, JobStatus};
@@ -12,8 +14,7 @@ use tokio::time::Instant;
 use super::Control;
 use super::arrive::Held;
 use super::delivery::{DeliveryKey, Place};
-use super::flights::{Answer, in_time};
-use longshore_core::limits::SCRIPT_JOBS_MAX;
+use super::flights::{Answer, Rebuilding, in_time};
 
 /// Messages put aside in one call; their bodies may be large.
 const ASIDES_MAX: usize = 16;
@@ -24,6 +25,16 @@ pub(super) struct Back {
     delivery: DeliveryKey,
     place: Place,
     what: GiveBack,
+    body: Body,
+}
+
+/// What a job is made from again when its record turns out to be lost.
+#[derive(Debug)]
+enum Body {
+    /// Its envelope.
+    Read(Box<Held>),
+    /// Nothing: its envelope is of a newer schema, and a person must decide.
+    Newer(Quarantined),
 }
 
 /// A message on its way aside.
@@ -38,25 +49,38 @@ pub(super) struct Aside {
 
 impl Control {
     /// Gives a job back that waits here.
-    pub(super) fn give_back(&mut self, held: &Held, reason: GiveBackReason) {
-        let (id, gen_) = (held.id(), held.gen_);
-        self.give_back_as(held.delivery, held.place, held.shard, id, gen_, reason);
+    pub(super) fn give_back(&mut self, held: Box<Held>, reason: GiveBackReason) {
+        let shard = held.shard;
+        let back = Back {
+            delivery: held.delivery,
+            place: held.place,
+            what: GiveBack {
+                id: held.id(),
+                gen_: held.gen_,
+                reason,
+            },
+            body: Body::Read(held),
+        };
+        self.backs.entry(shard).or_default().push(back);
     }
 
-    pub(super) fn give_back_as(
+    /// Gives a job of a newer schema back; `message` goes into quarantine if it has no record.
+    pub(super) fn give_back_newer(
         &mut self,
         delivery: DeliveryKey,
-        place: Place,
         shard: u16,
-        id: JobId,
-        gen_: Gen,
-        reason: GiveBackReason,
+        (id, gen_): (JobId, Gen),
+        message: Quarantined,
     ) {
-        let what = GiveBack { id, gen_, reason };
         let back = Back {
             delivery,
-            place,
-            what,
+            place: Place::Waiting,
+            what: GiveBack {
+                id,
+                gen_,
+                reason: GiveBackReason::NotRunnable,
+            },
+            body: Body::Newer(message),
         };
         self.backs.entry(shard).or_default().push(back);
     }
@@ -79,6 +103,30 @@ impl Control {
         });
     }
 
+    /// Puts a job into quarantine whose attempt has ended and whose end cannot be told. Its message is acknowledged
+    /// after that; the record is left alone, since whatever it says cannot be read.
+    pub(super) fn quarantine_attempt(&mut self, key: u64, reason: &str) {
+        let Some(attempt) = self.running.remove(key) else {
+            return;
+        };
+        let envelope = attempt.envelope();
+        tracing::error!(id = %envelope.id, reason, "job is put into quarantine");
+        self.asides.push(Aside {
+            delivery: attempt.delivery,
+            place: Place::Running,
+            newer_schema: false,
+            message: Quarantined {
+                message_id: format!("job/{}/{}", envelope.id, attempt.gen_),
+                queue: envelope.queue.clone(),
+                reason: reason.to_owned(),
+                body: attempt.raw.clone(),
+                headers: Vec::new(),
+                jobs: Vec::new(),
+            },
+        });
+        self.look_again(attempt.id());
+    }
+
     pub(super) fn launch_backs(&mut self, now: Instant) {
         for (&shard, lane) in &mut self.backs {
             let Some(backs) = lane.depart(now, SCRIPT_JOBS_MAX) else {
@@ -92,26 +140,55 @@ impl Control {
         }
     }
 
-    pub(super) fn on_backed(&mut self, shard: u16, answer: Result<(), Error>) {
+    pub(super) fn on_backed(&mut self, shard: u16, answer: Result<Vec<GivenBack>, Error>) {
         let now = Instant::now();
         let lane = self.backs.entry(shard).or_default();
         match answer {
-            Ok(()) => {
-                for back in lane.landed() {
-                    self.stats.given_back.one();
-                    self.deliveries.settle(back.delivery, back.place);
+            Ok(given) => {
+                for (back, given) in lane.landed().into_iter().zip(given) {
+                    match given {
+                        GivenBack::Back | GivenBack::Stale => {
+                            self.stats.given_back.one();
+                            self.deliveries.settle(back.delivery, back.place);
+                        }
+                        GivenBack::Missing { epoch } => self.on_back_missing(back, epoch),
+                    }
                 }
             }
             Err(error @ Error::Corrupt(_)) => {
                 if let Some(back) = lane.refused(now, &*self.random) {
-                    tracing::error!(id = %back.what.id, %error, "job cannot be given back; its message is kept");
-                    self.deliveries.abandon(back.delivery);
+                    self.quarantine_back(back, &format!("its record cannot be read: {error}"));
                 }
             }
             Err(error) => {
                 lane.failed(now, &*self.random);
                 self.note_failure("give jobs back", &error);
             }
+        }
+    }
+
+    /// The message of a job without a record may be all that is left of it.
+    fn on_back_missing(&mut self, back: Back, epoch: Epoch) {
+        match back.body {
+            // The broker has it again once its subscription ends, for whoever comes next.
+            _ if !self.phase.is_working() => self.deliveries.abandon(back.delivery),
+            Body::Read(held) if self.may_rebuild(&held, epoch) => {
+                let lane = self.rebuilds.entry(held.shard).or_default();
+                lane.push(Rebuilding::Back(held));
+            }
+            body => self.quarantine_back(Back { body, ..back }, "its record is lost"),
+        }
+    }
+
+    fn quarantine_back(&mut self, back: Back, reason: &str) {
+        match back.body {
+            Body::Read(held) => self.quarantine(*held, reason),
+            Body::Newer(message) => self.asides.push(Aside {
+                delivery: back.delivery,
+                place: back.place,
+                newer_schema: false,
+                message,
+            }),
         }
     }
 
@@ -139,10 +216,14 @@ impl Control {
                 }
             }
             Err(error @ Error::Corrupt(_)) => {
-                if let Some(aside) = self.asides.refused(now, &*self.random) {
-                    let message = aside.message.message_id;
-                    tracing::error!(message, %error, "message cannot be put into quarantine; it is kept");
-                    self.deliveries.abandon(aside.delivery);
+                if let Some(mut aside) = self.asides.refused(now, &*self.random) {
+                    let message = &aside.message.message_id;
+                    tracing::error!(message, %error, "message cannot be put into quarantine as it is; its body is cut");
+                    aside.newer_schema = false;
+                    aside.message.body = Bytes::new();
+                    aside.message.headers.clear();
+                    aside.message.jobs.clear();
+                    self.asides.push_late(aside, now);
                 }
             }
             Err(error) => {
@@ -193,7 +274,11 @@ async fn hand_back_known(ports: &Ports, ids: Vec<JobId>) -> Result<Vec<JobId>, E
             }
         }
         if !backs.is_empty() {
-            ports.attempt.give_back(shard, backs).await?;
+            let ids: Vec<_> = backs.iter().map(|back| back.id).collect();
+            let given = ports.attempt.give_back(shard, backs).await?;
+            let gone = ids.into_iter().zip(given);
+            let gone = gone.filter(|(_, given)| matches!(given, GivenBack::Missing { .. }));
+            unknown.extend(gone.map(|(id, _)| id));
         }
     }
     Ok(unknown)

@@ -31,6 +31,7 @@ struct Pulse {
 pub(super) struct Beats {
     shards: BTreeMap<u16, Pulse>,
     worker: Pulse,
+    failing: bool,
 }
 
 impl Beats {
@@ -41,6 +42,7 @@ impl Beats {
                 due: now,
                 flying: false,
             },
+            failing: false,
         }
     }
 
@@ -50,6 +52,18 @@ impl Beats {
             due: now + BEAT,
             flying: false,
         });
+    }
+
+    /// The leases of this shard need a beat now.
+    pub(super) fn hurry_shard(&mut self, shard: u16, now: Instant) {
+        if let Some(pulse) = self.shards.get_mut(&shard) {
+            pulse.due = now;
+        }
+    }
+
+    /// Whether the worker's own beat failed.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.failing
     }
 
     /// The worker's own beat is due now.
@@ -184,6 +198,7 @@ impl Control {
         let now = Instant::now();
         let pulse = &mut self.beats.worker;
         pulse.flying = false;
+        self.beats.failing = answer.is_err();
         if answer.is_err() {
             pulse.due = pulse.due.min(now + AGAIN).max(now + AGAIN / 4);
         }
@@ -230,9 +245,12 @@ impl Control {
             self.foreign
                 .extract_if(.., |held| paused.contains(&held.envelope.queue)),
         );
-        back.extend(self.solo.take_if(|held| paused.contains(&held.envelope.queue)));
+        let solo = self
+            .solo
+            .take_if(|solo| paused.contains(&solo.held.envelope.queue));
+        back.extend(solo.map(|solo| solo.held));
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use longshore_core::Priority;
 
-/// One start in this many goes to the lowest priority that waits.
+/// One start in this many goes to a priority below the highest that waits, to each of them in turn.
 const AGEING: u32 = 20;
 
 /// Waiting jobs by priority, first come first served within one.
@@ -12,6 +12,8 @@ const AGEING: u32 = 20;
 pub(super) struct Buffer<T> {
     levels: [VecDeque<T>; 4],
     starts: u32,
+    /// Ageing starts so far.
+    turns: usize,
 }
 
 impl<T> Default for Buffer<T> {
@@ -19,6 +21,7 @@ impl<T> Default for Buffer<T> {
         Self {
             levels: std::array::from_fn(|_| VecDeque::new()),
             starts: 0,
+            turns: 0,
         }
     }
 }
@@ -33,26 +36,30 @@ impl<T> Buffer<T> {
         self.level(priority).push_front(item);
     }
 
-    /// The next to start: the most urgent; one start in [`AGEING`] the least urgent, never while a critical one waits.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    /// The next to start among those that `may`: the most urgent; one start in [`AGEING`] a less urgent one, never
+    /// while a critical one waits.
+    pub(super) fn pop(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
         let [low, normal, high, critical] = &mut self.levels;
-        if let Some(item) = critical.pop_front() {
+        if let Some(item) = take_first(critical, &may) {
             return Some(item);
         }
+        let waiting = [high, normal, low].map(|level| level.iter().position(&may).map(|at| (level, at)));
+        let mut waiting: Vec<_> = waiting.into_iter().flatten().collect();
+        let lower = waiting.len().checked_sub(1)?;
         self.starts = (self.starts + 1) % AGEING;
-        let item = if self.starts == 0 {
-            low.pop_front()
-                .or_else(|| normal.pop_front())
-                .or_else(|| high.pop_front())
+        let level = if self.starts == 0 && lower > 0 {
+            self.turns = self.turns.wrapping_add(1);
+            1 + self.turns % lower
         } else {
-            high.pop_front()
-                .or_else(|| normal.pop_front())
-                .or_else(|| low.pop_front())
+            0
         };
-        if item.is_none() {
-            self.starts = self.starts.checked_sub(1).unwrap_or(AGEING - 1);
-        }
-        item
+        let (level, at) = waiting.swap_remove(level);
+        level.remove(at)
+    }
+
+    /// The first critical one that `may` start.
+    pub(super) fn pop_critical(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
+        take_first(self.level(Priority::Critical), may)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -89,6 +96,11 @@ impl<T> Buffer<T> {
     }
 }
 
+fn take_first<T>(level: &mut VecDeque<T>, may: impl Fn(&T) -> bool) -> Option<T> {
+    let at = level.iter().position(may)?;
+    level.remove(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,23 +117,36 @@ mod tests {
             buffer.push(priority, item);
         }
         buffer.push_front(Priority::Normal, 5);
-        let order: Vec<_> = std::iter::from_fn(|| buffer.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| buffer.pop(|_| true)).collect();
         assert_eq!(order, [3, 5, 2, 4, 1]);
         assert_eq!(buffer.len(), 0);
     }
 
     #[test]
-    fn one_start_in_twenty_goes_to_the_lowest() {
+    fn one_start_in_twenty_goes_to_each_lower_priority_in_turn() {
         let mut buffer = Buffer::default();
-        for number in 0..200 {
-            buffer.push(Priority::High, (Priority::High, number));
-            buffer.push(Priority::Low, (Priority::Low, number));
+        for _ in 0..200 {
+            for priority in [Priority::High, Priority::Normal, Priority::Low] {
+                buffer.push(priority, priority);
+            }
         }
-        let low = (0..100)
-            .filter_map(|_| buffer.pop())
-            .filter(|(priority, _)| *priority == Priority::Low)
-            .count();
-        assert_eq!(low, 5);
+        let started: Vec<_> = (0..200).filter_map(|_| buffer.pop(|_| true)).collect();
+        let count = |priority| started.iter().filter(|started| **started == priority).count();
+        assert_eq!((count(Priority::Normal), count(Priority::Low)), (5, 5));
+    }
+
+    #[test]
+    fn what_may_not_start_is_passed_over() {
+        let mut buffer = Buffer::default();
+        for item in [1, 2, 3] {
+            buffer.push(Priority::Critical, item);
+            buffer.push(Priority::High, item + 10);
+        }
+        assert_eq!(buffer.pop(|item| item % 2 == 0), Some(2));
+        assert_eq!(buffer.pop(|item| *item > 11), Some(12));
+        assert_eq!(buffer.pop_critical(|item| *item > 3), None);
+        assert_eq!(buffer.pop_critical(|_| true), Some(1));
+        assert_eq!(buffer.len(), 3);
     }
 
     #[test]
@@ -131,7 +156,7 @@ mod tests {
             buffer.push(Priority::Critical, number);
         }
         buffer.push(Priority::Low, 1_000);
-        let order: Vec<_> = std::iter::from_fn(|| buffer.pop()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| buffer.pop(|_| true)).collect();
         assert_eq!(order.last(), Some(&1_000));
         assert_eq!(order.len(), 101);
     }
@@ -144,6 +169,6 @@ mod tests {
         }
         assert_eq!(buffer.take_if(|number| number % 2 == 0), [0, 2, 4]);
         assert_eq!(buffer.len(), 3);
-        assert_eq!(buffer.pop(), Some(1));
+        assert_eq!(buffer.pop(|_| true), Some(1));
     }
 }

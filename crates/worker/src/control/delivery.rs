@@ -123,15 +123,30 @@ impl Deliveries {
         }
     }
 
-    /// Acknowledges deliveries older than `age` of which no job waits here.
-    pub(super) fn ack_early(&mut self, now: Instant, age: Duration) {
-        for open in self.open.values_mut() {
-            if open.waiting == 0
-                && now.duration_since(open.received) >= age
-                && let Some(receipt) = open.receipt.take()
-            {
-                receipt.ack();
-            }
+    /// Deliveries that may be acknowledged early once their leases are proven: of age at the moment that is told with
+    /// them, and no job of theirs waits here.
+    pub(super) fn of_age(&self, now: Instant, age: Duration) -> Vec<(DeliveryKey, Instant)> {
+        let due = self.open.iter().filter(|(_, open)| {
+            open.receipt.is_some() && open.waiting == 0 && now.duration_since(open.received) >= age
+        });
+        due.map(|(key, open)| (*key, open.received + age)).collect()
+    }
+
+    /// How many jobs of a delivery run, here or elsewhere.
+    pub(super) fn running(&self, key: DeliveryKey) -> usize {
+        self.open.get(&key).map_or(0, |open| open.running)
+    }
+
+    /// How long a delivery has been here.
+    pub(super) fn age(&self, key: DeliveryKey, now: Instant) -> Duration {
+        let received = self.open.get(&key).map(|open| open.received);
+        received.map_or(Duration::ZERO, |received| now.duration_since(received))
+    }
+
+    /// Acknowledges a delivery whose jobs go on by their leases alone.
+    pub(super) fn ack_early(&mut self, key: DeliveryKey) {
+        if let Some(receipt) = self.open.get_mut(&key).and_then(|open| open.receipt.take()) {
+            receipt.ack();
         }
     }
 
@@ -179,18 +194,23 @@ mod tests {
     }
 
     #[test]
-    fn an_old_message_is_acknowledged_early_only_when_all_its_jobs_run_or_are_done() {
+    fn an_old_message_is_of_age_only_when_all_its_jobs_run_or_are_done() {
         let (mut deliveries, acked) = (Deliveries::default(), Arc::new(Acked::default()));
         let key = delivery(&mut deliveries, &acked, 7, 2);
-        let later = Instant::now() + Duration::from_secs(600);
+        let age = Duration::from_secs(600);
+        let later = Instant::now() + age;
         deliveries.runs(key);
-        deliveries.ack_early(later, Duration::from_secs(600));
-        assert!(acked.0.lock().is_empty());
+        assert_eq!(deliveries.of_age(later, age), []);
         deliveries.runs(key);
-        deliveries.ack_early(Instant::now(), Duration::from_secs(600));
-        assert!(acked.0.lock().is_empty());
-        deliveries.ack_early(later, Duration::from_secs(600));
+        assert_eq!(deliveries.of_age(Instant::now(), age), []);
+        let [(due, since)] = deliveries.of_age(later, age)[..] else {
+            panic!("it is of age")
+        };
+        assert_eq!((due, deliveries.running(key)), (key, 2));
+        assert!(since <= later && since > later - age);
+        deliveries.ack_early(key);
         assert_eq!(*acked.0.lock(), [7]);
+        assert_eq!(deliveries.of_age(later, age), []);
         deliveries.settle(key, Place::Running);
         deliveries.settle(key, Place::Running);
         assert_eq!(*acked.0.lock(), [7]);

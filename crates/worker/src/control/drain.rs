@@ -12,7 +12,7 @@ use crate::report::RunReport;
 
 /// What aborted attempts may take to end.
 const FORCE: Duration = Duration::from_secs(2);
-/// What the last ends and give-backs may take to be told.
+/// What the last ends and give-backs may take to be told, at least.
 const SETTLE: Duration = Duration::from_secs(5);
 /// What the good-bye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -59,15 +59,16 @@ impl Control {
     /// Step one: takes nothing new, hands back what has not started, and says so.
     pub(super) fn start_drain(&mut self, now: Instant) {
         tracing::info!(running = self.running.active(), "worker drains");
-        self.phase = Phase::Draining(now + self.settings.drain_deadline);
+        self.drain_by = now + self.settings.drain_deadline;
+        self.phase = Phase::Draining(self.drain_by);
         for feed in &self.feeds {
             feed.stop();
         }
         let mut back = self.buffer.take_if(|_| true);
         back.append(&mut self.foreign);
-        back.extend(self.solo.take());
+        back.extend(self.solo.take().map(|solo| solo.held));
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
         // Others run these; unacknowledged, their messages go to whoever comes next.
         for parked in std::mem::take(&mut self.parked) {
@@ -88,7 +89,7 @@ impl Control {
         self.phase = match self.phase {
             Phase::Settling(_) if settled || over => Phase::Done,
             Phase::Draining(_) | Phase::Cancelling(_) | Phase::Forcing(_) if ended => {
-                Phase::Settling(now + SETTLE)
+                Phase::Settling(self.settle_by(now))
             }
             Phase::Draining(_) if over => {
                 self.cancel_all(now);
@@ -98,7 +99,7 @@ impl Control {
                 self.abort_all();
                 Phase::Forcing(now + FORCE)
             }
-            Phase::Forcing(_) if over => Phase::Settling(now + SETTLE),
+            Phase::Forcing(_) if over => Phase::Settling(self.settle_by(now)),
             // Attempts that are left hold nothing up once everything else is told.
             Phase::Settling(_) if self.is_settled() && self.running.active() > 0 => Phase::Done,
             phase => phase,
@@ -106,6 +107,11 @@ impl Control {
         if let Some(until) = self.phase.until() {
             self.wake_by(until.max(now));
         }
+    }
+
+    /// Until when ends are told: what the drain was given and did not use is theirs.
+    fn settle_by(&self, now: Instant) -> Instant {
+        self.drain_by.max(now + SETTLE)
     }
 
     fn cancel_all(&mut self, now: Instant) {
@@ -148,11 +154,12 @@ impl Control {
             attempts.map(|(_, attempt)| attempt.id()).collect()
         };
         let report = RunReport {
+            cause: self.cause.clone(),
             left_running: left(true),
             left_unsettled: left(false),
             stats: self.stats.snapshot(),
         };
-        tracing::info!(clean = report.is_clean(), "worker stopped");
+        tracing::info!(clean = report.is_clean(), cause = ?report.cause, "worker stopped");
         self.tasks.shutdown().await;
         report
     }

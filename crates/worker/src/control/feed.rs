@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use longshore_core::QueueName;
 use longshore_core::port::ConsumePort;
-use longshore_core::port::broker::{Source, Subscription};
+use longshore_core::port::broker::{Delivery, Source, Subscription};
 use longshore_core::random::Random;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -96,6 +96,8 @@ pub(super) fn start_all(
 struct Kept {
     subscription: Box<dyn Subscription>,
     life: Life,
+    /// Taken and not handed on yet.
+    next: Option<Box<Delivery>>,
 }
 
 struct Task {
@@ -171,7 +173,11 @@ impl Task {
             generation,
             alive: Arc::default(),
         };
-        let mut kept = Kept { subscription, life };
+        let mut kept = Kept {
+            subscription,
+            life,
+            next: None,
+        };
         match self.forward(&mut kept).await {
             Parting::Asked => {
                 self.retire(kept).await;
@@ -221,18 +227,24 @@ impl Task {
     }
 }
 
-/// Hands one delivery on; room for it comes first, so that a delivery is never lost when this is cancelled.
+/// Hands one delivery on. It waits in `kept` until there is room, so that it is not lost when this is cancelled, and so
+/// that a queue in which nothing comes holds no room that others need.
 async fn hand_on(arrivals: &mpsc::Sender<Arrival>, queue: &QueueName, kept: &mut Kept) -> Option<Parting> {
+    if kept.next.is_none() {
+        let Some(delivery) = kept.subscription.next().await else {
+            return Some(Parting::Ended);
+        };
+        kept.next = Some(Box::new(delivery));
+    }
     let Ok(room) = arrivals.reserve().await else {
         return Some(Parting::Orphaned);
     };
-    let Some(delivery) = kept.subscription.next().await else {
-        return Some(Parting::Ended);
-    };
-    room.send(Arrival::Came {
-        queue: queue.clone(),
-        life: kept.life.clone(),
-        delivery: Box::new(delivery),
-    });
+    if let Some(delivery) = kept.next.take() {
+        room.send(Arrival::Came {
+            queue: queue.clone(),
+            life: kept.life.clone(),
+            delivery,
+        });
+    }
     None
 }

@@ -28,7 +28,7 @@ impl Control {
             ending,
             attempt.stop,
             attempt.envelope(),
-            attempt.retries,
+            (attempt.limit, attempt.retries),
             &*self.random,
         );
         if let Some(outcome) = outcome {
@@ -112,7 +112,7 @@ impl Control {
     }
 
     /// A message of this job that was parked for its attempt here need not wait for the lease.
-    fn look_again(&mut self, id: JobId) {
+    pub(super) fn look_again(&mut self, id: JobId) {
         let now = Instant::now();
         let mut found = false;
         for parked in self.parked.iter_mut().filter(|parked| parked.held.id() == id) {

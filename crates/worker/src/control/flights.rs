@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::Error;
-use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, Rebuild};
+use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, GivenBack, Rebuild, Then};
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::view::WorkerView;
 use longshore_core::{Nonce, QueueName, WorkerId};
@@ -41,6 +41,8 @@ pub(super) struct Claiming {
 pub(super) enum Rebuilding {
     /// For a job that was delivered.
     Claim(Claiming),
+    /// For a job that was given back.
+    Back(Box<Held>),
     /// For an attempt whose beat found it missing, or (`then_finish`) whose end did.
     Attempt {
         /// The attempt.
@@ -55,7 +57,7 @@ pub(super) enum Rebuilding {
 pub(super) enum Answer {
     Stepped(u16, Instant, Result<(Vec<Finished>, Vec<Claimed>), Error>),
     Rebuilt(u16, Instant, Result<Vec<Claimed>, Error>),
-    Backed(u16, Result<(), Error>),
+    Backed(u16, Result<Vec<GivenBack>, Error>),
     PutAside(Result<(), Error>),
     Beat(u16, Instant, Vec<u64>, Result<Vec<Beaten>, Error>),
     Progress(u16, Vec<u64>, Result<(), Error>),
@@ -163,13 +165,25 @@ impl Control {
                     self.drop_step(step, &error);
                 }
             }
+            Err(error @ Error::Refused { .. }) => {
+                lane.isolate(now, &*self.random);
+                self.note_failure("claim and finish", &error);
+            }
             Err(error) => {
-                if matches!(error, Error::Refused { .. }) {
-                    lane.isolate(now, &*self.random);
-                } else {
-                    lane.failed(now, &*self.random);
+                lane.failed(now, &*self.random);
+                // A draining worker has nothing else to start, and must learn what became of its claims.
+                let working = self.phase.is_working();
+                let claims = lane.take_waiting(|step| working && matches!(step, Step::Claim(_)));
+                let asked = matches!(error, Error::OutcomeUnknown { .. }).then_some(began);
+                for step in claims.into_iter().rev() {
+                    if let Step::Claim(claiming) = step {
+                        self.claim_failed(claiming, asked);
+                    }
                 }
                 self.note_failure("claim and finish", &error);
+                // Its answer tells whether the shard is away or the store.
+                self.beats.hurry(now);
+                self.wake_by(now);
             }
         }
     }
@@ -178,8 +192,7 @@ impl Control {
     fn drop_step(&mut self, step: Step, error: &Error) {
         match step {
             Step::Finish(key) => {
-                tracing::error!(%error, "the end of an attempt cannot be recorded");
-                self.discard(key);
+                self.quarantine_attempt(key, &format!("its end cannot be recorded: {error}"));
             }
             Step::Claim(claiming) => {
                 self.claim_over(&claiming.held);
@@ -194,7 +207,7 @@ impl Control {
         };
         let running = &self.running;
         lane.retain_waiting(|job| match job {
-            Rebuilding::Claim(_) => true,
+            Rebuilding::Claim(_) | Rebuilding::Back(_) => true,
             Rebuilding::Attempt { key, .. } => running.get(*key).is_some(),
         });
         let Some(jobs) = self
@@ -208,7 +221,10 @@ impl Control {
         let requests = jobs
             .iter()
             .filter_map(|job| match job {
-                Rebuilding::Claim(claiming) => Some(rebuild_claim(claiming, me)),
+                Rebuilding::Claim(claiming) => {
+                    Some(rebuild_held(&claiming.held, me, claiming.nonce, Then::Claim))
+                }
+                Rebuilding::Back(held) => Some(rebuild_held(held, me, Nonce(0), Then::GiveBack)),
                 Rebuilding::Attempt { key, .. } => {
                     running.get(*key).map(|attempt| rebuild_attempt(attempt, me))
                 }
@@ -231,6 +247,10 @@ impl Control {
                         .add(usize::from(matches!(claimed, Claimed::Run(_))));
                     match job {
                         Rebuilding::Claim(claiming) => self.on_claimed(claiming, claimed, began),
+                        Rebuilding::Back(held) => {
+                            self.stats.given_back.one();
+                            self.deliveries.settle(held.delivery, held.place);
+                        }
                         Rebuilding::Attempt { key, then_finish } => {
                             self.on_attempt_rebuilt(key, then_finish, &claimed, began);
                         }
@@ -239,10 +259,13 @@ impl Control {
             }
             Err(error @ Error::Corrupt(_)) => match lane.refused(now, &*self.random) {
                 Some(Rebuilding::Claim(claiming)) => self.drop_step(Step::Claim(claiming), &error),
+                Some(Rebuilding::Back(held)) => {
+                    self.quarantine(*held, &format!("its record cannot be made anew: {error}"));
+                }
                 Some(Rebuilding::Attempt {
                     key,
                     then_finish: true,
-                }) => self.discard(key),
+                }) => self.quarantine_attempt(key, &format!("its record cannot be made anew: {error}")),
                 Some(Rebuilding::Attempt { key, .. }) => self.stop(key, super::settle::StopReason::Lost, now),
                 None => {}
             },
@@ -259,9 +282,10 @@ impl Control {
         tracing::warn!(%error, "failed to {what}; trying again");
     }
 
-    /// Whether the last claims or finishes of a shard could not be told.
-    pub(super) fn store_is_away(&self) -> bool {
-        self.steps.values().any(|lane| lane.retry_at().is_some())
+    /// Whether nothing can be claimed: the worker's own beat failed, or the last call of every shard.
+    pub(super) fn store_is_away(&self, now: Instant) -> bool {
+        let fails = |shard: u16| self.steps.get(&shard).is_some_and(|lane| lane.is_failing(now));
+        self.beats.is_failing() || self.ports.enqueue.shards().all().all(fails)
     }
 }
 
@@ -274,20 +298,19 @@ fn rebuild_attempt(attempt: &Attempt, me: &WorkerId) -> Rebuild {
         losts: attempt.losts,
         nonce: attempt.nonce,
         worker: me.clone(),
-        running: true,
+        then: Then::GoOn,
     }
 }
 
-fn rebuild_claim(claiming: &Claiming, me: &WorkerId) -> Rebuild {
-    let held = &claiming.held;
+fn rebuild_held(held: &Held, me: &WorkerId, nonce: Nonce, then: Then) -> Rebuild {
     Rebuild {
         job: NewJob::from_envelope(&held.envelope, held.raw.clone()),
         gen_: held.gen_,
         attempts: held.attempts,
         retries: held.retries,
         losts: held.losts,
-        nonce: claiming.nonce,
+        nonce,
         worker: me.clone(),
-        running: false,
+        then,
     }
 }

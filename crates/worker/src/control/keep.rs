@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_core::port::attempt::GiveBackReason;
-use longshore_core::{FunctionName, QueueName};
+use longshore_core::{FunctionName, JobId, QueueName};
 use tokio::time::Instant;
 
 use super::Control;
-use super::arrive::Held;
+use super::arrive::{Held, Parked};
+use super::delivery::DeliveryKey;
 use super::flights::{Answer, in_time};
-use super::running::Doing;
+use super::peers::Runs;
+use super::running::{Attempt, Doing};
 use super::settle::StopReason;
+use crate::report::StopCause;
 
 /// A job that waits here for longer goes back while others have free slots.
 pub(super) const HOLD: Duration = Duration::from_secs(1);
 /// A job that waits here for longer goes back always.
 const HOLD_MAX: Duration = Duration::from_secs(300);
-/// Deliveries are acknowledged at this age at the latest, if no job of theirs waits here.
+/// Deliveries are acknowledged after this age, once a beat has proven the lease of every job of theirs.
 const EARLY_ACK: Duration = Duration::from_secs(600);
 /// What a strictly fenced handler may take to stop; the rest of the margin is for the machine.
 const FENCE_GRACE: Duration = Duration::from_secs(2);
@@ -31,7 +34,7 @@ impl Control {
         self.keep_foreign(now);
         self.keep_held(now);
         self.keep_deliveries(now);
-        self.start_alone();
+        self.keep_solo(now);
         self.beat(now);
         self.flush_progress(now);
         self.wake_at = self.next_wake(now);
@@ -51,16 +54,29 @@ impl Control {
             } else if attempt.fence_at().is_some_and(|at| at <= now) {
                 tracing::warn!(id = %attempt.id(), "no beat succeeded; the strictly fenced attempt stops itself");
                 self.stop(key, StopReason::Fence, now);
+                if let Some(attempt) = self.running.get_mut(key) {
+                    attempt.fenced = true;
+                }
             } else {
                 let (_, reason) = attempt.stop_at;
                 self.stop(key, reason, now);
             }
         }
-        let stuck = self
-            .running
-            .iter()
-            .filter(|(_, attempt)| attempt.killed && attempt.is_active());
-        self.stats.stuck.set(stuck.count());
+        self.keep_stuck(now);
+    }
+
+    /// Counts the attempts that were aborted and hold their slots all the same. When they are too many, the worker
+    /// drains: another process starts with all its slots.
+    fn keep_stuck(&mut self, now: Instant) {
+        let attempts = self.running.iter().map(|(_, attempt)| attempt);
+        let stuck = attempts.filter(|attempt| attempt.killed && attempt.is_active());
+        let stuck: Vec<JobId> = stuck.map(Attempt::id).collect();
+        self.stats.stuck.set(stuck.len());
+        if stuck.len() >= self.settings.stuck_max() && self.phase.is_working() {
+            tracing::error!(?stuck, "too many handlers do not stop; the worker drains");
+            self.cause = StopCause::Stuck(stuck);
+            self.start_drain(now);
+        }
     }
 
     /// Tells an attempt to stop; aborts it after the grace.
@@ -79,11 +95,7 @@ impl Control {
         attempt.ctx.inner().token.cancel();
         let kill_at = attempt.kill_at.map_or(now + grace, |at| at.min(now + grace));
         attempt.kill_at = Some(kill_at);
-        let unstarted = matches!(attempt.doing, Doing::Alone);
         self.wake_by(kill_at);
-        if unstarted {
-            self.on_ended(key, crate::execute::Ending::Aborted);
-        }
     }
 
     /// Aborts an attempt. An async handler ends at its next await; a blocking one when it returns, and keeps its slot
@@ -112,13 +124,15 @@ impl Control {
         }
         for held in std::mem::take(&mut self.foreign) {
             let function = held.envelope.function_name.clone();
-            let reason = if self.peers.may_run(&function) {
-                GiveBackReason::NotRunnable
-            } else {
-                tracing::warn!(id = %held.id(), %function, "no live worker has the function; the job is parked");
-                GiveBackReason::Park(function)
+            let reason = match self.peers.runs(&held.envelope.queue, &function) {
+                Runs::Somewhere => GiveBackReason::Elsewhere,
+                Runs::Unknown => GiveBackReason::NotRunnable,
+                Runs::Nowhere => {
+                    tracing::warn!(id = %held.id(), %function, "no live worker has the function; the job is parked");
+                    GiveBackReason::Park(function)
+                }
             };
-            self.give_back(&held, reason);
+            self.give_back(held, reason);
         }
     }
 
@@ -126,14 +140,15 @@ impl Control {
     fn keep_held(&mut self, now: Instant) {
         let age = |held: &Held| now.duration_since(held.since);
         let max = HOLD_MAX.min(self.early_ack() / 2);
-        let oldest = self.buffer.iter().chain(&self.solo).map(|held| age(held)).max();
+        let solo = self.solo.as_ref().map(|solo| &solo.held);
+        let oldest = self.buffer.iter().chain(solo).map(|held| age(held)).max();
         if oldest.is_none_or(|oldest| oldest < HOLD) || !self.know_peers(now) {
             return;
         }
         let peers = &self.peers;
         let mut free: HashMap<(QueueName, FunctionName), usize> = HashMap::new();
         let mut goes = |held: &Held| {
-            if age(held) < HOLD {
+            if age(held) < HOLD || held.asked.is_some() {
                 return false;
             }
             let (queue, function) = (&held.envelope.queue, &held.envelope.function_name);
@@ -145,9 +160,10 @@ impl Control {
             taken || age(held) >= max
         };
         let mut back = self.buffer.take_if(|held| goes(held));
-        back.extend(self.solo.take_if(|held| goes(held)));
+        let solo = self.solo.take_if(|solo| goes(&solo.held));
+        back.extend(solo.map(|solo| solo.held));
         for held in back {
-            self.give_back(&held, GiveBackReason::Unstarted);
+            self.give_back(held, GiveBackReason::Unstarted);
         }
     }
 
@@ -165,12 +181,33 @@ impl Control {
     fn keep_deliveries(&mut self, now: Instant) {
         if now.duration_since(self.early_acked) >= NAP_MAX {
             self.early_acked = now;
-            self.deliveries.ack_early(now, self.early_ack());
+            for (delivery, since) in self.deliveries.of_age(now, self.early_ack()) {
+                if self.is_covered(delivery, since) {
+                    self.deliveries.ack_early(delivery);
+                }
+            }
         }
     }
 
+    /// Whether the lease of every job of a delivery was proven by a call that started after `since`: without its
+    /// message a job has its record alone, and that may be gone. A job parked here counts by its attempt here; one
+    /// that runs elsewhere is looked at again before its message goes.
+    fn is_covered(&self, delivery: DeliveryKey, since: Instant) -> bool {
+        let attempts = self.running.iter().map(|(_, attempt)| attempt);
+        let mine = attempts.filter(|attempt| attempt.delivery == delivery && attempt.good_beat >= since);
+        let parked = self
+            .parked
+            .iter()
+            .filter(|parked| parked.held.delivery == delivery);
+        let beaten = |parked: &&Parked| {
+            let mut attempts = self.running.iter().map(|(_, attempt)| attempt);
+            attempts.any(|attempt| attempt.id() == parked.held.id() && attempt.good_beat >= since)
+        };
+        mine.count() + parked.filter(beaten).count() == self.deliveries.running(delivery)
+    }
+
     /// The age at which a delivery is acknowledged early.
-    fn early_ack(&self) -> Duration {
+    pub(super) fn early_ack(&self) -> Duration {
         EARLY_ACK.min(self.ports.consume.consumer_timeout() / 3)
     }
 

@@ -44,6 +44,12 @@ impl<T> Lane<T> {
         self.waiting.push(item);
     }
 
+    /// As [`Self::push`], after a pause for the whole lane.
+    pub(super) fn push_late(&mut self, item: T, now: Instant) {
+        self.push(item);
+        self.retry_at = Some(now + BACKOFF_MIN);
+    }
+
     /// Forgets waiting requests that have become void.
     pub(super) fn retain_waiting(&mut self, wanted: impl FnMut(&T) -> bool) {
         self.waiting.retain(wanted);
@@ -110,6 +116,16 @@ impl<T> Lane<T> {
     /// When the pause after a failure ends.
     pub(super) const fn retry_at(&self) -> Option<Instant> {
         self.retry_at
+    }
+
+    /// Whether the last call failed and the next has not been answered: what is not in the lane yet stays out.
+    pub(super) fn is_failing(&self, now: Instant) -> bool {
+        self.retry_at.is_some_and(|at| now < at || !self.is_idle())
+    }
+
+    /// Takes waiting requests out again.
+    pub(super) fn take_waiting(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        self.waiting.extract_if(.., |item| wanted(item)).collect()
     }
 
     pub(super) fn is_idle(&self) -> bool {

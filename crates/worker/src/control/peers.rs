@@ -9,6 +9,17 @@ use tokio::time::Instant;
 /// How long an answer is good.
 const FRESH: Duration = Duration::from_secs(3);
 
+/// Where a function runs besides here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// In another live worker of the queue.
+    Somewhere,
+    /// In none.
+    Nowhere,
+    /// That could not be found out.
+    Unknown,
+}
+
 /// The other live workers.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
@@ -41,9 +52,13 @@ impl Peers {
         self.list.retain(|worker| worker.id != *me && !worker.draining);
     }
 
-    /// Whether another live worker runs this function, as far as is known.
-    pub(super) fn may_run(&self, function: &FunctionName) -> bool {
-        !self.known || self.list.iter().any(|worker| worker.functions.contains(function))
+    /// Whether another live worker runs this function for this queue.
+    pub(super) fn runs(&self, queue: &QueueName, function: &FunctionName) -> Runs {
+        if !self.known {
+            return Runs::Unknown;
+        }
+        let mut able = self.list.iter().filter(|worker| has(worker, queue, function));
+        able.next().map_or(Runs::Nowhere, |_| Runs::Somewhere)
     }
 
     /// Free slots of others for this function in this queue.
@@ -51,8 +66,51 @@ impl Peers {
         let free = self
             .list
             .iter()
-            .filter(|worker| worker.queues.contains(queue) && worker.functions.contains(function))
+            .filter(|worker| has(worker, queue, function))
             .map(|worker| worker.slots.saturating_sub(worker.busy) as usize);
         free.sum()
+    }
+}
+
+fn has(worker: &WorkerView, queue: &QueueName, function: &FunctionName) -> bool {
+    worker.queues.contains(queue) && worker.functions.contains(function)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_core::Timestamp;
+
+    fn worker(function: &str, queue: &str) -> WorkerView {
+        WorkerView {
+            id: WorkerId("other".to_owned()),
+            host: "here".to_owned(),
+            pid: 1,
+            version: "0.1.0".to_owned(),
+            functions: vec![FunctionName::new(function).unwrap()],
+            queues: vec![QueueName::new(queue).unwrap()],
+            slots: 4,
+            busy: 1,
+            running: Vec::new(),
+            draining: false,
+            started_at: Timestamp(1),
+            seen_at: Timestamp(1),
+            watermarks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_function_runs_where_a_live_worker_has_it_for_that_queue() {
+        let (now, me) = (Instant::now(), WorkerId("me".to_owned()));
+        let queue = |name| QueueName::new(name).unwrap();
+        let resize = FunctionName::new("resize").unwrap();
+        let mut peers = Peers::default();
+        assert_eq!(peers.runs(&queue("images"), &resize), Runs::Unknown);
+        peers.told(Some(vec![worker("resize", "images")]), &me, now);
+        assert_eq!(peers.runs(&queue("images"), &resize), Runs::Somewhere);
+        assert_eq!(peers.runs(&queue("mails"), &resize), Runs::Nowhere);
+        assert_eq!(peers.free_slots(&queue("images"), &resize), 3);
+        peers.told(None, &me, now);
+        assert_eq!(peers.runs(&queue("images"), &resize), Runs::Unknown);
     }
 }

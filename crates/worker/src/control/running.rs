@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::limits::{FENCE_MARGIN, LEASE};
@@ -20,8 +21,8 @@ use crate::context::JobContext;
 /// What an attempt does now.
 #[derive(Debug)]
 pub(super) enum Doing {
-    /// Waits until nothing else runs (it lost two workers). Holds a slot.
-    Alone,
+    /// Its claim was granted just now. Holds a slot.
+    Granted,
     /// Its handler runs. Holds a slot.
     Work(AbortHandle),
     /// Its handler has ended; the store is being told.
@@ -41,11 +42,15 @@ pub(super) struct Attempt {
     pub(super) doing: Doing,
     /// Why it was told to stop.
     pub(super) stop: Option<StopReason>,
+    /// How long it may run.
+    pub(super) limit: Duration,
     /// When its time is over, and what that is then called.
     pub(super) stop_at: (Instant, StopReason),
     /// When it is aborted.
     pub(super) kill_at: Option<Instant>,
     pub(super) killed: bool,
+    /// It was told to stop because no beat succeeded.
+    pub(super) fenced: bool,
     /// Start of the last call that extended the lease.
     pub(super) good_beat: Instant,
 }
@@ -67,10 +72,10 @@ impl Attempt {
         !matches!(self.doing, Doing::Finish(_))
     }
 
-    /// When the attempt must stop unless a beat succeeds before.
+    /// When the attempt must stop unless a beat succeeds before, whatever else it was told.
     pub(super) fn fence_at(&self) -> Option<Instant> {
-        let strict = self.is_active() && self.envelope().fencing == Fencing::Strict && self.stop.is_none();
-        strict.then(|| self.good_beat + LEASE.saturating_sub(FENCE_MARGIN))
+        let strict = self.is_active() && self.envelope().fencing == Fencing::Strict;
+        (strict && !self.fenced && !self.killed).then(|| self.good_beat + LEASE.saturating_sub(FENCE_MARGIN))
     }
 
     /// When something is to be done about this attempt.

@@ -30,7 +30,7 @@ pub(super) fn outcome(
     ending: Ending,
     stop: Option<StopReason>,
     envelope: &Envelope,
-    retries: u32,
+    (limit, retries): (Duration, u32),
     random: &dyn Random,
 ) -> Option<Outcome> {
     if stop == Some(StopReason::Lost) {
@@ -44,9 +44,7 @@ pub(super) fn outcome(
             retry::decide(error, envelope, retries, random)
         }
         (_, Some(StopReason::Deadline)) => Outcome::Expired,
-        (_, Some(StopReason::Timeout)) => {
-            retry::decide(timed_out(envelope.timeout()), envelope, retries, random)
-        }
+        (_, Some(StopReason::Timeout)) => retry::decide(timed_out(limit), envelope, retries, random),
         (Ending::Error(error), Some(_)) => match error.kind() {
             FailureKind::Snooze(_) => retry::decide(error, envelope, retries, random),
             _ => Outcome::Released,
@@ -76,7 +74,13 @@ mod tests {
         let spec = JobSpec::new(FunctionName::new("f").unwrap(), args);
         let id = JobId::generate(Timestamp(1), 0, &SystemRandom);
         let envelope = Envelope::from_spec(&spec, id, Timestamp(1));
-        outcome(ending, stop, &envelope, 0, &SystemRandom)
+        outcome(
+            ending,
+            stop,
+            &envelope,
+            (Duration::from_secs(1), 0),
+            &SystemRandom,
+        )
     }
 
     fn interrupted() -> Ending {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Control;
-use super::arrive::{Held, Parked};
+use super::arrive::{Held, Parked, Solo};
 use super::delivery::Place;
 use super::flights::{Claiming, Rebuilding, Step};
 use super::running::{Attempt, Doing};
@@ -23,6 +23,10 @@ use crate::execute::EndGuard;
 
 /// A job that lost this many workers runs alone: it may be what ends them.
 pub(super) const LOSTS_ALONE: u32 = 2;
+/// How long such a job waits for that, and keeps all but critical jobs from starting.
+const SOLO_WAIT: Duration = Duration::from_secs(30);
+/// After it waited in vain, the next ones keep nothing from starting for this long.
+const SOLO_REST: Duration = Duration::from_secs(300);
 /// How often a parked job is looked at before its message is acknowledged; the lease index recovers it then.
 const LOOKS_MAX: u32 = 10;
 /// The shortest time between two looks.
@@ -31,29 +35,70 @@ const PARK_MIN: Duration = Duration::from_millis(50);
 impl Control {
     /// Claims jobs for every free slot.
     pub(super) fn fill(&mut self, now: Instant) {
-        if !self.phase.is_working() || self.store_is_away() {
+        if !self.phase.is_working() || self.store_is_away(now) {
             return;
         }
+        self.start_alone();
         while self.has_room() {
-            if let Some(held) = self.solo.take() {
-                if self.is_idle() {
-                    self.exclusive += 1;
-                    self.claim(held);
-                } else {
-                    self.solo = Some(held);
-                }
-                return;
-            }
-            let Some(held) = self.buffer.pop() else {
+            let Some(held) = self.next_start(now) else {
                 return;
             };
             if self.running.has(held.id()) {
-                self.park(held, LEASE, now);
+                self.set_aside(held, LEASE, now);
             } else if held.losts >= LOSTS_ALONE {
-                self.solo = Some(held);
+                self.wait_alone(held, now);
+                self.start_alone();
             } else {
                 self.claim(held);
             }
+        }
+    }
+
+    /// The next job whose shard answers; a critical one while another waits to be alone.
+    fn next_start(&mut self, now: Instant) -> Option<Box<Held>> {
+        let steps = &self.steps;
+        let may = |held: &Held| !steps.get(&held.shard).is_some_and(|lane| lane.is_failing(now));
+        if self.solo.as_ref().is_some_and(|solo| now < solo.blocks_until) {
+            self.buffer.pop_critical(|held| may(held))
+        } else {
+            self.buffer.pop(|held| may(held))
+        }
+    }
+
+    /// A job that lost two workers waits until nothing else runs. Meanwhile only critical jobs start, but not for long,
+    /// and not again soon: jobs beside it may run for hours.
+    fn wait_alone(&mut self, held: Box<Held>, now: Instant) {
+        if self.solo.is_some() {
+            return self.give_back(held, GiveBackReason::NotRunnable);
+        }
+        let until = now + SOLO_WAIT;
+        let blocks = now >= self.solo_blocks_from;
+        let blocks_until = if blocks { until } else { now };
+        self.solo = Some(Solo {
+            held,
+            until,
+            blocks_until,
+        });
+        self.wake_by(until);
+    }
+
+    /// Claims the job that waits to be alone, once it is.
+    fn start_alone(&mut self) {
+        if self.has_room()
+            && self.running.active() == 0
+            && self.claiming == 0
+            && let Some(solo) = self.solo.take()
+        {
+            self.exclusive += 1;
+            self.claim(solo.held);
+        }
+    }
+
+    /// Hands the job that waits to be alone back, with a delay, when it has waited in vain.
+    pub(super) fn keep_solo(&mut self, now: Instant) {
+        if let Some(solo) = self.solo.take_if(|solo| now >= solo.until) {
+            self.solo_blocks_from = now + SOLO_REST;
+            self.give_back(solo.held, GiveBackReason::NotRunnable);
         }
     }
 
@@ -65,14 +110,11 @@ impl Control {
             && self.running.finishing() < slots.saturating_mul(4).saturating_add(64)
     }
 
-    /// Whether no slot is in use.
-    const fn is_idle(&self) -> bool {
-        self.running.active() == 0 && self.claiming == 0
-    }
-
     fn claim(&mut self, held: Box<Held>) {
         self.claiming += 1;
-        let nonce = Nonce::generate(&*self.random);
+        let nonce = held
+            .asked
+            .map_or_else(|| Nonce::generate(&*self.random), |(nonce, _)| nonce);
         let lane = self.steps.entry(held.shard).or_default();
         lane.push(Step::Claim(Claiming { held, nonce }));
     }
@@ -85,11 +127,22 @@ impl Control {
         }
     }
 
+    /// A claim could not be made: the job waits again, so that its slot is free for jobs of shards that answer. Whether
+    /// it was granted may be unknown; then it is asked for with the same nonce, and its lease counts from `asked`.
+    pub(super) fn claim_failed(&mut self, claiming: Claiming, asked: Option<Instant>) {
+        self.claim_over(&claiming.held);
+        let Claiming { mut held, nonce } = claiming;
+        if let Some(asked) = asked {
+            held.asked.get_or_insert((nonce, asked));
+        }
+        self.buffer.push_front(held.envelope.priority, held);
+    }
+
     pub(super) fn on_claimed(&mut self, claiming: Claiming, claimed: Claimed, began: Instant) {
         let now = Instant::now();
         match claimed {
             Claimed::Missing { epoch }
-                if claiming.held.looks == 0 && self.may_rebuild(&claiming.held, epoch) =>
+                if !claiming.held.rebuilt && self.may_rebuild(&claiming.held, epoch) =>
             {
                 self.rebuild(claiming);
                 return;
@@ -104,13 +157,13 @@ impl Control {
             Claimed::Missing { .. } => self.quarantine(*held, "its record is lost"),
             Claimed::Paused => {
                 self.pause(held.envelope.queue.clone());
-                self.give_back(&held, GiveBackReason::Unstarted);
+                self.give_back(held, GiveBackReason::Unstarted);
             }
         }
     }
 
     /// Whether a job without a record is run: a wipe took the record, or the message is too young for anything else.
-    fn may_rebuild(&self, held: &Held, epoch: Epoch) -> bool {
+    pub(super) fn may_rebuild(&self, held: &Held, epoch: Epoch) -> bool {
         let Some(origin) = self.deliveries.origin(held.delivery) else {
             return false;
         };
@@ -121,7 +174,7 @@ impl Control {
 
     /// Makes a lost record anew; the claim keeps its slot. A second miss is not rebuilt again.
     fn rebuild(&mut self, mut claiming: Claiming) {
-        claiming.held.looks = 1;
+        claiming.held.rebuilt = true;
         let lane = self.rebuilds.entry(claiming.held.shard).or_default();
         lane.push(Rebuilding::Claim(claiming));
     }
@@ -131,10 +184,16 @@ impl Control {
     fn park(&mut self, mut held: Box<Held>, retry_in: Duration, now: Instant) {
         held.looks += 1;
         let room = self.parked.len() < self.settings.slots.saturating_mul(2).max(16);
-        if held.looks > LOOKS_MAX || !room {
+        let old = self.deliveries.age(held.delivery, now) >= self.early_ack();
+        if held.looks > LOOKS_MAX || old || !room {
             self.deliveries.settle(held.delivery, held.place);
             return;
         }
+        self.set_aside(held, retry_in, now);
+    }
+
+    /// Waits, at most for a lease, before a job is looked at again.
+    fn set_aside(&mut self, mut held: Box<Held>, retry_in: Duration, now: Instant) {
         if held.place == Place::Waiting {
             held.place = Place::Running;
             self.deliveries.runs(held.delivery);
@@ -150,29 +209,35 @@ impl Control {
             self.deliveries.runs(held.delivery);
         }
         let key = self.running.next_key();
-        let shard = held.shard;
-        let attempt = self.make_attempt(key, held, nonce, grant, began);
+        let now = Instant::now();
+        self.beats.expect(held.shard, now);
+        let mut leased = began;
+        if let Some((_, asked)) = held.asked {
+            leased = leased.min(asked);
+            self.beats.hurry_shard(held.shard, now);
+            self.wake_by(now);
+        }
+        let attempt = self.make_attempt(key, held, nonce, grant, leased);
         self.wake_by(attempt.stop_at.0);
-        self.beats.expect(shard, Instant::now());
         self.stats.started.one();
-        let ended = if grant.cancel_requested {
-            Some(Outcome::Cancelled)
-        } else {
-            (!self.phase.is_working()).then_some(Outcome::Released)
-        };
+        // A takeover may find that the job is to run alone; it comes again as one that waits for it.
         let alone = grant.losts >= LOSTS_ALONE;
+        let beside = self.running.active() > 0 || self.claiming > 0;
         self.running.insert(key, attempt);
         self.exclusive += usize::from(alone);
-        match ended {
-            Some(outcome) => self.report(key, outcome),
-            None if alone && self.running.active() > 1 => {}
-            None => self.work(key),
+        if grant.cancel_requested {
+            self.report(key, Outcome::Cancelled);
+        } else if !self.phase.is_working() || (alone && beside) {
+            self.report(key, Outcome::Released);
+        } else {
+            self.work(key);
         }
     }
 
     fn make_attempt(&self, key: u64, held: Held, nonce: Nonce, grant: &Grant, began: Instant) -> Attempt {
         let now = self.clock.now();
-        let (limit, reason) = time_limit(held.envelope.timeout(), held.envelope.deadline, now);
+        let timeout = held.envelope.timeout().unwrap_or(self.settings.job_timeout);
+        let (limit, reason) = time_limit(timeout, held.envelope.deadline, now);
         let ctx = JobContext::new(Inner {
             key,
             envelope: held.envelope,
@@ -194,11 +259,13 @@ impl Control {
             losts: grant.losts,
             raw: held.raw,
             delivery: held.delivery,
-            doing: Doing::Alone,
+            doing: Doing::Granted,
             stop: None,
+            limit,
             stop_at: (Instant::now() + limit, reason),
             kill_at: None,
             killed: false,
+            fenced: false,
             good_beat: began,
         }
     }
@@ -213,21 +280,6 @@ impl Control {
         };
         let end = EndGuard::new(key, self.inbox.clone());
         attempt.doing = Doing::Work(function.start(&self.handlers, attempt.ctx.clone(), end));
-    }
-
-    /// Starts an attempt that waits to be alone, once it is.
-    pub(super) fn start_alone(&mut self) {
-        if self.exclusive == 0 || self.claiming > 0 {
-            return;
-        }
-        let works = |attempt: &Attempt| matches!(attempt.doing, Doing::Work(_));
-        if self.running.iter().any(|(_, attempt)| works(attempt)) {
-            return;
-        }
-        let waits = |attempt: &Attempt| matches!(attempt.doing, Doing::Alone);
-        if let Some(&key) = self.running.keys_where(waits).first() {
-            self.work(key);
-        }
     }
 
     /// The attempt holds no slot any more; its end is to be told.
@@ -248,9 +300,6 @@ impl Control {
         let lane = self.steps.entry(attempt.shard()).or_default();
         lane.push(Step::Finish(key));
         self.running.finishes(key, finish);
-        if self.exclusive > 0 {
-            self.wake_by(Instant::now());
-        }
     }
 }
 

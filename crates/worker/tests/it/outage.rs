@@ -1,104 +1,14 @@
 //! The store goes away and comes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, Hints, ProgressWrite, Quarantined, Rebuild,
-};
-use longshore_core::port::enqueue::ParentOutcome;
-use longshore_core::port::{AttemptPort, Error, Ports, Reply};
-use longshore_core::spec::Fencing;
-use longshore_core::view::WorkerView;
-use longshore_core::{JobError, JobId, JobStatus, Nonce, QueueName, WorkerId, limits};
+use longshore_core::spec::{Fencing, OnLostRecord};
+use longshore_core::{JobError, JobStatus, limits};
 use longshore_worker::{JobContext, State, Worker};
 
-use crate::rig::{Echo, Rig, Running, echo, until};
-
-/// The worker's side of a real store, that can be taken away.
-struct Cut {
-    store: Arc<dyn AttemptPort>,
-    away: AtomicBool,
-}
-
-impl Cut {
-    fn new(rig: &Rig) -> Arc<Self> {
-        Arc::new(Self {
-            store: rig.ports.attempt.clone(),
-            away: AtomicBool::new(false),
-        })
-    }
-
-    fn ports(self: &Arc<Self>, rig: &Rig) -> Ports {
-        Ports {
-            attempt: self.clone(),
-            ..rig.ports.clone()
-        }
-    }
-
-    fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
-    }
-
-    fn or<'a, T: Send + 'a>(&'a self, call: impl FnOnce() -> Reply<'a, T>) -> Reply<'a, T> {
-        if self.away.load(Ordering::SeqCst) {
-            let reason = "taken away".to_owned();
-            return Box::pin(std::future::ready(Err(Error::Unavailable {
-                server: "store",
-                reason,
-            })));
-        }
-        call()
-    }
-}
-
-impl AttemptPort for Cut {
-    fn step(
-        &self,
-        shard: u16,
-        finishes: Vec<Finish>,
-        claims: Vec<Claim>,
-    ) -> Reply<'_, (Vec<Finished>, Vec<Claimed>)> {
-        self.or(|| self.store.step(shard, finishes, claims))
-    }
-
-    fn rebuild(&self, shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>> {
-        self.or(|| self.store.rebuild(shard, jobs))
-    }
-
-    fn beat(&self, shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {
-        self.or(|| self.store.beat(shard, claims))
-    }
-
-    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, ()> {
-        self.or(|| self.store.give_back(shard, jobs))
-    }
-
-    fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
-        self.or(|| self.store.progress(shard, updates))
-    }
-
-    fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>> {
-        self.or(|| self.store.parents(shard, child))
-    }
-
-    fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()> {
-        self.or(|| self.store.quarantine(messages))
-    }
-
-    fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
-        self.or(|| self.store.worker_beat(worker))
-    }
-
-    fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
-        self.or(|| self.store.worker_gone(worker))
-    }
-
-    fn hints(&self) -> Reply<'_, Box<dyn Hints>> {
-        self.or(|| self.store.hints())
-    }
-}
+use crate::cut::{Cut, Fault};
+use crate::rig::{Echo, Rig, Running, echo, named, until, until_known};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_cannot_be_told_is_told_when_the_store_is_back() {
@@ -113,12 +23,12 @@ async fn an_end_that_cannot_be_told_is_told_when_the_store_is_back() {
     let worker = Running::start(builder.register(handler));
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;
-    cut.set_away(true);
+    cut.set(Fault::Away);
     gate.add_permits(2);
     until("telling it fails", || worker.stats.snapshot().store_errors >= 2).await;
     let second = rig.enqueue(echo("second")).await;
     assert_eq!(rig.view(first).await.status, JobStatus::Running);
-    cut.set_away(false);
+    cut.set(Fault::None);
     assert_eq!(rig.until(first, JobStatus::Completed).await.attempts, 1);
     rig.until(second, JobStatus::Completed).await;
     let report = worker.stop().await;
@@ -145,7 +55,7 @@ async fn a_strictly_fenced_attempt_stops_before_its_lease_ends_and_another_goes_
         rig.until(id, JobStatus::Running).await;
     }
     until("both run", || worker.stats.snapshot().busy == 2).await;
-    cut.set_away(true);
+    cut.set(Fault::Away);
     tokio::time::timeout(limits::LEASE, async {
         while worker.stats.snapshot().busy == 2 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -154,8 +64,85 @@ async fn a_strictly_fenced_attempt_stops_before_its_lease_ends_and_another_goes_
     .await
     .expect("the strict one stops in time");
     assert_eq!(worker.stats.snapshot().busy, 1);
-    cut.set_away(false);
+    cut.set(Fault::None);
     rig.until_job(strict, |view| view.gen_ == 2).await;
     assert_eq!(rig.view(guarded).await.status, JobStatus::Running);
     worker.abandon();
+}
+
+/// A worker that has another function than the jobs of a case.
+fn other(rig: &Rig) -> Running {
+    let nothing = async |_: serde_json::Value| Ok::<_, JobError>(());
+    Running::start(rig.worker().register_named("other", nothing))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_meets_a_worker_without_its_function_after_a_wipe_is_not_lost() {
+    let rig = Rig::new();
+    let id = rig.enqueue(named("mine", &())).await;
+    rig.store.wipe().unwrap();
+    let one = other(&rig);
+    until_known(&rig, id).await;
+    let nothing = async |_: serde_json::Value| Ok::<_, JobError>(());
+    let two = Running::start(rig.worker().register_named("mine", nothing));
+    let view = rig.until(id, JobStatus::Completed).await;
+    assert_eq!((view.attempts, view.losts), (1, 0));
+    assert_eq!(one.stop().await.stats.quarantined, 0);
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_may_not_be_rebuilt_goes_into_quarantine_instead_of_back() {
+    let rig = Rig::new();
+    let mut spec = named("mine", &());
+    spec.on_lost_record = OnLostRecord::Quarantine;
+    rig.enqueue(spec).await;
+    rig.store.wipe().unwrap();
+    let worker = other(&rig);
+    until("it is put aside", || worker.stats.snapshot().quarantined == 1).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waits_in_a_stopping_worker_when_the_store_is_wiped_comes_again() {
+    let rig = Rig::new();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let handler = async |job: Echo, State(gate): State<Arc<tokio::sync::Semaphore>>| {
+        gate.acquire().await?.forget();
+        Ok::<_, JobError>(job.text)
+    };
+    let worker = || rig.worker().slots(1).state(Arc::clone(&gate)).register(handler);
+    let one = Running::start(worker());
+    let first = rig.enqueue(echo("first")).await;
+    rig.until(first, JobStatus::Running).await;
+    let second = rig.enqueue(echo("second")).await;
+    until("the second waits", || one.stats.snapshot().waiting == 1).await;
+    rig.store.wipe().unwrap();
+    one.stop.cancel();
+    until("it waits no more", || one.stats.snapshot().waiting == 0).await;
+    gate.add_permits(2);
+    assert!(one.stop().await.is_clean());
+    let two = Running::start(worker());
+    for id in [first, second] {
+        until_known(&rig, id).await;
+        rig.until(id, JobStatus::Completed).await;
+    }
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_waited_for_another_owner_is_rebuilt_after_a_wipe() {
+    let rig = Rig::new();
+    let cut = Cut::new(&rig);
+    cut.set(Fault::Busy);
+    let handler = async |job: Echo| Ok::<_, JobError>(job.text);
+    let worker = Running::start(Worker::builder(cut.ports(&rig)).register(handler));
+    let id = rig.enqueue(echo("x")).await;
+    until("it waits", || worker.stats.snapshot().waiting == 1).await;
+    rig.store.wipe().unwrap();
+    cut.set(Fault::None);
+    until_known(&rig, id).await;
+    rig.until(id, JobStatus::Completed).await;
+    let stats = worker.stop().await.stats;
+    assert_eq!((stats.rebuilt, stats.quarantined), (1, 0));
 }

@@ -164,6 +164,11 @@ impl Running {
 
     pub(crate) async fn stop(self) -> RunReport {
         self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn ended(self) -> RunReport {
         let ended = tokio::time::timeout(PATIENCE, self.task).await;
         ended.expect("the worker stops").unwrap().unwrap()
     }
@@ -174,6 +179,16 @@ pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
     let began = tokio::time::Instant::now();
     while !wanted() {
         assert!(began.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until the job has a record.
+pub(crate) async fn until_known(rig: &Rig, id: JobId) {
+    let began = tokio::time::Instant::now();
+    let shard = rig.ports.enqueue.shards().of(&id);
+    while rig.ports.enqueue.statuses(shard, vec![id]).await.unwrap() == [None] {
+        assert!(began.elapsed() < PATIENCE, "{id} stays unknown");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

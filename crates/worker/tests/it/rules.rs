@@ -11,7 +11,7 @@ use longshore_worker::{State, Worker};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::rig::{Echo, Rig, Running, echo, named, publish, until};
+use crate::rig::{Echo, Rig, Running, echo, named, publish, until, until_known};
 
 /// Lets attempts end one by one, and keeps the order in which they started.
 #[derive(Clone)]
@@ -250,16 +250,6 @@ async fn a_job_that_lost_two_workers_runs_alone() {
     rig.until(third, JobStatus::Completed).await;
     assert_eq!(*gate.starts.lock(), ["first", "dangerous", "third"]);
     worker.stop().await;
-}
-
-/// Waits until the job has a record.
-async fn until_known(rig: &Rig, id: JobId) {
-    let began = tokio::time::Instant::now();
-    let shard = rig.ports.enqueue.shards().of(&id);
-    while rig.ports.enqueue.statuses(shard, vec![id]).await.unwrap() == [None] {
-        assert!(began.elapsed() < Duration::from_secs(20), "{id} stays unknown");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Blocks its thread; the two such threads of the test's runtime are all it has.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use longshore_core::{JobError, JobStatus, value};
 use longshore_worker::{Error, JobContext, State};
@@ -142,6 +143,10 @@ async fn every_problem_of_the_set_up_is_reported_at_once() {
     let built = rig
         .worker()
         .slots(0)
+        .drain_deadline(Duration::MAX)
+        .cancel_grace(Duration::MAX)
+        .stuck_max(0)
+        .job_timeout(Duration::ZERO)
         .queue("no/such name")
         .register(greet)
         .register(refuses)
@@ -157,6 +162,10 @@ async fn every_problem_of_the_set_up_is_reported_at_once() {
         "Greeting",
         "function typo",
         "max_workers",
+        "drain_deadline",
+        "cancel_grace",
+        "stuck_max",
+        "job_timeout",
         "queue",
     ] {
         assert!(

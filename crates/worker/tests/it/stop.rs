@@ -38,12 +38,27 @@ async fn an_attempt_over_its_timeout_is_aborted_and_counts_as_a_transient_error(
             .register(stubborn),
     );
     let mut spec = echo("x");
-    spec.timeout = Duration::from_millis(50);
+    spec.timeout = Some(Duration::from_millis(50));
     spec.max_retries = 1;
     let id = rig.enqueue(spec).await;
     let view = rig.until(id, JobStatus::Failed).await;
     assert_eq!((view.attempts, view.retries), (2, 1));
     assert_eq!(view.error.unwrap().error_type, "timeout");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_without_a_timeout_has_that_of_its_worker() {
+    let rig = Rig::new();
+    let builder = rig.worker().job_timeout(Duration::from_millis(50));
+    let worker = Running::start(builder.register(polite));
+    let mut spec = echo("x");
+    spec.max_retries = 0;
+    let id = rig.enqueue(spec).await;
+    let view = rig.until(id, JobStatus::Failed).await;
+    let error = view.error.unwrap();
+    assert_eq!(error.error_type, "timeout");
+    assert!(error.message.contains("50ms"), "{}", error.message);
     worker.stop().await;
 }
 

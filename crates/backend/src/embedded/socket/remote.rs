@@ -13,8 +13,8 @@ use longshore_core::message::{Gen, Message};
 use longshore_core::name::QueueName;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::{
-    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, Hints, ProgressWrite, Quarantined,
-    Rebuild,
+    AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
+    Quarantined, Rebuild,
 };
 use longshore_core::port::broker::{ConsumePort, Depth, PublishPort, Published, Source, Subscription};
 use longshore_core::port::enqueue::{
@@ -221,7 +221,7 @@ impl AttemptPort for Remote {
         elsewhere()
     }
 
-    fn give_back(&self, _shard: u16, _jobs: Vec<GiveBack>) -> Reply<'_, ()> {
+    fn give_back(&self, _shard: u16, _jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>> {
         elsewhere()
     }
 

@@ -1,26 +1,14 @@
 #!lua flags=allow-oom
--- Gives unstarted jobs back: Queued with that gen only, and a new gen after it.
+-- Gives unstarted jobs back: Queued with that gen, or an older one than the message's; and a new gen after it.
 --
 -- KEYS: 1 the shard's meta hash
--- ARGV: seed, then id, gen, reason (unstarted, not_runnable, park) and function of each
--- Returns: nothing
+-- ARGV: seed, then id, gen, reason (unstarted, not_runnable, elsewhere, park) and function of each
+-- Returns: the shard's epoch, then of each 1 given back, 0 stale, -1 missing
 -- Atomic because a job that was claimed meanwhile must stay with its owner.
 
+local out = { epoch() }
 while at < #ARGV do
-  local r, gen, reason, fn = load(arg()), num(), arg(), arg()
-  if r and r.s == QUEUED and r.g == gen then
-    local times, publish_at = r.b or 0, NOW
-    if reason ~= 'unstarted' then
-      -- 0.2 s x 2^n up to 60 s: workers of another build come and go with deployments.
-      if reason == 'not_runnable' then publish_at = NOW + math.min(200 * 2 ^ math.min(times, 16), 60000) end
-      put(r, 'b', times + 1)
-    end
-    to_queued(r, publish_at)
-    if reason == 'park' then
-      put(r, 'k', fn)
-      cut(r, 'x')
-    end
-    save(r)
-  end
+  local id, gen, reason, fn = arg(), num(), arg(), arg()
+  out[#out + 1] = give_back(id, load(id), gen, reason, fn)
 end
-return done(false)
+return done(out)

@@ -557,16 +557,22 @@ local function claim_running(out, r, gen, nonce, worker)
   run(out, r, nonce, worker)
 end
 
-local function claim_waiting(out, r, gen, nonce, worker)
-  if gen < r.g or (gen == r.g and r.s ~= QUEUED) then
-    out[#out + 1] = 'stale'
-    return
-  end
+-- Whether a record that does not run waits for the dispatch of this gen. The store may have gone back in time: then
+-- the message knows of a dispatch that the record does not, is in the broker, and is adopted.
+local function awaits(r, gen)
+  if r.s >= COMPLETED or r.s == RUNNING or gen < r.g or (gen == r.g and r.s ~= QUEUED) then return false end
   if gen > r.g then
-    -- The store went back in time: the message knows of a dispatch that the record does not, and is in the broker.
     enter(r, QUEUED)
     put(r, 'g', gen)
     put(r, 'p', NOW)
+  end
+  return true
+end
+
+local function claim_waiting(out, r, gen, nonce, worker)
+  if not awaits(r, gen) then
+    out[#out + 1] = 'stale'
+    return
   end
   local to = r.c and CANCELLED or is_past_its_time(r) and EXPIRED
   if to then
@@ -597,6 +603,27 @@ local function claim(out, id, gen, nonce, worker)
   else
     claim_waiting(out, r, gen, nonce, worker)
   end
+end
+
+-- Gives an unstarted job back that may be unknown. Answers 1 when it did, 0 when the job waits for another dispatch,
+-- runs or has ended, -1 when there is neither record nor tombstone.
+local function give_back(id, r, gen, reason, fn)
+  if not r then return tombstone(id) and 0 or -1 end
+  if not awaits(r, gen) then return 0 end
+  local times, publish_at = r.b or 0, NOW
+  if reason ~= 'unstarted' then
+    -- 0.2 s x 2^n: workers of another build come and go with deployments.
+    local max = reason == 'elsewhere' and 1000 or 60000
+    if reason ~= 'park' then publish_at = NOW + math.min(200 * 2 ^ math.min(times, 16), max) end
+    put(r, 'b', times + 1)
+  end
+  to_queued(r, publish_at)
+  if reason == 'park' then
+    put(r, 'k', fn)
+    cut(r, 'x')
+  end
+  save(r)
+  return 1
 end
 
 -- Ids of an index, the lowest scores first. A row without its record, or that the record should not have, is taken

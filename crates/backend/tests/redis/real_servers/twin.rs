@@ -12,7 +12,7 @@ use longshore_core::clock::{Clock as _, Timestamp};
 use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
 use longshore_core::port::Ports;
 use longshore_core::port::attempt::{
-    Claim, Finish, GiveBack, GiveBackReason, ProgressWrite, Quarantined, Rebuild,
+    Claim, Finish, GiveBack, GiveBackReason, GivenBack, ProgressWrite, Quarantined, Rebuild, Then,
 };
 use longshore_core::port::enqueue::{CancelRequest, EdgeSettlement, NewJob, ParentOutcome, Registration};
 use longshore_core::port::schedule::{DeadLetter, Watermark};
@@ -207,7 +207,7 @@ impl Twins {
             losts: u32::try_from(self.dice.below(2)).unwrap(),
             nonce: claim.nonce,
             worker: claim.worker.clone(),
-            running: self.dice.below(2) == 0,
+            then: self.dice.pick(&[Then::Claim, Then::GoOn, Then::GiveBack]),
         };
         if self.dice.below(6) == 0 {
             self.ask("rebuild", async |side| {
@@ -304,6 +304,7 @@ impl Twins {
         let reasons = [
             GiveBackReason::Unstarted,
             GiveBackReason::NotRunnable,
+            GiveBackReason::Elsewhere,
             GiveBackReason::Park(FunctionName::new("work").unwrap()),
         ];
         let job = GiveBack {
@@ -312,10 +313,17 @@ impl Twins {
             reason: self.dice.pick(&reasons),
         };
         self.ask("give_back", async |side| {
-            side.ports.attempt.give_back(0, vec![job.clone()]).await
+            let given = side.ports.attempt.give_back(0, vec![job.clone()]).await.unwrap();
+            // The epoch is each store's own affair.
+            given
+                .into_iter()
+                .map(|given| match given {
+                    GivenBack::Missing { .. } => GivenBack::Missing { epoch: 0 },
+                    other => other,
+                })
+                .collect::<Vec<_>>()
         })
-        .await
-        .unwrap();
+        .await;
         "give_back"
     }
 

@@ -252,7 +252,7 @@ fn what_waits_elsewhere_or_is_newer_makes_a_message_stale() {
     retrying.finish(1, retry(60));
     assert_eq!(retrying.claim(1, 2), Claimed::Over(Over::Stale));
     let mut given_back = Bench::published();
-    give_back(&mut given_back.slot, 1, &GiveBackReason::Unstarted, START);
+    give_back(&mut given_back.slot, 1, &GiveBackReason::Unstarted, EPOCH, START);
     assert_eq!(given_back.claim(1, 2), Claimed::Over(Over::Stale));
 }
 
@@ -313,7 +313,7 @@ fn a_claim_respects_pause_expiry_and_deadline() {
 
 #[test]
 fn a_lost_record_is_made_anew_and_a_running_attempt_keeps_its_number() {
-    for (running, attempt) in [(false, 3), (true, 2)] {
+    for (then, attempt) in [(Then::Claim, 3), (Then::GoOn, 2)] {
         let mut bench = Bench::published();
         bench.slot = Slot::Missing;
         let ask = Rebuild {
@@ -324,10 +324,10 @@ fn a_lost_record_is_made_anew_and_a_running_attempt_keeps_its_number() {
             losts: 1,
             nonce: Nonce(8),
             worker: WorkerId("w".to_owned()),
-            running,
+            then,
         };
         let mut gate = Gate {
-            paused: running,
+            paused: then == Then::GoOn,
             sweep: &mut bench.sweep,
         };
         let first = rebuild(&mut bench.slot, &ask, &mut gate, EPOCH, START, &mut bench.effects);
@@ -348,43 +348,47 @@ fn a_lost_record_is_made_anew_and_a_running_attempt_keeps_its_number() {
 }
 
 #[test]
-fn a_give_back_counts_for_a_queued_job_of_that_gen_alone() {
+fn a_give_back_counts_for_a_queued_job_of_that_gen_or_of_an_older_one() {
+    let back =
+        |bench: &mut Bench, gen_| give_back(&mut bench.slot, gen_, &GiveBackReason::Unstarted, EPOCH, START);
     let mut bench = Bench::published();
-    assert!(!give_back(&mut bench.slot, 2, &GiveBackReason::Unstarted, START));
-    assert!(give_back(&mut bench.slot, 1, &GiveBackReason::Unstarted, START));
-    assert!(!give_back(&mut bench.slot, 1, &GiveBackReason::Unstarted, START));
+    assert_eq!(back(&mut bench, 1), GivenBack::Back);
+    assert_eq!(back(&mut bench, 1), GivenBack::Stale);
     assert_eq!(
         (bench.record().gen_, bench.score(Index::Outbox)),
         (2, Some(START.millis()))
     );
-    let mut running = Bench::running();
-    assert!(!give_back(
-        &mut running.slot,
-        1,
-        &GiveBackReason::Unstarted,
-        START
-    ));
+    assert_eq!(back(&mut bench, 7), GivenBack::Back);
+    assert_eq!(bench.record().gen_, 8, "the store had gone back in time");
+    assert_eq!(back(&mut Bench::running(), 9), GivenBack::Stale);
+    bench.slot = Slot::Missing;
+    assert_eq!(back(&mut bench, 1), GivenBack::Missing { epoch: EPOCH });
 }
 
 #[test]
 fn a_job_that_cannot_run_comes_back_later_and_later_up_to_a_minute() {
-    let mut bench = Bench::published();
-    let mut delays = Vec::new();
-    for gen_ in 1..=12 {
-        give_back(&mut bench.slot, gen_, &GiveBackReason::NotRunnable, START);
-        delays.push(bench.score(Index::Outbox).unwrap() - START.millis());
-    }
+    let delays_of = |reason| {
+        let mut bench = Bench::published();
+        let mut delays = Vec::new();
+        for gen_ in 1..=12 {
+            give_back(&mut bench.slot, gen_, &reason, EPOCH, START);
+            delays.push(bench.score(Index::Outbox).unwrap() - START.millis());
+        }
+        assert_eq!(bench.start(13, 1).attempt, 1);
+        assert_eq!(bench.record().give_backs, 0);
+        delays
+    };
+    let delays = delays_of(GiveBackReason::NotRunnable);
     assert_eq!(delays[..3], [200, 400, 800]);
     assert_eq!(delays[8..], [51_200, 60_000, 60_000, 60_000]);
-    assert_eq!(bench.start(13, 1).attempt, 1);
-    assert_eq!(bench.record().give_backs, 0);
+    assert_eq!(delays_of(GiveBackReason::Elsewhere)[..4], [200, 400, 800, 1_000]);
 }
 
 #[test]
 fn a_parked_job_waits_until_it_is_unparked() {
     let mut bench = Bench::published();
     let park = GiveBackReason::Park(FunctionName::new("work").unwrap());
-    give_back(&mut bench.slot, 1, &park, START);
+    give_back(&mut bench.slot, 1, &park, EPOCH, START);
     assert_eq!(
         (bench.score(Index::Parked), bench.score(Index::Outbox)),
         (Some(0), None)

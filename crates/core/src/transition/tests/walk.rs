@@ -95,12 +95,14 @@ fn act(bench: &mut Bench, dice: &mut Dice) -> bool {
             let reasons = [
                 GiveBackReason::Unstarted,
                 GiveBackReason::NotRunnable,
+                GiveBackReason::Elsewhere,
                 GiveBackReason::Park(FunctionName::new("work").unwrap()),
             ];
             give_back(
                 &mut bench.slot,
                 gen_,
-                &reasons[usize::try_from(dice.roll(3)).unwrap()],
+                &reasons[usize::try_from(dice.roll(4)).unwrap()],
+                EPOCH,
                 now,
             );
         }

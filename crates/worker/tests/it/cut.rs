@@ -1,0 +1,154 @@
+//! The worker's side of a real store, with faults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_core::port::attempt::{
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined, Rebuild,
+};
+use longshore_core::port::enqueue::ParentOutcome;
+use longshore_core::port::{AttemptPort, Error, Ports, Reply};
+use longshore_core::view::WorkerView;
+use longshore_core::{JobId, Nonce, QueueName, WorkerId};
+use parking_lot::Mutex;
+
+use crate::rig::Rig;
+
+/// What is wrong with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// It does not answer.
+    Away,
+    /// This shard does not answer.
+    ShardAway(u16),
+    /// Beats are not answered.
+    NoBeats,
+    /// Every claim finds another owner.
+    Busy,
+    /// Ends of attempts cannot be recorded.
+    CorruptEnds,
+    /// Give-backs cannot be recorded.
+    CorruptBacks,
+    /// Nothing with a body can be put into quarantine.
+    CorruptAsides,
+}
+
+/// The worker's side of a real store, with a fault at will.
+pub(crate) struct Cut {
+    store: Arc<dyn AttemptPort>,
+    fault: Mutex<Fault>,
+    /// What was put into quarantine.
+    pub(crate) quarantined: Mutex<Vec<Quarantined>>,
+}
+
+impl Cut {
+    pub(crate) fn new(rig: &Rig) -> Arc<Self> {
+        Arc::new(Self {
+            store: rig.ports.attempt.clone(),
+            fault: Mutex::new(Fault::None),
+            quarantined: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn ports(self: &Arc<Self>, rig: &Rig) -> Ports {
+        Ports {
+            attempt: self.clone(),
+            ..rig.ports.clone()
+        }
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock() = fault;
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock()
+    }
+
+    /// Makes the call unless one of `faults` or an outage forbids it.
+    fn unless<'a, T: Send + 'a>(
+        &'a self,
+        faults: &[Fault],
+        call: impl FnOnce() -> Reply<'a, T>,
+    ) -> Reply<'a, T> {
+        let fault = self.fault();
+        if fault != Fault::Away && !faults.contains(&fault) {
+            return call();
+        }
+        let error = match fault {
+            Fault::CorruptEnds | Fault::CorruptBacks | Fault::CorruptAsides => {
+                Error::Corrupt("not a number".to_owned())
+            }
+            _ => Error::Unavailable {
+                server: "store",
+                reason: "taken away".to_owned(),
+            },
+        };
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl AttemptPort for Cut {
+    fn step(
+        &self,
+        shard: u16,
+        finishes: Vec<Finish>,
+        claims: Vec<Claim>,
+    ) -> Reply<'_, (Vec<Finished>, Vec<Claimed>)> {
+        if self.fault() == Fault::Busy && finishes.is_empty() {
+            let retry_in = Duration::from_millis(50);
+            let busy = claims.iter().map(|_| Claimed::Busy { retry_in }).collect();
+            return Box::pin(std::future::ready(Ok((Vec::new(), busy))));
+        }
+        let mut faults = vec![Fault::ShardAway(shard)];
+        if !finishes.is_empty() {
+            faults.push(Fault::CorruptEnds);
+        }
+        self.unless(&faults, || self.store.step(shard, finishes, claims))
+    }
+
+    fn rebuild(&self, shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>> {
+        self.unless(&[Fault::ShardAway(shard)], || self.store.rebuild(shard, jobs))
+    }
+
+    fn beat(&self, shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {
+        let faults = [Fault::ShardAway(shard), Fault::NoBeats];
+        self.unless(&faults, || self.store.beat(shard, claims))
+    }
+
+    fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>> {
+        let faults = [Fault::ShardAway(shard), Fault::CorruptBacks];
+        self.unless(&faults, || self.store.give_back(shard, jobs))
+    }
+
+    fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
+        self.unless(&[Fault::ShardAway(shard)], || self.store.progress(shard, updates))
+    }
+
+    fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>> {
+        self.unless(&[Fault::ShardAway(shard)], || self.store.parents(shard, child))
+    }
+
+    fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()> {
+        let faults = [Fault::CorruptAsides];
+        let bodies = messages.iter().any(|message| !message.body.is_empty());
+        self.unless(if bodies { &faults } else { &[] }, || {
+            self.quarantined.lock().extend(messages.iter().cloned());
+            self.store.quarantine(messages)
+        })
+    }
+
+    fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
+        self.unless(&[], || self.store.worker_beat(worker))
+    }
+
+    fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
+        self.unless(&[], || self.store.worker_gone(worker))
+    }
+
+    fn hints(&self) -> Reply<'_, Box<dyn Hints>> {
+        self.unless(&[], || self.store.hints())
+    }
+}
