@@ -272,17 +272,13 @@ impl Pair<'_> {
                 nonce,
                 then,
             } => {
-                let gen_ = self.gen_(job, gen_).max(1);
-                let nonce = self.nonces[nonce];
-                let job = self.new_job(job, |_| {});
-                let (attempts, retries, losts) = (2, 1, 1);
                 let rebuild = Rebuild {
-                    job,
-                    gen_,
-                    attempts,
-                    retries,
-                    losts,
-                    nonce,
+                    gen_: self.gen_(job, gen_).max(1),
+                    job: self.new_job(job, |_| {}),
+                    attempts: 2,
+                    retries: 1,
+                    losts: 1,
+                    nonce: self.nonces[nonce],
                     worker,
                     then: [Then::Claim, Then::GoOn, Then::GiveBack][then],
                 };
