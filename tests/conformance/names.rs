@@ -66,6 +66,7 @@ macro_rules! each_case {
             a_repeated_rebuild_gets_the_same_answer
             a_rebuild_of_a_known_job_answers_as_a_claim
             a_rebuild_of_an_ended_job_revives_nothing
+            a_later_dispatch_is_rebuilt_without_its_expiry
             a_wiped_shard_has_another_epoch
             work_goes_on_after_a_wipe
             a_beat_extends_the_lease
@@ -148,6 +149,7 @@ macro_rules! each_case {
             a_cancelled_parent_acts_by_the_edges_policy
             a_parent_that_is_gone_acts_by_the_edges_policy
             a_child_sees_its_parents_results
+            a_child_keeps_a_bounded_amount_of_results
             a_released_child_has_no_edges_to_verify
             the_sweep_leases_the_edges_that_it_looks_at
             an_unknown_parent_is_remembered_until_every_one_is_found
@@ -157,6 +159,7 @@ macro_rules! each_case {
             an_enqueue_again_of_a_blocked_job_finds_it_blocked
             an_enqueue_with_an_unknown_parent_takes_itself_back
             an_abort_leaves_anything_but_blocked_alone
+            an_abort_leaves_a_child_that_another_enqueue_acknowledged
             the_sweep_names_the_open_edges_alone
             a_child_of_an_unknown_parent_is_failed
             a_settled_parent_tells_its_children
@@ -165,6 +168,7 @@ macro_rules! each_case {
             children_are_told_page_by_page
             a_failed_parent_tells_no_child_that_waits
             a_failed_parent_tells_the_children_that_do_not_wait
+            a_child_that_registers_again_is_told_by_its_last_policy
             a_requeued_parent_keeps_its_children
             a_cancelled_or_expired_parent_tells_its_children
             a_lost_registration_is_repaired_from_the_childs_side
@@ -181,12 +185,15 @@ macro_rules! each_case {
             a_dead_letter_is_requeued_with_fresh_counts
             a_requeue_touches_only_what_died_before
             a_resumed_requeue_requeues_none_twice
+            a_requeued_dead_letter_has_no_expiry
+            a_dead_letter_past_its_deadline_is_not_requeued
             a_discarded_dead_letter_leaves_a_tombstone
             a_discard_touches_only_what_died_before
             requeue_and_discard_leave_other_jobs_alone
             removals_are_counted_for_the_keeper
             the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does
             a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job
+            a_message_that_the_broker_gave_up_twice_counts_once
             a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job
             unknown_jobs_among_what_the_broker_gave_up_are_named
             a_job_is_pruned_after_the_retention_of_its_status
@@ -203,6 +210,7 @@ macro_rules! each_case {
             a_pause_is_for_its_queue_alone
             a_pause_holds_in_every_shard
             an_ended_job_of_a_paused_queue_is_over
+            a_takeover_in_a_paused_queue_cancels_and_starts_nothing
             paused_queues_are_listed_and_told_to_workers
             workers_are_told_that_queues_changed
             the_owners_progress_is_seen

@@ -16,7 +16,6 @@ use longshore_core::port::attempt::{
 };
 use longshore_core::port::enqueue::{CancelRequest, EdgeSettlement, NewJob, ParentOutcome, Registration};
 use longshore_core::port::schedule::{DeadLetter, Watermark};
-use longshore_core::random::Random as _;
 use longshore_core::shard::Shards;
 use longshore_core::spec::EdgePolicy;
 use longshore_core::view::Detail;
@@ -25,27 +24,16 @@ use longshore_testkit::factory::{Factory, SeededRandom};
 
 use super::rig::{Servers, config};
 
+mod dice;
 mod directed;
 mod subjects;
+use dice::Dice;
 pub(crate) use subjects::worker;
 use subjects::{jobs, plain, plain_claims, plain_letters, plain_view};
 
 const WALKS: u64 = 60;
 const STEPS: u32 = 150;
-const NONCES: u64 = 4;
-
-/// Draws choices from a seed.
-struct Dice(SeededRandom);
-
-impl Dice {
-    fn below(&self, bound: usize) -> usize {
-        usize::try_from(self.0.next_u64() % bound as u64).unwrap()
-    }
-
-    fn pick<T: Clone>(&self, from: &[T]) -> T {
-        from[self.below(from.len())].clone()
-    }
-}
+const NONCES: usize = 4;
 
 /// One of the two stores, with what only it knows.
 struct Side {
@@ -80,7 +68,7 @@ impl Twins {
     }
 
     fn nonce(&self) -> Nonce {
-        Nonce(u128::from(self.dice.0.next_u64() % NONCES) + 1)
+        Nonce(u128::try_from(self.dice.below(NONCES)).unwrap() + 1)
     }
 
     /// The gen of a job, sometimes one off.
@@ -682,7 +670,7 @@ async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
         folder,
         sides: [side(on_redis), side(embedded)],
         jobs,
-        dice: Dice(SeededRandom::new(seed.wrapping_mul(3))),
+        dice: Dice::new(seed.wrapping_mul(3)),
     };
     (twins, disk)
 }
