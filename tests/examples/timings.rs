@@ -128,7 +128,7 @@ async fn worker(config: &BackendConfig, seen: &Seen) -> Result<CancellationToken
     let worker = Worker::builder(Backend::connect(config).await?)
         .state(seen.clone())
         .register(noop)
-        .slots(100)
+        .max_workers(100)
         .shutdown(stop.clone())
         .build()?;
     tokio::spawn(async move {

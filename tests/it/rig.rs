@@ -157,7 +157,7 @@ impl Rig {
         let worker = Worker::builder(self.connect().await)
             .state(self.book.clone())
             .register(step)
-            .slots(slots)
+            .max_workers(slots)
             .drain_deadline(Duration::from_millis(100))
             .cancel_grace(Duration::from_millis(100))
             .shutdown(self.stop.clone())

@@ -85,9 +85,9 @@ pub(crate) enum Command {
 /// `longshore dev`
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Slots of the worker [default: worker.max_workers, 8]
+    /// Jobs at once [default: worker.max_workers, 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) slots: Option<u32>,
+    pub(crate) max_workers: Option<u32>,
     /// Sample jobs: a round at start and every half minute, one round, or none
     #[arg(long, value_enum, default_value_t)]
     pub(crate) samples: Samples,
@@ -116,7 +116,7 @@ pub(crate) struct Worker {
     pub(crate) queues: Vec<QueueName>,
     /// Jobs at once [default: worker.max_workers, 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) slots: Option<u32>,
+    pub(crate) max_workers: Option<u32>,
     /// Register the sample functions as well
     #[arg(long)]
     pub(crate) samples: bool,

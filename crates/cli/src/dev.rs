@@ -58,7 +58,7 @@ pub(crate) async fn run(
     let stop = setting.stop.gentle.child_token();
     let extra = Extra {
         queues: Vec::new(),
-        slots: options.slots,
+        max_workers: options.max_workers,
         samples: true,
     };
     let files = SampleFiles::prepare(&folder)?;

@@ -86,7 +86,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
-                slots: options.slots,
+                max_workers: options.max_workers,
                 samples: options.samples,
             };
             worker::run(&setting, extra).await

@@ -20,7 +20,7 @@ use crate::setting::Setting;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extra {
     pub(crate) queues: Vec<QueueName>,
-    pub(crate) slots: Option<u32>,
+    pub(crate) max_workers: Option<u32>,
     pub(crate) samples: bool,
 }
 
@@ -53,9 +53,9 @@ pub(crate) async fn run_on(
     stop: CancellationToken,
 ) -> Result<(), Failure> {
     let config = &setting.config.worker;
-    let slots = extra.slots.unwrap_or(config.max_workers);
+    let max_workers = extra.max_workers.unwrap_or(config.max_workers);
     let mut builder = Worker::builder(source)
-        .slots(usize::try_from(slots).unwrap_or(usize::MAX))
+        .max_workers(usize::try_from(max_workers).unwrap_or(usize::MAX))
         .drain_deadline(config.drain_deadline)
         .cancel_grace(config.cancel_grace)
         .job_timeout(config.job_timeout)

@@ -88,7 +88,7 @@ async fn index_survives_kills(fleet: Fleet) {
     let (folder, paths) = text_folder(60);
     let (lines, merge) = index_jobs(&paths);
     let mut workers: Vec<_> = (0..3)
-        .map(|_| fleet.start(&["worker", "--samples", "--slots", "4"]))
+        .map(|_| fleet.start(&["worker", "--samples", "--max-workers", "4"]))
         .collect();
     let mut schedulers: Vec<_> = (0..2).map(|_| fleet.start(&["scheduler"])).collect();
 

@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ended = Worker::builder(urls)
         .state(accounts)
         .register(calculate_report)
-        .slots(4)
+        .max_workers(4)
         .shutdown(told_to_end()?)
         .run()
         .await?;

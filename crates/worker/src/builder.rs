@@ -99,9 +99,9 @@ impl Builder {
         self
     }
 
-    /// How many jobs run at once, 1 to 10,000. Default: 8. Configuration calls it `max_workers`.
+    /// How many jobs run at once, in that many slots: 1 to 10,000. Default: 8.
     #[must_use]
-    pub const fn slots(mut self, slots: usize) -> Self {
+    pub const fn max_workers(mut self, slots: usize) -> Self {
         self.settings.slots = slots;
         self
     }

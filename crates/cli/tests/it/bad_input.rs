@@ -44,7 +44,7 @@ const CASES: &[(&[&str], i32, &[&str])] = &[
         3,
         &["worker.max_worker", "max_workers"],
     ),
-    (&["worker", "--slots", "0"], 2, &["--slots"]),
+    (&["worker", "--max-workers", "0"], 2, &["--max-workers"]),
     (&["worker", "--queue", "a b"], 2, &["--queue", "not allowed"]),
     (
         &[

@@ -190,7 +190,7 @@ impl Rig {
             .register(run_forever)
             .register(run_stumble)
             .state(Arc::new(AtomicUsize::new(0)))
-            .slots(4)
+            .max_workers(4)
             .shutdown(self.stop.clone())
             .build()
             .unwrap();

@@ -247,7 +247,11 @@ fn in_queue(name: &str) -> JobSpec {
 async fn a_job_that_waits_to_be_alone_holds_up_no_critical_job_and_others_not_for_long() {
     let rig = Rig::new();
     let gate = Arc::new(Semaphore::new(0));
-    let worker = rig.worker().slots(4).state(Arc::clone(&gate)).register(gated);
+    let worker = rig
+        .worker()
+        .max_workers(4)
+        .state(Arc::clone(&gate))
+        .register(gated);
     let worker = Running::start(worker);
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;
@@ -274,7 +278,7 @@ async fn jobs_of_other_shards_go_on_while_one_shard_does_not_answer() {
     let cut = Cut::new(&rig);
     cut.set(Fault::ShardAway(1));
     let handler = async |job: Echo| Ok::<_, JobError>(job.text);
-    let builder = Worker::builder(cut.ports(&rig)).slots(2).prefetch(16);
+    let builder = Worker::builder(cut.ports(&rig)).max_workers(2).prefetch(16);
     let worker = Running::start(builder.register(handler));
     let mut away = Vec::new();
     for _ in 0..4 {
@@ -308,7 +312,7 @@ async fn a_worker_with_too_many_stuck_handlers_drains_and_says_why() {
     };
     let builder = rig
         .worker()
-        .slots(2)
+        .max_workers(2)
         .drain_deadline(Duration::from_millis(50))
         .cancel_grace(Duration::from_millis(50))
         .state(released);

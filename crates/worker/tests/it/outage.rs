@@ -19,7 +19,9 @@ async fn an_end_that_cannot_be_told_is_told_when_the_store_is_back() {
         gate.acquire().await?.forget();
         Ok::<_, JobError>(job.text)
     };
-    let builder = Worker::builder(cut.ports(&rig)).slots(2).state(Arc::clone(&gate));
+    let builder = Worker::builder(cut.ports(&rig))
+        .max_workers(2)
+        .state(Arc::clone(&gate));
     let worker = Running::start(builder.register(handler));
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;
@@ -111,7 +113,12 @@ async fn a_job_that_waits_in_a_stopping_worker_when_the_store_is_wiped_comes_aga
         gate.acquire().await?.forget();
         Ok::<_, JobError>(job.text)
     };
-    let worker = || rig.worker().slots(1).state(Arc::clone(&gate)).register(handler);
+    let worker = || {
+        rig.worker()
+            .max_workers(1)
+            .state(Arc::clone(&gate))
+            .register(handler)
+    };
     let one = Running::start(worker());
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;

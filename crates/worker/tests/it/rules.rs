@@ -43,7 +43,7 @@ async fn gated(job: Echo, State(gate): State<Gate>) -> Result<String, JobError> 
 async fn a_critical_job_starts_at_the_next_free_slot() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().slots(1).state(gate.clone()).register(gated));
+    let worker = Running::start(rig.worker().max_workers(1).state(gate.clone()).register(gated));
     rig.enqueue(echo("first")).await;
     until("the first starts", || gate.started() == 1).await;
     for text in ["second", "third"] {
@@ -64,7 +64,7 @@ async fn a_critical_job_starts_at_the_next_free_slot() {
 async fn no_more_jobs_run_at_once_than_there_are_slots() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().slots(3).state(gate.clone()).register(gated));
+    let worker = Running::start(rig.worker().max_workers(3).state(gate.clone()).register(gated));
     let mut ids = Vec::new();
     for number in 0..6 {
         ids.push(rig.enqueue(echo(&number.to_string())).await);
@@ -103,7 +103,7 @@ async fn a_function_that_is_not_registered_is_handed_to_a_worker_that_has_it() {
 async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().slots(1).state(gate.clone()).register(gated));
+    let worker = Running::start(rig.worker().max_workers(1).state(gate.clone()).register(gated));
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;
     rig.enqueue(echo("second")).await;
@@ -222,7 +222,7 @@ async fn a_subscription_that_ends_is_made_again_and_what_ran_goes_on() {
 async fn a_job_that_lost_two_workers_runs_alone() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().slots(4).state(gate.clone()).register(gated));
+    let worker = Running::start(rig.worker().max_workers(4).state(gate.clone()).register(gated));
     let first = rig.enqueue(echo("first")).await;
     until("the first starts", || gate.started() == 1).await;
     let now = SystemClock.now();
@@ -265,7 +265,7 @@ fn a_handler_that_blocks_every_thread_of_its_runtime_keeps_its_lease() {
     let theirs = runtime(1);
     mine.block_on(async {
         let rig = Rig::new();
-        let worker = Running::start_on(theirs.handle(), rig.worker().slots(1).register(hog));
+        let worker = Running::start_on(theirs.handle(), rig.worker().max_workers(1).register(hog));
         let id = rig.enqueue(echo("x")).await;
         let running = rig.until(id, JobStatus::Running).await;
         let began = tokio::time::Instant::now();

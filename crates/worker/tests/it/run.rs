@@ -87,7 +87,7 @@ async fn a_panic_fails_the_job_with_its_message_and_the_worker_goes_on() {
     let rig = Rig::new();
     let worker = Running::start(
         rig.worker()
-            .slots(1)
+            .max_workers(1)
             .register(panics)
             .register_named("after", async |_: serde_json::Value| Ok::<_, JobError>(())),
     );
@@ -142,7 +142,7 @@ async fn every_problem_of_the_set_up_is_reported_at_once() {
     let rig = Rig::new();
     let built = rig
         .worker()
-        .slots(0)
+        .max_workers(0)
         .drain_deadline(Duration::MAX)
         .cancel_grace(Duration::MAX)
         .stuck_max(0)

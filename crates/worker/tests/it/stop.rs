@@ -103,7 +103,10 @@ async fn a_handler_that_does_not_listen_is_aborted_after_the_grace() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_hands_back_what_runs_and_what_waits_without_using_an_attempt() {
     let rig = Rig::new();
-    let builder = rig.worker().slots(1).drain_deadline(Duration::from_millis(50));
+    let builder = rig
+        .worker()
+        .max_workers(1)
+        .drain_deadline(Duration::from_millis(50));
     let worker = Running::start(builder.register(polite));
     let first = rig.enqueue(echo("1")).await;
     rig.until(first, JobStatus::Running).await;
