@@ -100,6 +100,8 @@ async fn scripts_that_a_clusters_nodes_forget_are_sent_to_the_right_node() {
 #[tokio::test]
 async fn jobs_survive_a_killed_server_and_the_next_call_finds_it_again() {
     let (redis, store) = store().await;
+    // With `everysec` Redis holds writes back while an fsync is under way, for up to two seconds.
+    redis.config_set("appendfsync", "always").await.unwrap();
     let job = job();
     store.enqueue(0, vec![job.clone()]).await.unwrap();
     redis.restart().await.unwrap();
