@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore_core::{FunctionName, JobError, QueueName};
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
-use longshore_worker::{BackendSource, Builder, JobContext, Worker};
+use longshore_worker::{BackendSource, Builder, JobContext, StopCause, Worker};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -85,10 +85,17 @@ pub(crate) async fn run_on(
         return Ok(());
     }
     tracing::warn!(?report, "the worker ended with work left");
+    let why = match &report.cause {
+        StopCause::Stuck(jobs) => format!(
+            "{} handlers did not stop when they were aborted, so the worker drained; start it again. ",
+            jobs.len()
+        ),
+        _ => String::new(),
+    };
     Err(Failure::new(
         ExitCode::WorkLeft,
         format!(
-            "the worker ended with {} jobs still running and {} whose end the store does not know; they run again when \
+            "{why}The worker ended with {} jobs still running and {} whose end the store does not know; they run again when \
              their leases end",
             report.left_running.len(),
             report.left_unsettled.len(),

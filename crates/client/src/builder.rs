@@ -63,6 +63,7 @@ pub struct ClientBuilder {
     profile: Profile,
     shards: Option<u64>,
     durability: Durability,
+    redis_replicas: u16,
     allow_degraded: bool,
     connection_name: Option<String>,
     amqp_ca_file: Option<PathBuf>,
@@ -86,11 +87,19 @@ impl ClientBuilder {
         self
     }
 
-    /// How much an acknowledged enqueue has waited for: with [`Durability::Strict`] the record is on disk, and on a
-    /// replica where there is one. Default: as Redis is configured.
+    /// How much an acknowledged enqueue has waited for: with [`Durability::Strict`] the record is on disk, and on as many
+    /// replicas as [`Self::redis_replicas`] says. Default: as Redis is configured.
     #[must_use]
     pub const fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// How many replicas of Redis a write waits for with [`Durability::Strict`]; fewer leave its outcome unknown.
+    /// Default: 0, the disk alone.
+    #[must_use]
+    pub const fn redis_replicas(mut self, replicas: u16) -> Self {
+        self.redis_replicas = replicas;
         self
     }
 
@@ -238,6 +247,7 @@ impl ClientBuilder {
         let mut config = BackendConfig::new(endpoints);
         config.profile = self.profile;
         config.durability = self.durability;
+        config.redis_replicas = self.redis_replicas;
         config.allow_degraded = self.allow_degraded;
         config.amqp_ca_file.clone_from(&self.amqp_ca_file);
         config.redis_ca_file.clone_from(&self.redis_ca_file);

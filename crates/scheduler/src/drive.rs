@@ -82,7 +82,8 @@ impl Driver {
     }
 }
 
-/// One pass; a panic in it is contained. Messages that the broker did not confirm fail it only when it confirmed none.
+/// One pass; a panic in it is contained. Messages that the broker did not confirm fail it only when it confirmed none
+/// and no others wait behind them: what was put off has a pause of its own, and must not hold up the rest.
 pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> Result<Done, Error> {
     if shards.is_empty() {
         return Ok(Done::default());
@@ -97,7 +98,7 @@ pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> R
             Err(Error::Panicked(text.unwrap_or_else(|| "no message".to_owned())))
         })
         .and_then(|done| match done.trouble() {
-            Some(error) if done.rows == 0 => Err(error),
+            Some(error) if done.rows == 0 && !done.more => Err(error),
             _ => Ok(done),
         })
 }

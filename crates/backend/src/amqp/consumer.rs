@@ -19,6 +19,7 @@ use super::link::{Error, Link, Live, State};
 use super::pauses::Pauses;
 use super::scout::{Asked, Scout};
 use super::topology::{self, Queue};
+use crate::Profile;
 use subscription::{Channelled, Opener};
 
 /// First and longest pause between two attempts on a connection that is there and fails, before jitter.
@@ -172,7 +173,21 @@ impl Consumer {
             let answering = self.scout.answering(&names).await;
             unsure.retain(|(queue, _)| answering.contains(&queue.name));
         }
-        let told = certain.into_iter().chain(unsure);
+        // The zeros were told before it answered: only what it tells now counts.
+        let again = join_all(
+            unsure
+                .iter()
+                .map(|(queue, _)| self.declarer.look(&live.connection, queue)),
+        );
+        for ((queue, _), found) in unsure.iter().zip(again.await) {
+            match found {
+                Ok(found) => certain.push((queue, found)),
+                Err(error) if error.may_pass() && live.connection.status().connected() => {
+                    tracing::debug!(queue = queue.name, %error, "a queue cannot be looked at");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         let depth = |(queue, found): (&Queue, Found)| Depth {
             queue: logical.clone(),
             priority: queue.priority,
@@ -180,7 +195,7 @@ impl Consumer {
             consumers: found.waiting().consumers,
             recreated_at: self.declarer.recreated(&queue.name),
         };
-        Ok(told.map(depth).collect())
+        Ok(certain.into_iter().map(depth).collect())
     }
 
     /// Sends what was acknowledged and ends every subscription's channel.
@@ -210,6 +225,17 @@ impl ConsumePort for Consumer {
     fn archived(&self) -> Reply<'_, u64> {
         Box::pin(async move {
             let live = self.link.now()?;
+            let archived = self.declarer.archived(&live.connection).await?;
+            if archived > 0 || self.declarer.profile() == Profile::Classic {
+                return Ok(archived);
+            }
+            // An archive that does not answer shows zero as well.
+            if self.scout.answering(&[topology::DEAD]).await.is_empty() {
+                return Err(longshore_core::port::Error::Unavailable {
+                    server: "RabbitMQ",
+                    reason: format!("the queue {} does not answer", topology::DEAD),
+                });
+            }
             Ok(self.declarer.archived(&live.connection).await?)
         })
     }

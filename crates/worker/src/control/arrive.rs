@@ -49,8 +49,8 @@ pub(super) struct Held {
     pub(super) looks: u32,
     /// Its record was made anew here.
     pub(super) rebuilt: bool,
-    /// A claim of it may have been granted: its nonce, and when it was made.
-    pub(super) asked: Option<(Nonce, Instant)>,
+    /// The nonce of a claim that may have been granted.
+    pub(super) asked: Option<Nonce>,
 }
 
 impl Held {

@@ -226,6 +226,13 @@ impl Control {
                     self.asides.push_late(aside, now);
                 }
             }
+            Err(error @ Error::Refused { .. }) => {
+                // One that finds no room stays in the broker, and the others go past it.
+                if let Some(aside) = self.asides.refused(now, &*self.random) {
+                    self.asides.push_late(aside, now);
+                }
+                self.note_failure("put messages into quarantine", &error);
+            }
             Err(error) => {
                 self.asides.failed(now, &*self.random);
                 self.note_failure("put messages into quarantine", &error);
@@ -234,25 +241,40 @@ impl Control {
     }
 }
 
-/// Hands jobs of newer schemas back where their records tell the gen, and puts everything else into quarantine.
+/// Hands jobs of newer schemas back where their records tell the gen, and puts everything else into quarantine. That
+/// first: it is the same when it is repeated, a job handed back again would come later and later.
 async fn put_aside(ports: &Ports, messages: Vec<(bool, Quarantined)>) -> Result<(), Error> {
-    let mut rest = Vec::with_capacity(messages.len());
+    let (mut rest, mut backs) = (Vec::with_capacity(messages.len()), BTreeMap::new());
     for (newer_schema, mut message) in messages {
         if newer_schema {
-            message.jobs = hand_back_known(ports, message.jobs).await?;
+            message.jobs = unknown_of(ports, message.jobs, &mut backs).await?;
         }
         if !newer_schema || !message.jobs.is_empty() {
             rest.push(message);
         }
     }
-    if rest.is_empty() {
-        return Ok(());
+    if !rest.is_empty() {
+        ports.attempt.quarantine(rest).await?;
     }
-    ports.attempt.quarantine(rest).await
+    for (shard, backs) in backs {
+        let given = ports.attempt.give_back(shard, backs).await?;
+        if given
+            .iter()
+            .any(|given| matches!(given, GivenBack::Missing { .. }))
+        {
+            // The record went away between the two calls: its message is looked at again.
+            return Err(Error::OutcomeUnknown { server: "the store" });
+        }
+    }
+    Ok(())
 }
 
-/// Hands back those of `ids` that are Queued; answers which are unknown.
-async fn hand_back_known(ports: &Ports, ids: Vec<JobId>) -> Result<Vec<JobId>, Error> {
+/// Those of `ids` that no record knows. Those that are Queued are added to what is handed back, by shard.
+async fn unknown_of(
+    ports: &Ports,
+    ids: Vec<JobId>,
+    backs: &mut BTreeMap<u16, Vec<GiveBack>>,
+) -> Result<Vec<JobId>, Error> {
     let shards = ports.enqueue.shards();
     let mut by_shard: BTreeMap<u16, Vec<JobId>> = BTreeMap::new();
     for id in ids {
@@ -261,24 +283,18 @@ async fn hand_back_known(ports: &Ports, ids: Vec<JobId>) -> Result<Vec<JobId>, E
     let mut unknown = Vec::new();
     for (shard, ids) in by_shard {
         let views = ports.inspect.jobs(shard, ids.clone(), Detail::Summary).await?;
-        let mut backs = Vec::new();
         for (id, view) in ids.into_iter().zip(views) {
             match view {
-                Some(job) if job.status == JobStatus::Queued => backs.push(GiveBack {
-                    id,
-                    gen_: job.gen_,
-                    reason: GiveBackReason::NotRunnable,
-                }),
+                Some(job) if job.status == JobStatus::Queued => {
+                    backs.entry(shard).or_default().push(GiveBack {
+                        id,
+                        gen_: job.gen_,
+                        reason: GiveBackReason::NotRunnable,
+                    });
+                }
                 Some(_) => {}
                 None => unknown.push(id),
             }
-        }
-        if !backs.is_empty() {
-            let ids: Vec<_> = backs.iter().map(|back| back.id).collect();
-            let given = ports.attempt.give_back(shard, backs).await?;
-            let gone = ids.into_iter().zip(given);
-            let gone = gone.filter(|(_, given)| matches!(given, GivenBack::Missing { .. }));
-            unknown.extend(gone.map(|(id, _)| id));
         }
     }
     Ok(unknown)

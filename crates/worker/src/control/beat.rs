@@ -54,13 +54,6 @@ impl Beats {
         });
     }
 
-    /// The leases of this shard need a beat now.
-    pub(super) fn hurry_shard(&mut self, shard: u16, now: Instant) {
-        if let Some(pulse) = self.shards.get_mut(&shard) {
-            pulse.due = now;
-        }
-    }
-
     /// Whether the worker's own beat failed.
     pub(super) const fn is_failing(&self) -> bool {
         self.failing
@@ -250,7 +243,7 @@ impl Control {
             .take_if(|solo| paused.contains(&solo.held.envelope.queue));
         back.extend(solo.map(|solo| solo.held));
         for held in back {
-            self.give_back(held, GiveBackReason::Unstarted);
+            self.hand_back(held, GiveBackReason::Unstarted);
         }
     }
 }

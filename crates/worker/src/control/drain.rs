@@ -68,7 +68,7 @@ impl Control {
         back.append(&mut self.foreign);
         back.extend(self.solo.take().map(|solo| solo.held));
         for held in back {
-            self.give_back(held, GiveBackReason::Unstarted);
+            self.hand_back(held, GiveBackReason::Unstarted);
         }
         // Others run these; unacknowledged, their messages go to whoever comes next.
         for parked in std::mem::take(&mut self.parked) {
@@ -96,7 +96,7 @@ impl Control {
                 Phase::Cancelling(now + self.settings.cancel_grace)
             }
             Phase::Cancelling(_) if over => {
-                self.abort_all();
+                self.abort_all(now);
                 Phase::Forcing(now + FORCE)
             }
             Phase::Forcing(_) if over => Phase::Settling(self.settle_by(now)),
@@ -120,9 +120,9 @@ impl Control {
         }
     }
 
-    fn abort_all(&mut self) {
+    fn abort_all(&mut self, now: Instant) {
         for key in self.running.keys_where(super::running::Attempt::is_active) {
-            self.kill(key);
+            self.kill(key, now);
         }
     }
 

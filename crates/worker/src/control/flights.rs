@@ -174,10 +174,10 @@ impl Control {
                 // A draining worker has nothing else to start, and must learn what became of its claims.
                 let working = self.phase.is_working();
                 let claims = lane.take_waiting(|step| working && matches!(step, Step::Claim(_)));
-                let asked = matches!(error, Error::OutcomeUnknown { .. }).then_some(began);
+                let is_unknown = matches!(error, Error::OutcomeUnknown { .. });
                 for step in claims.into_iter().rev() {
                     if let Step::Claim(claiming) = step {
-                        self.claim_failed(claiming, asked);
+                        self.claim_failed(claiming, is_unknown);
                     }
                 }
                 self.note_failure("claim and finish", &error);

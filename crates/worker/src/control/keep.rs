@@ -24,6 +24,8 @@ const HOLD_MAX: Duration = Duration::from_secs(300);
 const EARLY_ACK: Duration = Duration::from_secs(600);
 /// What a strictly fenced handler may take to stop; the rest of the margin is for the machine.
 const FENCE_GRACE: Duration = Duration::from_secs(2);
+/// An aborted async handler ends at its next await; what holds its slot for longer than this blocks.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// The house is kept at least this often.
 const NAP_MAX: Duration = Duration::from_secs(1);
 
@@ -50,7 +52,7 @@ impl Control {
                 continue;
             };
             if attempt.kill_at.is_some_and(|at| at <= now) {
-                self.kill(key);
+                self.kill(key, now);
             } else if attempt.fence_at().is_some_and(|at| at <= now) {
                 tracing::warn!(id = %attempt.id(), "no beat succeeded; the strictly fenced attempt stops itself");
                 self.stop(key, StopReason::Fence, now);
@@ -65,11 +67,14 @@ impl Control {
         self.keep_stuck(now);
     }
 
-    /// Counts the attempts that were aborted and hold their slots all the same. When they are too many, the worker
+    /// Counts the attempts that were aborted some time ago and hold their slots all the same. When they are too many, the worker
     /// drains: another process starts with all its slots.
     fn keep_stuck(&mut self, now: Instant) {
         let attempts = self.running.iter().map(|(_, attempt)| attempt);
-        let stuck = attempts.filter(|attempt| attempt.killed && attempt.is_active());
+        let is_stuck = |attempt: &&Attempt| {
+            attempt.is_active() && attempt.killed_at.is_some_and(|at| now >= at + STUCK_AFTER)
+        };
+        let stuck = attempts.filter(is_stuck);
         let stuck: Vec<JobId> = stuck.map(Attempt::id).collect();
         self.stats.stuck.set(stuck.len());
         if stuck.len() >= self.settings.stuck_max() && self.phase.is_working() {
@@ -100,12 +105,12 @@ impl Control {
 
     /// Aborts an attempt. An async handler ends at its next await; a blocking one when it returns, and keeps its slot
     /// until then.
-    pub(super) fn kill(&mut self, key: u64) {
+    pub(super) fn kill(&mut self, key: u64, now: Instant) {
         if let Some(attempt) = self.running.get_mut(key)
             && let Doing::Work(handle) = &attempt.doing
         {
             handle.abort();
-            attempt.killed = true;
+            attempt.killed_at = Some(now);
         }
     }
 
@@ -136,12 +141,12 @@ impl Control {
         }
     }
 
-    /// Hands back what waits too long: to others that have free slots, and in the end to whom it may concern.
+    /// Hands back what waits too long: to others that have free slots, and in the end to whom it may concern. The job
+    /// that waits to be alone has a time of its own: elsewhere it would wait as here.
     fn keep_held(&mut self, now: Instant) {
         let age = |held: &Held| now.duration_since(held.since);
         let max = HOLD_MAX.min(self.early_ack() / 2);
-        let solo = self.solo.as_ref().map(|solo| &solo.held);
-        let oldest = self.buffer.iter().chain(solo).map(|held| age(held)).max();
+        let oldest = self.buffer.iter().map(|held| age(held)).max();
         if oldest.is_none_or(|oldest| oldest < HOLD) || !self.know_peers(now) {
             return;
         }
@@ -159,10 +164,7 @@ impl Control {
             *slots = slots.saturating_sub(1);
             taken || age(held) >= max
         };
-        let mut back = self.buffer.take_if(|held| goes(held));
-        let solo = self.solo.take_if(|solo| goes(&solo.held));
-        back.extend(solo.map(|solo| solo.held));
-        for held in back {
+        for held in self.buffer.take_if(|held| goes(held)) {
             self.give_back(held, GiveBackReason::Unstarted);
         }
     }

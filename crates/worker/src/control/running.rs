@@ -46,9 +46,10 @@ pub(super) struct Attempt {
     pub(super) limit: Duration,
     /// When its time is over, and what that is then called.
     pub(super) stop_at: (Instant, StopReason),
-    /// When it is aborted.
+    /// When it is to be aborted.
     pub(super) kill_at: Option<Instant>,
-    pub(super) killed: bool,
+    /// When it was aborted.
+    pub(super) killed_at: Option<Instant>,
     /// It was told to stop because no beat succeeded.
     pub(super) fenced: bool,
     /// Start of the last call that extended the lease.
@@ -75,12 +76,13 @@ impl Attempt {
     /// When the attempt must stop unless a beat succeeds before, whatever else it was told.
     pub(super) fn fence_at(&self) -> Option<Instant> {
         let strict = self.is_active() && self.envelope().fencing == Fencing::Strict;
-        (strict && !self.fenced && !self.killed).then(|| self.good_beat + LEASE.saturating_sub(FENCE_MARGIN))
+        (strict && !self.fenced && self.killed_at.is_none())
+            .then(|| self.good_beat + LEASE.saturating_sub(FENCE_MARGIN))
     }
 
     /// When something is to be done about this attempt.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        if !self.is_active() || self.killed {
+        if !self.is_active() || self.killed_at.is_some() {
             return None;
         }
         let timeout = self.stop.is_none().then_some(self.stop_at.0);

@@ -69,7 +69,7 @@ impl Control {
     /// and not again soon: jobs beside it may run for hours.
     fn wait_alone(&mut self, held: Box<Held>, now: Instant) {
         if self.solo.is_some() {
-            return self.give_back(held, GiveBackReason::NotRunnable);
+            return self.hand_back(held, GiveBackReason::NotRunnable);
         }
         let until = now + SOLO_WAIT;
         let blocks = now >= self.solo_blocks_from;
@@ -98,7 +98,7 @@ impl Control {
     pub(super) fn keep_solo(&mut self, now: Instant) {
         if let Some(solo) = self.solo.take_if(|solo| now >= solo.until) {
             self.solo_blocks_from = now + SOLO_REST;
-            self.give_back(solo.held, GiveBackReason::NotRunnable);
+            self.hand_back(solo.held, GiveBackReason::NotRunnable);
         }
     }
 
@@ -112,11 +112,19 @@ impl Control {
 
     fn claim(&mut self, held: Box<Held>) {
         self.claiming += 1;
-        let nonce = held
-            .asked
-            .map_or_else(|| Nonce::generate(&*self.random), |(nonce, _)| nonce);
+        let nonce = held.asked.unwrap_or_else(|| Nonce::generate(&*self.random));
         let lane = self.steps.entry(held.shard).or_default();
         lane.push(Step::Claim(Claiming { held, nonce }));
+    }
+
+    /// Hands a job back. One whose claim may have been granted is claimed again instead, with the same nonce: what was
+    /// granted is released where it may not run, and nobody loses a worker that none had.
+    pub(super) fn hand_back(&mut self, held: Box<Held>, reason: GiveBackReason) {
+        if held.asked.is_none() {
+            return self.give_back(held, reason);
+        }
+        self.exclusive += usize::from(held.losts >= LOSTS_ALONE);
+        self.claim(held);
     }
 
     /// A claim was answered: its slot is free, unless the answer is a grant that takes it.
@@ -128,12 +136,12 @@ impl Control {
     }
 
     /// A claim could not be made: the job waits again, so that its slot is free for jobs of shards that answer. Whether
-    /// it was granted may be unknown; then it is asked for with the same nonce, and its lease counts from `asked`.
-    pub(super) fn claim_failed(&mut self, claiming: Claiming, asked: Option<Instant>) {
+    /// it was granted may be unknown; then it is asked for with the same nonce, which extends the lease.
+    pub(super) fn claim_failed(&mut self, claiming: Claiming, is_unknown: bool) {
         self.claim_over(&claiming.held);
         let Claiming { mut held, nonce } = claiming;
-        if let Some(asked) = asked {
-            held.asked.get_or_insert((nonce, asked));
+        if is_unknown {
+            held.asked = Some(nonce);
         }
         self.buffer.push_front(held.envelope.priority, held);
     }
@@ -182,6 +190,9 @@ impl Control {
     /// Waits until another owner's lease may be over. Without room the message is acknowledged: the index of leases
     /// recovers the job.
     fn park(&mut self, mut held: Box<Held>, retry_in: Duration, now: Instant) {
+        if !self.phase.is_working() {
+            return self.deliveries.abandon(held.delivery);
+        }
         held.looks += 1;
         let room = self.parked.len() < self.settings.slots.saturating_mul(2).max(16);
         let old = self.deliveries.age(held.delivery, now) >= self.early_ack();
@@ -211,13 +222,7 @@ impl Control {
         let key = self.running.next_key();
         let now = Instant::now();
         self.beats.expect(held.shard, now);
-        let mut leased = began;
-        if let Some((_, asked)) = held.asked {
-            leased = leased.min(asked);
-            self.beats.hurry_shard(held.shard, now);
-            self.wake_by(now);
-        }
-        let attempt = self.make_attempt(key, held, nonce, grant, leased);
+        let attempt = self.make_attempt(key, held, nonce, grant, began);
         self.wake_by(attempt.stop_at.0);
         self.stats.started.one();
         // A takeover may find that the job is to run alone; it comes again as one that waits for it.
@@ -264,7 +269,7 @@ impl Control {
             limit,
             stop_at: (Instant::now() + limit, reason),
             kill_at: None,
-            killed: false,
+            killed_at: None,
             fenced: false,
             good_beat: began,
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use longshore_core::JobId;
 use longshore_core::QueueName;
 use longshore_core::message::Message;
+use longshore_core::port;
 use longshore_core::port::attempt::Quarantined;
 use longshore_core::port::broker::{Delivery, Payload, Source, Subscription, Undecodable};
 
@@ -27,16 +28,25 @@ pub(super) async fn drain(cx: &Context, kept: &mut Option<Box<dyn Subscription>>
         Some(subscription) => subscription,
         None => subscribe(cx, Source::GivenUp, PREFETCH).await?,
     };
-    let mut rows = 0;
+    let (mut rows, mut refused) = (0, false);
     while rows < PASS && !cx.is_stopping() {
         match next(subscription.as_mut()).await {
-            Next::Delivery(delivery) => take(cx, *delivery).await?,
+            Next::Delivery(delivery) => match take(cx, *delivery).await {
+                // No room in the quarantine: it comes again with the next subscription, and the others go on.
+                Err(Error::Port(error @ port::Error::Refused { .. })) => {
+                    tracing::warn!(%error, "a message that the broker gave up cannot be put aside");
+                    refused = true;
+                }
+                taken => taken?,
+            },
             Next::Quiet => break,
             Next::Ended => return Ok(Done::rows(rows)),
         }
         rows += 1;
     }
-    *kept = Some(subscription);
+    if !refused {
+        *kept = Some(subscription);
+    }
     if rows > 0 {
         tracing::warn!(messages = rows, "the broker had given messages up");
         cx.wakes.wake(Daemon::DispatchOutbox);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::JobId;
 use longshore_core::message::{Epoch, Gen};
+use longshore_core::port;
 use longshore_core::port::attempt::Quarantined;
 use longshore_core::port::broker::{Delivery, Payload, Receipt, Source, Subscription};
 use longshore_core::port::schedule::{DeadLetter, TwinState};
@@ -94,6 +95,7 @@ pub(super) async fn run(cx: &Context, epochs: &[Epoch], archived: u64) -> Result
         cx,
         epochs,
         held: Vec::new(),
+        strays: Vec::new(),
         seen: BTreeSet::new(),
         moved: BTreeSet::new(),
         dropped: 0,
@@ -157,6 +159,8 @@ struct Lap<'a> {
     cx: &'a Context,
     epochs: &'a [Epoch],
     held: Vec<Twin>,
+    /// Kept unacknowledged: they go back to their places.
+    strays: Vec<Receipt>,
     seen: BTreeSet<Key>,
     moved: BTreeSet<Key>,
     dropped: u64,
@@ -164,14 +168,26 @@ struct Lap<'a> {
 
 impl Lap<'_> {
     /// Takes a delivery. Answers whether the lap has come around.
-    async fn take(&self, delivery: Delivery, page: &mut Vec<Twin>, taken: &mut u64) -> Result<bool, Error> {
+    async fn take(
+        &mut self,
+        delivery: Delivery,
+        page: &mut Vec<Twin>,
+        taken: &mut u64,
+    ) -> Result<bool, Error> {
         match delivery.payload {
             // Our own copy. It is left where it is: it goes back unacknowledged.
             Payload::Dead(letter) if self.moved.contains(&key(&letter)) => return Ok(true),
             Payload::Dead(letter) => page.push((letter, delivery.receipt)),
             other => {
-                stray(self.cx, other).await?;
-                delivery.receipt.ack();
+                match stray(self.cx, other).await {
+                    Ok(()) => delivery.receipt.ack(),
+                    // No room in the quarantine: it stays here, and the lap goes on.
+                    Err(Error::Port(error @ port::Error::Refused { .. })) => {
+                        tracing::warn!(%error, "a letter in the archive cannot be read, nor put aside");
+                        self.strays.push(delivery.receipt);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         *taken += 1;
