@@ -8,10 +8,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use longshore_core::view::JobView;
 use longshore_core::{JobId, JobStatus, Timestamp};
 
-use crate::output::plain;
+use crate::output::{plain, width};
 
 /// Steps of a bar.
 const STEPS: u64 = 1_000;
+/// Columns from which a terminal has room for long names and bars.
+const WIDE: usize = 110;
 
 /// One bar a job.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Board {
     jobs: BTreeMap<JobId, ProgressBar>,
     /// Whether ended jobs leave the board, with a line above it.
     keep_ended: bool,
+    /// Whether the terminal has too few columns for long names and bars.
+    is_narrow: bool,
 }
 
 impl Board {
@@ -34,6 +38,7 @@ impl Board {
             bars,
             jobs: BTreeMap::new(),
             keep_ended,
+            is_narrow: width(std::io::stderr()).is_some_and(|width| width < WIDE),
         }
     }
 
@@ -54,13 +59,13 @@ impl Board {
     pub(crate) fn show(&mut self, job: &JobView, now: Timestamp) {
         let bar = self.jobs.entry(job.id).or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new(STEPS));
-            bar.set_style(style());
+            bar.set_style(style(self.is_narrow));
             bar
         });
         bar.set_prefix(format!(
             "{:<9} {}",
             job.status.as_str(),
-            short(&plain(&job.name), 24)
+            short(&plain(&job.name), if self.is_narrow { 16 } else { 24 })
         ));
         bar.set_position(position(job));
         bar.set_message(line(job, now));
@@ -84,8 +89,14 @@ impl Board {
     }
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:34} ▕{bar:24}▏ {msg}")
+/// What does not fit right of the bar is cut by the terminal's width at each drawing.
+fn style(is_narrow: bool) -> ProgressStyle {
+    let template = if is_narrow {
+        "{prefix:26} ▕{bar:12}▏ {wide_msg}"
+    } else {
+        "{prefix:34} ▕{bar:24}▏ {wide_msg}"
+    };
+    ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("█▉▊▋▌▍▎▏ ")
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use indicatif::MultiProgress;
 use longshore::{Client, EnqueueError};
 use longshore_core::view::{JobFilter, JobView};
-use longshore_core::{Clock, JobId, JobStatus, SystemClock};
+use longshore_core::{Clock, JobId, JobStatus, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
 use longshore_worker::BackendSource;
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Dev, Samples};
 use crate::board::{Board, line, short};
 use crate::failure::Failure;
-use crate::output::{Out, plain};
+use crate::output::{Out, plain, width};
 use crate::samples::files::SampleFiles;
 use crate::samples::round;
 use crate::setting::{Purpose, Setting};
@@ -28,6 +29,8 @@ use crate::{scheduler, worker};
 const ROUND: Duration = Duration::from_secs(30);
 /// How often the board is drawn.
 const REDRAW: Duration = Duration::from_millis(150);
+/// Columns from which an event is shown with its priority and a long name.
+const EVENT_WIDE: usize = 120;
 /// Jobs that the board looks at.
 const LOOK: usize = 300;
 
@@ -95,17 +98,29 @@ pub(crate) async fn run(
 }
 
 fn greet(folder: &Path, out: &mut Out) -> Result<(), Failure> {
+    let at = if folder == Path::new(".longshore") {
+        String::new()
+    } else {
+        format!(" --embedded {}", folder.display())
+    };
+    let sample = |name: &str| json!({ "path": folder.join("samples").join(name) });
     let lines = [
-        format!("longshore dev: scheduler, worker and an embedded store in {}", folder.display()),
+        "longshore dev: scheduler, worker and an embedded store in".to_owned(),
+        format!("{}", folder.display()),
         String::new(),
         "Try, in another terminal in this folder:".to_owned(),
-        "  longshore job ls".to_owned(),
-        "  longshore enqueue sample.hash_file '{\"path\": \"Cargo.lock\", \"pace_ms\": 50}' --priority high --watch".to_owned(),
-        "  longshore enqueue sample.count_words '{\"path\": \"README.md\"}' --in 10s".to_owned(),
-        "  longshore job ls --status failed        then: longshore job show ID".to_owned(),
-        "  longshore queue pause default           then: longshore queue resume default".to_owned(),
+        format!("  longshore{at} job ls"),
+        format!("  longshore{at} enqueue sample.hash_file \\"),
+        format!("    '{}' --watch", sample("blob.bin")),
+        format!("  longshore{at} enqueue sample.count_words \\"),
+        format!("    '{}' --in 10s", sample("readme.txt")),
+        format!("  longshore{at} job ls --status failed"),
+        format!("  longshore{at} job show ID"),
+        format!("  longshore{at} queue pause default"),
+        format!("  longshore{at} queue resume default"),
         String::new(),
-        "Ctrl-C drains and ends; what is left goes on at the next start. (From a checkout: `cargo run --release --` for `longshore`.)".to_owned(),
+        "Ctrl-C drains and ends; what is left goes on at the next start.".to_owned(),
+        "(From a checkout: `cargo run --release --` for `longshore`.)".to_owned(),
         String::new(),
     ];
     lines.iter().try_for_each(|line| out.line(line))?;
@@ -208,14 +223,12 @@ impl View {
     }
 
     fn say(&self, job: &JobView, out: &mut Out) -> Result<(), Failure> {
-        let text = format!(
-            "{:>7.1}s  {:<9}  {:<8}  {:<36}  {}",
-            self.started.elapsed().as_secs_f64(),
-            job.status,
-            job.priority,
-            short(&plain(&job.name), 36),
-            line(job, SystemClock.now()),
-        );
+        let width = if self.board.is_visible() {
+            width(std::io::stderr())
+        } else {
+            width(std::io::stdout())
+        };
+        let text = event(job, self.started.elapsed(), SystemClock.now(), width);
         if self.board.is_visible() {
             self.board.say(&text)?;
         } else {
@@ -223,6 +236,24 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// The line of an event. A narrow terminal does without the priority and with the begin of the name and of the detail.
+fn event(job: &JobView, elapsed: Duration, now: Timestamp, width: Option<usize>) -> String {
+    let width = width.unwrap_or(usize::MAX);
+    let (name_width, priority) = if width < EVENT_WIDE {
+        (24, String::new())
+    } else {
+        (36, format!("{:<8}  ", job.priority))
+    };
+    let text = format!(
+        "{:>7.1}s  {:<9}  {priority}{:<name_width$}  {}",
+        elapsed.as_secs_f64(),
+        job.status,
+        short(&plain(&job.name), name_width),
+        line(job, now),
+    );
+    short(&text, width)
 }
 
 /// Jobs that ended before this process started are not news.

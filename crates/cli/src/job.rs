@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
-use crate::output::{Format, Out, warn};
+use crate::output::{Column, Format, Give, Out, warn};
 use crate::request::parse_moment;
 
 /// Runs one of the commands.
@@ -98,6 +98,18 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
     Ok(())
 }
 
+/// Columns of a listing, and which of them a narrow terminal does without.
+const COLUMNS: [Column<'static>; 8] = [
+    Column::new("ID", Give::Nothing),
+    Column::new("STATUS", Give::Nothing),
+    Column::new("PRIORITY", Give::All(2)),
+    Column::new("QUEUE", Give::All(1)),
+    Column::new("NAME", Give::DownTo(12)),
+    Column::new("AGE", Give::All(3)),
+    Column::new("TRIES", Give::All(0)),
+    Column::new("PROGRESS", Give::DownTo(16)),
+];
+
 fn print(jobs: &[JobView], out: &mut Out) -> Result<(), Failure> {
     if jobs.is_empty() && out.format == Format::Table {
         warn("No job matches. Hand one over with `longshore enqueue FUNCTION [JSON]`.");
@@ -105,10 +117,7 @@ fn print(jobs: &[JobView], out: &mut Out) -> Result<(), Failure> {
     }
     let now = SystemClock.now();
     let rows: Vec<Value> = jobs.iter().map(document::summary).collect();
-    let head = [
-        "ID", "STATUS", "PRIORITY", "QUEUE", "NAME", "AGE", "TRIES", "PROGRESS",
-    ];
-    Ok(out.rows(&head, &rows, jobs.iter().map(|job| cells(job, now)))?)
+    Ok(out.rows(&COLUMNS, &rows, jobs.iter().map(|job| cells(job, now)))?)
 }
 
 fn cells(job: &JobView, now: Timestamp) -> Vec<String> {

@@ -1,10 +1,15 @@
 //! What people and programs read: one writer for stdout that takes a closed pipe as success, tables, and JSON.
 
-use std::io::{self, Write};
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use clap::ValueEnum;
 use indicatif::MultiProgress;
 use serde::Serialize;
+
+pub(crate) use table::{Column, Give};
 
 /// The shape of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -50,13 +55,13 @@ impl Out {
         }
     }
 
-    /// Writes rows as the format says: `rows` as JSON, or `cells` as a table.
+    /// Writes rows as the format says: `rows` as JSON, or `cells` as a table that fits the terminal.
     ///
     /// # Errors
     /// When stdout cannot be written.
     pub(crate) fn rows<T: Serialize>(
         &mut self,
-        head: &[&str],
+        columns: &[Column<'_>],
         rows: &[T],
         cells: impl Iterator<Item = Vec<String>>,
     ) -> io::Result<()> {
@@ -66,9 +71,10 @@ impl Out {
                 .iter()
                 .try_for_each(|row| self.line(serde_json::to_string(row)?)),
             Format::Table => {
-                let mut lines = vec![head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()];
-                lines.extend(cells);
-                align(&lines).into_iter().try_for_each(|line| self.line(line))
+                let width = width(io::stdout());
+                table::lines(columns, cells.collect(), width)
+                    .into_iter()
+                    .try_for_each(|line| self.line(line))
             }
         }
     }
@@ -85,31 +91,15 @@ impl Out {
     }
 }
 
-/// Columns, each as wide as its widest cell; text from a job cannot move the cursor or change colours.
-fn align(lines: &[Vec<String>]) -> Vec<String> {
-    let lines: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| line.iter().map(|cell| plain(cell)).collect())
-        .collect();
-    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-        })
-        .map(Option::unwrap_or_default)
-        .collect();
-    let padded = |line: &Vec<String>| {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(padded).collect()
+/// How wide a line may be: `COLUMNS`, else what the terminal says, else 80. `None` where no terminal reads.
+pub(crate) fn width(stream: impl AsFd + IsTerminal) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let seen = || terminal_size::terminal_size_of(stream).map(|(width, _)| usize::from(width.0));
+    let known = said.or_else(seen).filter(|&width| width > 0);
+    Some(known.unwrap_or(80))
 }
 
 /// The text without control characters: what a job says is shown, never obeyed by the terminal.
@@ -136,19 +126,5 @@ impl Write for UnderBars {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().lock().flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_align_and_control_characters_are_gone() {
-        let lines = [
-            vec!["a".to_owned(), "long".to_owned()],
-            vec!["wide\u{1b}[31m".to_owned(), "x".to_owned()],
-        ];
-        assert_eq!(align(&lines), ["a          long", "wide [31m  x"]);
     }
 }

@@ -1,12 +1,14 @@
 //! `longshore queue`: list, pause, resume.
 
-use longshore::Client;
+use std::collections::BTreeMap;
+
+use longshore::{Client, QueueView};
 use longshore_core::{JobStatus, QueueName};
 use serde_json::json;
 
 use crate::args::Queue;
 use crate::failure::Failure;
-use crate::output::{Format, Out};
+use crate::output::{Column, Format, Give, Out, warn};
 
 /// Runs one of the commands.
 ///
@@ -16,6 +18,9 @@ pub(crate) async fn run(client: &Client, command: Queue, out: &mut Out) -> Resul
     match command {
         Queue::Ls => list(client, out).await,
         Queue::Pause { queue } => {
+            if !client.queues().await?.contains_key(&queue) {
+                warn("no job and no worker has named this queue; paused all the same");
+            }
             client.pause(queue.as_str()).await?;
             told(&queue, true, out)
         }
@@ -38,8 +43,6 @@ fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
 
 async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
     let queues = client.queues().await?;
-    let count =
-        |view: &longshore::QueueView, status: JobStatus| view.counts.get(&status).copied().unwrap_or(0);
     let rows: Vec<_> = queues
         .iter()
         .map(|(queue, view)| json!({ "queue": queue.as_str(), "paused": view.paused, "counts": view.counts }))
@@ -54,13 +57,31 @@ async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
             .chain(counts)
             .collect()
     });
-    let names: Vec<String> = JobStatus::ALL
+    let heads: Vec<String> = JobStatus::ALL
         .into_iter()
         .map(|status| status.as_str().to_uppercase())
         .collect();
-    let head: Vec<&str> = ["QUEUE", "STATE"]
+    let counts = JobStatus::ALL
         .into_iter()
-        .chain(names.iter().map(String::as_str))
-        .collect();
-    Ok(out.rows(&head, &rows, cells)?)
+        .zip(0..)
+        .zip(&heads)
+        .map(|((status, place), head)| Column::new(head, Give::All(rank(&queues, status, place))));
+    let columns: Vec<Column<'_>> = [
+        Column::new("QUEUE", Give::DownTo(12)),
+        Column::new("STATE", Give::Nothing),
+    ]
+    .into_iter()
+    .chain(counts)
+    .collect();
+    Ok(out.rows(&columns, &rows, cells)?)
+}
+
+/// A narrow terminal does without the counts that are zero everywhere, then without those of jobs that have ended.
+fn rank(queues: &BTreeMap<QueueName, QueueView>, status: JobStatus, place: u8) -> u8 {
+    let is_used = queues.values().any(|view| count(view, status) > 0);
+    place + if status.is_terminal() { 0 } else { 50 } + if is_used { 100 } else { 0 }
+}
+
+fn count(view: &QueueView, status: JobStatus) -> u64 {
+    view.counts.get(&status).copied().unwrap_or(0)
 }
