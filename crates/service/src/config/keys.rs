@@ -195,7 +195,7 @@ pub const KEYS: &[Key] = &[
         "worker.http.*.url",
         Kind::Endpoint,
         "",
-        "A function that posts to this URL: arguments as JSON, outcome by status.",
+        "A function that posts to this URL: arguments in a signed JSON envelope, outcome by status.",
     ),
     key(
         "worker.http.*.secret",
