@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Features: `client` (default) is the producer; `worker` brings the worker's half as `longshore::worker`; `embedded`
-//! the durable store for one process, `embedded://FOLDER`, which needs no servers.
+//! Features: `client` (default) is the producer; `cron` adds recurring jobs (`Client::cron`); `worker` brings the worker's half as
+//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers.
 
 #[cfg(feature = "client")]
 mod batch;
@@ -37,6 +37,8 @@ mod batch;
 mod builder;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "cron")]
+pub mod cron;
 #[cfg(feature = "client")]
 mod enqueue;
 #[cfg(feature = "client")]

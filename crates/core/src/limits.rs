@@ -49,6 +49,8 @@ pub const CRON_NAME_BYTES_MAX: usize = 64;
 pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
 /// Largest definition of a cron entry, arguments included, in bytes (64 KiB).
 pub const CRON_DEFINITION_BYTES_MAX: usize = 64 * 1024;
+/// Cron entries in one page of a listing.
+pub const CRON_PAGE: usize = 100;
 /// Most missed ticks of a cron entry that are caught up.
 pub const CRON_CATCH_UP_MAX: u32 = 1_000;
 /// Most tags of a job.

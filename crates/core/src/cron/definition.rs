@@ -13,6 +13,7 @@ use crate::envelope::{self, Envelope};
 use crate::id::JobId;
 use crate::limits::{CRON_DEFINITION_BYTES_MAX, CRON_JITTER_MAX, DEPTH_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::name::CronName;
+use crate::port::cron::CronEntry;
 use crate::port::enqueue::NewJob;
 use crate::spec::{InvalidSpec, JobSpec, Start};
 
@@ -102,6 +103,15 @@ impl Definition {
         let mut first = [0_u8; 8];
         hasher.finalize_xof().fill(&mut first);
         Duration::from_millis(u64::from_le_bytes(first) % (duration_millis(self.jitter) + 1))
+    }
+
+    /// The tick that an entry stands at when this is written over `known`: an unchanged schedule keeps its tick, which
+    /// may be due; another begins after `now`.
+    pub fn next_at(&self, known: Option<&CronEntry>, now: Timestamp) -> Timestamp {
+        let kept = known.filter(|entry| {
+            Self::decode(&entry.definition).is_ok_and(|known| known.schedule == self.schedule)
+        });
+        kept.map_or_else(|| self.schedule.next_or_far(now), |entry| entry.next_at)
     }
 
     /// The job of `tick`, fired at `now` in the entry's `shard`. Its id follows from entry and tick.

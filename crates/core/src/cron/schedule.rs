@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::expression::Expression;
 use super::zone::Zone;
 use crate::clock::Timestamp;
+use crate::limits::DURATION_MAX;
 
 /// An expression in a time zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,11 @@ impl Schedule {
         };
         let tick = found?.timestamp();
         u64::try_from(tick).ok()?.checked_mul(1_000).map(Timestamp)
+    }
+
+    /// As [`Schedule::next`]; where there is none, a time far ahead at which to look again.
+    pub fn next_or_far(&self, after: Timestamp) -> Timestamp {
+        self.next(after).unwrap_or(after.after(DURATION_MAX))
     }
 
     /// Every tick later than `after`, in order.

@@ -111,7 +111,7 @@ fn what_only_one_job_can_have_is_refused_all_at_once() {
     bad.start = Start::At(TICK);
     bad.deadline = Some(TICK.after(Duration::from_secs(1)));
     bad.metadata.insert("cron".to_owned(), serde_json::Value::Null);
-    bad.timeout = Duration::ZERO;
+    bad.timeout = Some(Duration::ZERO);
     let problems = Template::new(&bad).unwrap_err().problems;
     let fields: Vec<&str> = problems
         .iter()
