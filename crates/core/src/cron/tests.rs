@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 
 use super::*;
 use crate::clock::Timestamp;
@@ -15,12 +15,6 @@ mod properties;
 fn at(text: &str) -> Timestamp {
     let time = DateTime::parse_from_rfc3339(text).unwrap();
     Timestamp(time.timestamp_millis().try_into().unwrap())
-}
-
-fn shown(tick: Timestamp, zone: Zone) -> String {
-    let time = DateTime::from_timestamp_millis(tick.millis().try_into().unwrap()).unwrap();
-    time.with_timezone(&zone.0)
-        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 fn schedule(expression: &str, zone: &str) -> Schedule {
@@ -42,7 +36,7 @@ fn expressions_tick_as_the_table_says() {
         let expected: Vec<&str> = ticks.split(' ').collect();
         let schedule = schedule(expression, zone);
         let found = schedule.ticks(at(after)).take(expected.len());
-        let found: Vec<String> = found.map(|tick| shown(tick, schedule.zone)).collect();
+        let found: Vec<String> = found.map(|tick| schedule.zone.show(tick)).collect();
         assert_eq!(found, expected, "{row}");
         expressions.insert(expression);
         zones.insert(zone);

@@ -1,7 +1,10 @@
 //! Time zones by their IANA names.
 
+use chrono::{DateTime, SecondsFormat};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
 
 /// A time zone of the IANA database that this build carries. Default: UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +58,20 @@ impl Zone {
                 name: name.escape_debug().to_string(),
             }
         })
+    }
+
+    /// A time on this zone's wall, as RFC 3339 with the offset in force: `2026-03-29T03:00:00+02:00`.
+    pub fn show(self, at: Timestamp) -> String {
+        let time = i64::try_from(at.millis())
+            .ok()
+            .and_then(DateTime::from_timestamp_millis);
+        time.map_or_else(
+            || format!("{} ms", at.millis()),
+            |time| {
+                time.with_timezone(&self.0)
+                    .to_rfc3339_opts(SecondsFormat::AutoSi, true)
+            },
+        )
     }
 
     /// Its IANA name.

@@ -122,7 +122,10 @@ async fn missed_ticks_follow_the_entrys_policy() {
         .collect();
     assert_eq!(rig.jobs_of("all").await, newest);
     for entry in ["skips", "once", "all"] {
-        assert_eq!(rig.kept_entry(entry).await.unwrap().next_at, hours_after(tick, 11));
+        assert_eq!(
+            rig.kept_entry(entry).await.unwrap().next_at,
+            hours_after(tick, 11)
+        );
     }
 }
 
