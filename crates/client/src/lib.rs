@@ -98,6 +98,11 @@ pub const fn secs(seconds: u64) -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
 
+/// The program on the page about recurring jobs compiles as it stands.
+#[cfg(all(doctest, feature = "cron"))]
+#[doc = include_str!("../../../docs/reference/cron.md")]
+struct RecurringJobs;
+
 /// The programs of the README compile as they stand.
 #[cfg(all(doctest, feature = "client", feature = "worker"))]
 #[doc = include_str!("../../../README.md")]
