@@ -459,12 +459,11 @@ impl Key {
     /// What it holds, for people.
     pub fn type_name(&self) -> String {
         match self.kind {
-            Kind::Server(name) => name.to_owned(),
+            Kind::Server(name) | Kind::Text(name) => name.to_owned(),
             Kind::Endpoint => "URL (http, https)".to_owned(),
             Kind::Secret => "secret".to_owned(),
             Kind::Path => "path".to_owned(),
             Kind::Filter => "log filter".to_owned(),
-            Kind::Text(name) => name.to_owned(),
             Kind::Switch => "true or false".to_owned(),
             Kind::Count(min, max) => format!("{min} to {max}"),
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
