@@ -658,7 +658,6 @@ async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
         attempt: redis.attempt_port(),
         schedule: redis.schedule_port(),
         inspect: redis.inspect_port(),
-        cron: redis.cron_port(),
         ..embedded.clone()
     };
     let side = |ports| Side {
