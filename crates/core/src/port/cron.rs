@@ -24,7 +24,7 @@ pub struct CronEntry {
     pub next_at: Timestamp,
     /// A paused entry is never due.
     pub paused: bool,
-    /// Schedule, policies and job ([`crate::cron::Definition`] with the feature `cron`).
+    /// Schedule, policies and job (`cron::Definition`, with the feature `cron`).
     pub definition: Bytes,
     /// The last job that it made.
     pub last: Option<CronJob>,
