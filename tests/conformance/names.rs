@@ -134,6 +134,16 @@ macro_rules! each_case {
             a_tick_in_the_future_does_not_fire
             a_tick_can_be_skipped
             of_two_schedulers_one_fires
+            a_ticks_job_waits_for_no_producer
+            an_entry_remembers_its_last_job
+            an_entry_that_says_the_same_keeps_its_tick
+            an_entry_is_written_over_the_version_that_was_read
+            an_entry_that_is_made_anew_goes_on_above_its_old_version
+            a_removed_entry_does_not_fire
+            a_paused_entry_is_not_due_until_it_is_resumed
+            a_change_leaves_a_paused_entry_paused
+            a_job_is_run_outside_the_schedule
+            entries_are_listed_by_name_and_page
             parents_are_looked_up_tombstones_included
             a_batch_with_the_same_ids_again_completes_its_prefix
             a_childs_edges_are_due_for_a_look_after_5_seconds

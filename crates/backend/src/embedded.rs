@@ -21,6 +21,7 @@ use longshore_core::shard::Shards;
 mod attempt;
 mod broker;
 mod core;
+mod cron;
 mod disk;
 mod enqueue;
 mod folder;
@@ -102,6 +103,7 @@ impl Store {
             attempt: self.core.clone(),
             schedule: self.core.clone(),
             inspect: self.core.clone(),
+            cron: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
         }

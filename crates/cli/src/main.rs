@@ -4,6 +4,7 @@ mod adapter;
 mod args;
 mod board;
 mod config;
+mod cron;
 mod dev;
 mod enqueue;
 mod failure;
@@ -66,6 +67,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
+        Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);
         }
@@ -119,11 +121,21 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         }
         command => (command, None),
     };
+    let entry = match &command {
+        Command::Cron(args::Cron::Add(options)) => Some(cron::add::read(options)?),
+        _ => None,
+    };
     let Some(backend) = setting.connect(Purpose::Client).await? else {
         return Err(interrupted());
     };
     let client = Setting::client(&backend)?;
-    let ended = Box::pin(ask(setting, &backend, &client, command, input, out)).await;
+    let ended = match command {
+        Command::Cron(command) => {
+            let asked = cron::run(&client, backend.ports(), command, entry, out);
+            unless(stop, Box::pin(asked)).await
+        }
+        command => Box::pin(ask(setting, &backend, &client, command, input, out)).await,
+    };
     client.close().await;
     backend.close().await;
     ended

@@ -2,6 +2,8 @@
 //! them are killed.
 #![cfg(test)]
 
+#[path = "fleet/cron.rs"]
+mod cron;
 #[path = "fleet/process.rs"]
 mod process;
 

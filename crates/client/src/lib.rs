@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Features: `client` (default) is the producer; `worker` brings the worker's half as `longshore::worker`; `embedded`
-//! the durable store for one process, `embedded://FOLDER`, which needs no servers.
+//! Features: `client` (default) is the producer; `cron` adds recurring jobs (`Client::cron`); `worker` brings the worker's half as
+//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers.
 
 #[cfg(feature = "client")]
 mod batch;
@@ -37,6 +37,8 @@ mod batch;
 mod builder;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "cron")]
+pub mod cron;
 #[cfg(feature = "client")]
 mod enqueue;
 #[cfg(feature = "client")]
@@ -95,6 +97,11 @@ pub use longshore_worker as worker;
 pub const fn secs(seconds: u64) -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
+
+/// The program on the page about recurring jobs compiles as it stands.
+#[cfg(all(doctest, feature = "cron"))]
+#[doc = include_str!("../../../docs/reference/cron.md")]
+struct RecurringJobs;
 
 /// The programs of the README compile as they stand.
 #[cfg(all(doctest, feature = "client", feature = "worker"))]

@@ -6,6 +6,8 @@
 
 pub mod classify;
 pub mod clock;
+#[cfg(feature = "cron")]
+pub mod cron;
 pub mod envelope;
 pub mod gather;
 pub mod id;

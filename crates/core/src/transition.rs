@@ -36,7 +36,7 @@ pub use dispatch::{Promoted, audit, extend_outbox, lease_outbox, mark_published,
 pub use edges::{
     edges_verified, lease_edges, parent_unknown, register, relation_due, relation_told, settle_edge,
 };
-pub use enqueue::{abort, enqueue, fail_blocked};
+pub use enqueue::{abort, enqueue, enqueue_within, fail_blocked};
 pub use expire::{Expired, expire_lease, expire_waiting, pull_back};
 pub use retain::{Retained, prune};
 use table::Trigger;

@@ -18,12 +18,14 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::message::{Gen, Message};
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port;
 use longshore_core::port::broker::Published;
+use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
-    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, Enqueued, NewJob, ParentState,
+    Registration,
 };
 use longshore_core::port::schedule::DeadLetterChange;
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
@@ -58,6 +60,12 @@ enum Request {
     Publish(Vec<Message>),
     Requeue(u16, Vec<JobId>, Timestamp),
     Discard(u16, Vec<JobId>, Timestamp),
+    CronPut(CronPut),
+    CronRemove(CronName),
+    CronPause(CronName, bool, Timestamp),
+    CronEntry(CronName),
+    CronEntries(u16, Option<CronName>, usize),
+    CronRun(CronName, NewJob),
 }
 
 /// What the owner answers.
@@ -76,6 +84,11 @@ enum Answer {
     Workers(Vec<WorkerView>),
     Published(Vec<Published>),
     Changes(Vec<DeadLetterChange>),
+    CronWritten(CronWritten),
+    CronKnown(bool),
+    CronEntry(Option<CronEntry>),
+    CronEntries(Vec<CronEntry>),
+    CronMade(Option<Enqueued>),
 }
 
 /// A frame of the client.

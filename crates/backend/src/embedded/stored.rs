@@ -9,7 +9,7 @@ use longshore_core::name::QueueName;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::Quarantined;
 use longshore_core::port::enqueue::ParentOutcome;
-use longshore_core::port::schedule::{CronEntry, DeadLetter};
+use longshore_core::port::schedule::DeadLetter;
 use longshore_core::record::{Record, Slot, Tombstone};
 use longshore_core::view::AttemptView;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -110,33 +110,6 @@ impl From<StoredOutcome> for ParentOutcome {
             StoredOutcome::Failed => Self::Failed,
             StoredOutcome::Cancelled => Self::Cancelled,
             StoredOutcome::Gone => Self::Gone,
-        }
-    }
-}
-
-/// A cron entry.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredCron {
-    version: u64,
-    next_at: Timestamp,
-    definition: Bytes,
-}
-
-impl StoredCron {
-    pub(super) fn new(entry: &CronEntry) -> Self {
-        Self {
-            version: entry.version,
-            next_at: entry.next_at,
-            definition: entry.definition.clone(),
-        }
-    }
-
-    pub(super) fn into_entry(self, name: String) -> CronEntry {
-        CronEntry {
-            name,
-            version: self.version,
-            next_at: self.next_at,
-            definition: self.definition,
         }
     }
 }

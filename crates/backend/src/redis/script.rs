@@ -100,7 +100,8 @@ scripts! { Script::shared:
     EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",
     OPEN_EDGES = "open_edges", PARENTS_UNKNOWN = "parents_unknown", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
     DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", DISCARD = "discard",
-    REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
+    REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_REMOVE = "cron_remove",
+    CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
 }
 scripts! { Script::alone:

@@ -4,5 +4,6 @@
 mod adapters;
 mod bad_input;
 mod binary;
+mod cron;
 mod dev;
 mod output;

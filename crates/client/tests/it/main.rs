@@ -3,6 +3,8 @@
 
 mod batch;
 mod cancel;
+#[cfg(feature = "cron")]
+mod cron;
 mod enqueue;
 mod faults;
 mod fields;

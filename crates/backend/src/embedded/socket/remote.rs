@@ -10,20 +10,21 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::message::{Gen, Message};
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
     Quarantined, Rebuild,
 };
 use longshore_core::port::broker::{ConsumePort, Depth, PublishPort, Published, Source, Subscription};
+use longshore_core::port::cron::{CronEntry, CronPort, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
-    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, NewJob,
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, Enqueued, NewJob,
     ParentOutcome, ParentState, Registration,
 };
 use longshore_core::port::inspect::{InspectPort, Wakes};
 use longshore_core::port::schedule::{
-    CronEntry, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
     SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{self, Ports, Reply};
@@ -40,6 +41,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         attempt: remote.clone(),
         schedule: remote.clone(),
         inspect: remote.clone(),
+        cron: remote.clone(),
         publish: remote.clone(),
         consume: remote,
     }
@@ -340,15 +342,37 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
-    fn cron_put(&self, _entry: CronEntry) -> Reply<'_, ()> {
-        elsewhere()
-    }
-
-    fn cron_due(&self, _shard: u16, _limit: usize) -> Reply<'_, Vec<CronEntry>> {
+    fn cron_due(&self, _shard: u16, _limit: usize) -> Reply<'_, CronDue> {
         elsewhere()
     }
 
     fn cron_fire(&self, _shard: u16, _fire: CronFire) -> Reply<'_, bool> {
         elsewhere()
+    }
+}
+
+impl CronPort for Remote {
+    fn cron_put(&self, entry: CronPut) -> Reply<'_, CronWritten> {
+        ask!(self, Request::CronPut(entry), CronWritten)
+    }
+
+    fn cron_remove(&self, name: CronName) -> Reply<'_, bool> {
+        ask!(self, Request::CronRemove(name), CronKnown)
+    }
+
+    fn cron_pause(&self, name: CronName, paused: bool, next_at: Timestamp) -> Reply<'_, bool> {
+        ask!(self, Request::CronPause(name, paused, next_at), CronKnown)
+    }
+
+    fn cron_entry(&self, name: CronName) -> Reply<'_, Option<CronEntry>> {
+        ask!(self, Request::CronEntry(name), CronEntry)
+    }
+
+    fn cron_entries(&self, shard: u16, after: Option<CronName>, limit: usize) -> Reply<'_, Vec<CronEntry>> {
+        ask!(self, Request::CronEntries(shard, after, limit), CronEntries)
+    }
+
+    fn cron_run(&self, name: CronName, job: NewJob) -> Reply<'_, Option<Enqueued>> {
+        ask!(self, Request::CronRun(name, job), CronMade)
     }
 }

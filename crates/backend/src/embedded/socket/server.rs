@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use longshore_core::id::JobId;
 use longshore_core::port::broker::PublishPort;
+use longshore_core::port::cron::CronPort;
 use longshore_core::port::enqueue::EnqueuePort;
 use longshore_core::port::inspect::InspectPort;
 use longshore_core::port::schedule::SchedulePort;
@@ -173,6 +174,16 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Publish(messages) => Answer::Published(core.publish(messages).await),
         Request::Requeue(shard, ids, before) => Answer::Changes(core.requeue(shard, ids, before).await?),
         Request::Discard(shard, ids, before) => Answer::Changes(core.discard(shard, ids, before).await?),
+        Request::CronPut(entry) => Answer::CronWritten(core.cron_put(entry).await?),
+        Request::CronRemove(name) => Answer::CronKnown(core.cron_remove(name).await?),
+        Request::CronPause(name, paused, next_at) => {
+            Answer::CronKnown(core.cron_pause(name, paused, next_at).await?)
+        }
+        Request::CronEntry(name) => Answer::CronEntry(core.cron_entry(name).await?),
+        Request::CronEntries(shard, after, limit) => {
+            Answer::CronEntries(core.cron_entries(shard, after, limit).await?)
+        }
+        Request::CronRun(name, job) => Answer::CronMade(core.cron_run(name, job).await?),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })
 }
