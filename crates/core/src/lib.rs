@@ -6,6 +6,7 @@
 
 pub mod classify;
 pub mod clock;
+pub mod dead;
 pub mod envelope;
 pub mod gather;
 pub mod id;

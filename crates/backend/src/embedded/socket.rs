@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::message::{Gen, Message};
 use longshore_core::name::QueueName;
@@ -25,7 +26,8 @@ use longshore_core::port::broker::Published;
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
 };
-use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +60,13 @@ enum Request {
     Publish(Vec<Message>),
     Requeue(u16, Vec<JobId>, Timestamp),
     Discard(u16, Vec<JobId>, Timestamp),
+    RequeueEdited(u16, Vec<EditedLetter>),
+    Prune(u16, BTreeMap<JobStatus, Duration>, usize),
+    Quarantined(Option<String>, usize),
+    DropQuarantined(Vec<String>),
+    BeginOperation(Operation),
+    SaveOperation(Operation),
+    Operations,
 }
 
 /// What the owner answers.
@@ -76,6 +85,10 @@ enum Answer {
     Workers(Vec<WorkerView>),
     Published(Vec<Published>),
     Changes(Vec<DeadLetterChange>),
+    Pruned(Pruned),
+    Quarantined(Vec<QuarantineEntry>),
+    Operation(Operation),
+    Operations(Vec<Operation>),
 }
 
 /// A frame of the client.
