@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod dlq;
+
 use crate::job::PageCursor;
 use crate::output::Format;
 
@@ -69,6 +71,12 @@ pub(crate) enum Command {
     /// List, show, watch and cancel jobs
     #[command(subcommand)]
     Job(Job),
+    /// Dead letters: list, show, requeue, edit, discard
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Messages that nobody could handle: list, show, drop
+    #[command(subcommand)]
+    Quarantine(dlq::Quarantine),
     /// List, pause and resume queues
     #[command(subcommand)]
     Queue(Queue),
@@ -242,6 +250,8 @@ pub(crate) enum Job {
         #[arg(required = true)]
         ids: Vec<JobId>,
     },
+    /// Delete jobs that ended long ago
+    Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running
     Cancel {
         /// The jobs

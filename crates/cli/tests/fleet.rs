@@ -2,6 +2,8 @@
 //! them are killed.
 #![cfg(test)]
 
+#[path = "fleet/dead_letters.rs"]
+mod dead_letters;
 #[path = "fleet/process.rs"]
 mod process;
 

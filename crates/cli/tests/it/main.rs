@@ -4,5 +4,6 @@
 mod adapters;
 mod bad_input;
 mod binary;
+mod dead_letters;
 mod dev;
 mod output;
