@@ -33,7 +33,7 @@ pub(crate) async fn run(client: &Client, command: Quarantine, out: &mut Out) -> 
             yes,
         } => {
             let ids = if all { all_ids(client).await? } else { message_ids };
-            confirm(&format!("delete {} messages for good", ids.len()), yes)?;
+            confirm(format!("delete {} messages for good", ids.len()), yes).await?;
             delete(client, ids, out).await
         }
     }

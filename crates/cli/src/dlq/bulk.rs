@@ -48,12 +48,13 @@ pub(super) async fn change(
     if options.dry_run {
         return dry_run(client, kind, &options.ids, &filter, out).await;
     }
-    let many = match options.ids.len() {
-        0 => "every dead letter that matches".to_owned(),
-        1 => "1 dead letter".to_owned(),
-        count => format!("{count} dead letters"),
-    };
-    confirm(&format!("{what} {many}"), confirmed)?;
+    if !confirmed {
+        let count = match options.ids.len() as u64 {
+            0 => client.dead_letters().count(&filter).await?,
+            ids => ids,
+        };
+        confirm(format!("{what} {count} dead letters"), confirmed).await?;
+    }
     if !options.ids.is_empty() {
         return some(client, kind, &options.ids, out).await;
     }
@@ -111,28 +112,33 @@ pub(super) async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> 
 ///
 /// # Errors
 /// When it is not confirmed. Nothing was changed then.
-pub(crate) fn confirm(what: &str, confirmed: bool) -> Result<(), Failure> {
+pub(crate) async fn confirm(what: String, confirmed: bool) -> Result<(), Failure> {
     if confirmed {
         return Ok(());
     }
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+    if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(format!(
             "--yes is needed to {what}, because stdin is no terminal to ask on; nothing was changed"
         )));
     }
+    // Whoever thinks about it may still interrupt.
+    let asked = tokio::task::spawn_blocking(move || ask(&what)).await;
+    if asked.map_err(|error| Failure::new(ExitCode::Failure, error))?? {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Failure,
+        "not confirmed; nothing was changed",
+    ))
+}
+
+fn ask(what: &str) -> std::io::Result<bool> {
     let mut stderr = std::io::stderr();
     write!(stderr, "Really {what}? [y/N] ")?;
     stderr.flush()?;
     let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::new(
-            ExitCode::Failure,
-            "not confirmed; nothing was changed",
-        )),
-    }
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn dry_run(
