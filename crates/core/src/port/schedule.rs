@@ -257,6 +257,7 @@ pub trait SchedulePort: Send + Sync {
 
     /// As [`SchedulePort::requeue`], with another envelope in the place of the old one, in one step. The record keeps
     /// the fingerprint of what was asked for, so that the same enqueue again is still the same job.
+    /// The same edit again is told that it is done.
     fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>>;
 
     /// Deletes dead letters, leaving tombstones.

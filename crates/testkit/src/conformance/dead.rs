@@ -437,6 +437,11 @@ async fn an_edited_dead_letter_runs_with_its_new_arguments(rig: Rig) {
     let old = letters(&rig).await.remove(0);
     let letter = edited(&held.job, 2, &serde_json::json!({"fixed": true}));
     assert_eq!(edit(&rig, &letter).await, DeadLetterChange::Done);
+    assert_eq!(
+        edit(&rig, &letter).await,
+        DeadLetterChange::Done,
+        "the answer was lost, and it is asked again"
+    );
     let view = rig.view(held.id).await;
     assert_eq!((view.status, view.gen_), (JobStatus::Queued, 3));
     assert_eq!((view.attempts, view.retries, view.losts), (0, 0, 0));

@@ -78,6 +78,10 @@ pub(super) fn requeue_edited(
     let now = tx.now;
     let mut changes = Vec::with_capacity(letters.len());
     for letter in letters {
+        if is_done(state, tx, letter) {
+            changes.push(DeadLetterChange::Done);
+            continue;
+        }
         let change = state.change(tx, letter.id, |slot, _| {
             transition::requeue_edited(slot, letter.gen_, now)
         });
@@ -88,6 +92,13 @@ pub(super) fn requeue_edited(
         changes.push(change);
     }
     changes
+}
+
+/// Whether the answer to this very edit was lost.
+fn is_done(state: &State, tx: &Tx<'_>, letter: &EditedLetter) -> bool {
+    let is_next = |record: &longshore_core::record::Record| record.gen_ == letter.gen_.saturating_add(1);
+    let envelope = || tx.disk.part(letter.id, Part::Envelope).ok().flatten();
+    state.record(letter.id).is_some_and(is_next) && envelope().as_ref() == Some(&letter.envelope)
 }
 
 /// Counts twins that are stale from now on.
