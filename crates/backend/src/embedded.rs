@@ -28,6 +28,7 @@ mod folder;
 mod inspect;
 mod load;
 mod messages;
+mod people;
 mod rows;
 mod schedule;
 mod socket;
@@ -119,16 +120,6 @@ impl Store {
     /// Outside of a Tokio runtime.
     pub fn serve(&self) -> std::io::Result<()> {
         self.core.serve()
-    }
-
-    /// What workers have put into quarantine.
-    ///
-    /// # Errors
-    /// When the store is closed or cannot be read.
-    pub fn quarantined(
-        &self,
-    ) -> Result<Vec<longshore_core::port::attempt::Quarantined>, longshore_core::port::Error> {
-        self.core.quarantined()
     }
 
     /// Ends the store: what was answered is on the disk, the folder is free, and every port answers

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod dlq;
+
 use crate::job::PageCursor;
 use crate::output::Format;
 
@@ -70,6 +72,12 @@ pub(crate) enum Command {
     /// List, show, watch and cancel jobs
     #[command(subcommand)]
     Job(Job),
+    /// Dead letters: list, show, requeue, edit, discard
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Messages that nobody could handle: list, show, drop
+    #[command(subcommand)]
+    Quarantine(dlq::Quarantine),
     /// List, pause and resume queues
     #[command(subcommand)]
     Queue(Queue),
@@ -246,6 +254,8 @@ pub(crate) enum Job {
         #[arg(required = true)]
         ids: Vec<JobId>,
     },
+    /// Delete jobs that ended long ago
+    Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running
     Cancel {
         /// The jobs

@@ -6,10 +6,12 @@ mod board;
 mod config;
 mod cron;
 mod dev;
+mod dlq;
 mod enqueue;
 mod failure;
 mod job;
 mod output;
+mod quarantine;
 mod queue;
 mod request;
 mod samples;
@@ -165,6 +167,8 @@ async fn ask(
             Ok(())
         }
         (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
+        (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
+        (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }

@@ -4,6 +4,8 @@
 
 #[path = "fleet/cron.rs"]
 mod cron;
+#[path = "fleet/dead_letters.rs"]
+mod dead_letters;
 #[path = "fleet/process.rs"]
 mod process;
 

@@ -40,6 +40,8 @@ mod client;
 #[cfg(feature = "cron")]
 pub mod cron;
 #[cfg(feature = "client")]
+mod dead_letters;
+#[cfg(feature = "client")]
 mod enqueue;
 #[cfg(feature = "client")]
 mod error;
@@ -54,6 +56,8 @@ mod parent;
 #[cfg(feature = "client")]
 mod pipeline;
 #[cfg(feature = "client")]
+mod quarantine;
+#[cfg(feature = "client")]
 mod read;
 
 #[cfg(feature = "client")]
@@ -62,6 +66,8 @@ pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, Batch
 pub use builder::{ClientBuilder, RedisAway};
 #[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "client")]
+pub use dead_letters::{Bulk, DeadGroup, DeadLetters};
 #[cfg(feature = "client")]
 pub use enqueue::Enqueue;
 #[cfg(feature = "client")]
@@ -72,12 +78,17 @@ pub use handle::{Acceptance, JobHandle, ProgressEvent, ProgressStream};
 pub use list::{JobStream, List};
 #[cfg(feature = "client")]
 pub use parent::Parent;
+#[cfg(feature = "client")]
+pub use quarantine::Quarantine;
 
 #[cfg(feature = "client")]
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
+pub use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 pub use longshore_core::name::InvalidName;
 pub use longshore_core::outcome::{ErrorInfo, JobError, JobResult, Progress};
+pub use longshore_core::port::attempt::Quarantined;
 pub use longshore_core::port::enqueue::CancelReply;
+pub use longshore_core::port::inspect::QuarantineEntry;
 pub use longshore_core::port::schedule::DeadLetterChange;
 pub use longshore_core::spec::{
     Dependency, EdgePolicy, Fencing, InvalidSpec, OnCancelled, OnFailed, OnLostRecord, Start,

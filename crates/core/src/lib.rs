@@ -8,6 +8,7 @@ pub mod classify;
 pub mod clock;
 #[cfg(feature = "cron")]
 pub mod cron;
+pub mod dead;
 pub mod envelope;
 pub mod gather;
 pub mod id;

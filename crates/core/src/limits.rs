@@ -19,6 +19,10 @@ pub const QUARANTINE_BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 64 * 1024;
 pub const QUARANTINE_MESSAGES_MAX: usize = 2_000;
 /// Most bytes of all messages in quarantine (64 MiB).
 pub const QUARANTINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most messages of the quarantine in one answer.
+pub const QUARANTINE_PAGE_MAX: usize = 8;
+/// Operations on many dead letters that are remembered; the oldest that has ended goes first.
+pub const OPERATIONS_MAX: usize = 100;
 /// Deepest nesting of arguments and results.
 pub const DEPTH_MAX: usize = 100;
 /// Most jobs in one broker message.

@@ -31,7 +31,7 @@ mod tests;
 pub use attempt::{beat, finish, give_back};
 pub use cancel::cancel;
 pub use claim::{claim, rebuild};
-pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requeue};
+pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requeue, requeue_edited};
 pub use dispatch::{Promoted, audit, extend_outbox, lease_outbox, mark_published, promote, unpark};
 pub use edges::{
     edges_verified, lease_edges, parent_unknown, register, relation_due, relation_told, settle_edge,

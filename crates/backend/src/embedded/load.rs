@@ -22,6 +22,7 @@ const PAUSED: &str = "paused/";
 const CRON: &str = "cron/";
 const REMOVALS: &str = "removals/";
 pub(super) const QUARANTINE: &str = "quarantine/";
+pub(super) const OPERATION: &str = "operation/";
 
 pub(super) fn epoch_key(shard: u16) -> String {
     format!("{EPOCH}{shard}")

@@ -10,8 +10,8 @@ use longshore_core::limits::{LEASE, OUTBOX_AHEAD_MAX, OUTBOX_LEASE, SCRIPT_JOBS_
 use longshore_core::message::Gen;
 use longshore_core::port::Reply;
 use longshore_core::port::schedule::{
-    CronDue, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
-    SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::record::Index;
 use longshore_core::transition::{self, Expired, Promoted, Retained};
@@ -157,6 +157,10 @@ impl SchedulePort for Core {
                 transition::requeue(slot, before, now)
             })
         }))
+    }
+
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(self.write(move |state, tx| dead::requeue_edited(state, tx, shard, &letters)))
     }
 
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {

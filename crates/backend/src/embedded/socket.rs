@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::message::{Gen, Message};
 use longshore_core::name::{CronName, QueueName};
@@ -27,7 +28,8 @@ use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, Enqueued, NewJob, ParentState,
     Registration,
 };
-use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,13 @@ enum Request {
     CronEntry(CronName),
     CronEntries(u16, Option<CronName>, usize),
     CronRun(CronName, NewJob),
+    RequeueEdited(u16, Vec<EditedLetter>),
+    Prune(u16, BTreeMap<JobStatus, Duration>, usize),
+    Quarantined(Option<String>, usize),
+    DropQuarantined(Vec<String>),
+    BeginOperation(Operation),
+    SaveOperation(Operation),
+    Operations,
 }
 
 /// What the owner answers.
@@ -89,6 +98,10 @@ enum Answer {
     CronEntry(Option<CronEntry>),
     CronEntries(Vec<CronEntry>),
     CronMade(Option<Enqueued>),
+    Pruned(Pruned),
+    Quarantined(Vec<QuarantineEntry>),
+    Operation(Operation),
+    Operations(Vec<Operation>),
 }
 
 /// A frame of the client.

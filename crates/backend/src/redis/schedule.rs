@@ -9,15 +9,15 @@ use longshore_core::id::JobId;
 use longshore_core::message::Gen;
 use longshore_core::name::FunctionName;
 use longshore_core::port::schedule::{
-    CronDue, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Publishable,
-    Relation, SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Publishable, Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{Error, Reply};
 
 use super::Store;
 use super::attempt::functions;
 use super::call::{calls, light};
-use super::enqueue::{odd, outcome};
+use super::enqueue::outcome;
 use super::reply::Reader;
 use super::script::{self, Script};
 use super::view::edge;
@@ -177,6 +177,10 @@ impl SchedulePort for Store {
         Box::pin(self.change_dead(&script::REQUEUE, shard, ids, before))
     }
 
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(async move { self.change_edited(shard, &letters).await })
+    }
+
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
         Box::pin(self.change_dead(&script::DISCARD, shard, ids, before))
     }
@@ -271,13 +275,7 @@ impl Store {
             }
             let mut answer = self.run_strictly(&call).await?;
             for _ in ids {
-                changes.push(match answer.text()?.as_str() {
-                    "done" => DeadLetterChange::Done,
-                    "not_dead" => DeadLetterChange::NotDead,
-                    "children" => DeadLetterChange::HasChildren,
-                    "past_deadline" => DeadLetterChange::PastDeadline,
-                    other => return Err(odd(other)),
-                });
+                changes.push(dead::change(&mut answer)?);
             }
         }
         Ok(changes)

@@ -121,7 +121,9 @@ async fn a_folder_opened_again_has_everything_that_is_no_job() {
     let shard = ports.enqueue.shards().of_bytes(b"nightly");
     let due = ports.schedule.cron_due(shard, 10).await.unwrap();
     assert_eq!(due.entries, [kept]);
-    assert_eq!(store.quarantined().unwrap(), [strange]);
+    let aside = ports.inspect.quarantined(None, 8).await.unwrap();
+    assert_eq!((aside.len(), &aside[0].message), (1, &strange));
+    assert!(aside[0].at.is_some());
     assert_eq!(ports.schedule.lease_outbox(0, 1).await.unwrap().epoch, epoch);
 }
 

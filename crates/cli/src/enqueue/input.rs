@@ -203,7 +203,11 @@ fn word<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
     serde_json::from_value(Value::String(text?.to_owned())).ok()
 }
 
-fn args(given: &str) -> Result<Value, Failure> {
+/// Arguments as they were given: JSON, or `-` for what stdin has.
+///
+/// # Errors
+/// When they are no JSON, or nest too deep.
+pub(crate) fn args(given: &str) -> Result<Value, Failure> {
     let source = if given == "-" {
         read_file(Path::new("-"))?
     } else {

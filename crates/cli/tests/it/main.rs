@@ -5,5 +5,6 @@ mod adapters;
 mod bad_input;
 mod binary;
 mod cron;
+mod dead_letters;
 mod dev;
 mod output;

@@ -147,8 +147,19 @@ pub enum DeadLetterChange {
     HasChildren,
 }
 
+/// A dead letter whose arguments a person has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedLetter {
+    /// The job.
+    pub id: JobId,
+    /// Its gen when it was read: a letter that was requeued meanwhile stays as it is.
+    pub gen_: Gen,
+    /// The envelope with the new arguments, encoded.
+    pub envelope: Bytes,
+}
+
 /// What a bite of retention freed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     /// Records deleted (a tombstone stays).
     pub jobs: u32,
@@ -240,6 +251,11 @@ pub trait SchedulePort: Send + Sync {
     /// Dead letters → Queued, retries, losts and attempts' count reset, gen + 1; only those that died before
     /// `before`.
     fn requeue(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
+
+    /// As [`SchedulePort::requeue`], with another envelope in the place of the old one, in one step. The record keeps
+    /// the fingerprint of what was asked for, so that the same enqueue again is still the same job.
+    /// The same edit again is told that it is done.
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>>;
 
     /// Deletes dead letters, leaving tombstones.
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;

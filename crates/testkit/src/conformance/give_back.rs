@@ -24,6 +24,7 @@ cases! { GiveBack:
     a_parked_job_can_be_cancelled,
     a_queued_job_in_quarantine_is_failed ["delivery: undecodable"],
     quarantine_leaves_other_jobs_alone ["delivery: undecodable"],
+    what_is_in_quarantine_is_listed_page_by_page_and_dropped,
 }
 
 async fn an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen(rig: Rig) {
@@ -229,4 +230,43 @@ async fn quarantine_leaves_other_jobs_alone(rig: Rig) {
     quarantine(&rig, vec![running.id, ended.id]).await;
     assert_eq!(rig.status(running.id).await, Some(JobStatus::Running));
     assert_eq!(rig.status(ended.id).await, Some(JobStatus::Completed));
+}
+
+async fn what_is_in_quarantine_is_listed_page_by_page_and_dropped(rig: Rig) {
+    let look = |after: Option<&str>, limit| {
+        let after = after.map(str::to_owned);
+        let page = rig.ports.inspect.quarantined(after, limit);
+        async { page.await.unwrap() }
+    };
+    assert_eq!(look(None, 8).await, []);
+    let message = |number: u8| Quarantined {
+        message_id: format!("m-{number}"),
+        queue: QueueName::new("mail").unwrap(),
+        reason: "not MessagePack".to_owned(),
+        body: Bytes::from(vec![0xc1, 0, 0xff, number]),
+        headers: vec![("x".to_owned(), "y".to_owned())],
+        jobs: vec![rig.job(|_| {}).id],
+    };
+    let messages: Vec<_> = (0..3).map(message).collect();
+    rig.ports.attempt.quarantine(messages.clone()).await.unwrap();
+    let first = look(None, 2).await;
+    let rest = look(Some(&first[1].message.message_id), 8).await;
+    let found: Vec<_> = first.iter().chain(&rest).collect();
+    for entry in &found {
+        Rig::assert_at(entry.at, rig.now());
+    }
+    let found: Vec<_> = found.into_iter().map(|entry| entry.message.clone()).collect();
+    assert_eq!(found, messages);
+    let drop = || {
+        let ids = vec!["m-1".to_owned(), "m-9".to_owned()];
+        rig.ports.inspect.drop_quarantined(ids)
+    };
+    assert_eq!(drop().await.unwrap(), [true, false]);
+    assert_eq!(drop().await.unwrap(), [false, false]);
+    let left: Vec<_> = look(None, 8)
+        .await
+        .into_iter()
+        .map(|entry| entry.message.message_id)
+        .collect();
+    assert_eq!(left, ["m-0", "m-2"]);
 }

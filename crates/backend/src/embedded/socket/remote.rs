@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::message::{Gen, Message};
 use longshore_core::name::{CronName, QueueName};
@@ -22,10 +23,10 @@ use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, Enqueued, NewJob,
     ParentOutcome, ParentState, Registration,
 };
-use longshore_core::port::inspect::{InspectPort, Wakes};
+use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::schedule::{
-    CronDue, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
-    SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{self, Ports, Reply};
 use longshore_core::shard::Shards;
@@ -154,6 +155,26 @@ impl InspectPort for Remote {
         })
     }
 
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {
+        ask!(self, Request::Quarantined(after, limit), Quarantined)
+    }
+
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>> {
+        ask!(self, Request::DropQuarantined(message_ids), Known)
+    }
+
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation> {
+        ask!(self, Request::BeginOperation(operation), Operation)
+    }
+
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()> {
+        ask!(self, Request::SaveOperation(operation))
+    }
+
+    fn operations(&self) -> Reply<'_, Vec<Operation>> {
+        ask!(self, Request::Operations, Operations)
+    }
+
     fn ping(&self) -> Reply<'_, ()> {
         ask!(self, Request::Ping)
     }
@@ -261,6 +282,14 @@ impl SchedulePort for Remote {
         ask!(self, Request::Discard(shard, ids, before), Changes)
     }
 
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        ask!(self, Request::RequeueEdited(shard, letters), Changes)
+    }
+
+    fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned> {
+        ask!(self, Request::Prune(shard, retention, limit), Pruned)
+    }
+
     fn lease_shards(&self, _holder: String, _want: usize, _ttl: Duration) -> Reply<'_, Vec<u16>> {
         elsewhere()
     }
@@ -326,15 +355,6 @@ impl SchedulePort for Remote {
     }
 
     fn removals_pending(&self, _shard: u16, _clear: bool) -> Reply<'_, u64> {
-        elsewhere()
-    }
-
-    fn prune(
-        &self,
-        _shard: u16,
-        _retention: BTreeMap<JobStatus, Duration>,
-        _limit: usize,
-    ) -> Reply<'_, Pruned> {
         elsewhere()
     }
 

@@ -184,6 +184,13 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
             Answer::CronEntries(core.cron_entries(shard, after, limit).await?)
         }
         Request::CronRun(name, job) => Answer::CronMade(core.cron_run(name, job).await?),
+        Request::RequeueEdited(shard, letters) => Answer::Changes(core.requeue_edited(shard, letters).await?),
+        Request::Prune(shard, retention, limit) => Answer::Pruned(core.prune(shard, retention, limit).await?),
+        Request::Quarantined(after, limit) => Answer::Quarantined(core.quarantined(after, limit).await?),
+        Request::DropQuarantined(ids) => Answer::Known(core.drop_quarantined(ids).await?),
+        Request::BeginOperation(operation) => Answer::Operation(core.begin_operation(operation).await?),
+        Request::SaveOperation(operation) => done(core.save_operation(operation).await)?,
+        Request::Operations => Answer::Operations(core.operations().await?),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })
 }

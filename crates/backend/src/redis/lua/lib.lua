@@ -391,6 +391,17 @@ local function settle(r, to)
   end
 end
 
+-- A dead letter is queued again, as if it had never run.
+local function requeue(r)
+  to_queued(r, NOW)
+  put(r, 'a', 0)
+  put(r, 'y', 0)
+  put(r, 'l', 0)
+  -- Whoever requeues it wants it to run: its expiry counts no more, nor does a cancel.
+  for _, field in ipairs({ 'b', 'f', 'B', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
+  save(r)
+end
+
 local function keep_error(r, encoded)
   call('SET', P .. 'e:' .. r.id, encoded)
 end
