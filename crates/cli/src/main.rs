@@ -15,6 +15,7 @@ mod samples;
 mod scheduler;
 mod setting;
 mod worker;
+mod workers;
 
 use clap::{CommandFactory, Parser};
 use indicatif::MultiProgress;
@@ -82,7 +83,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &bars)?;
             dev::run(&setting, &options, bars, &mut out).await
         }
-        Command::Worker(options) => {
+        Command::Worker(options) if options.command.is_none() => {
             start_log(&setting, &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
@@ -153,6 +154,7 @@ async fn ask(
             Ok(())
         }
         (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
+        (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }

@@ -53,6 +53,8 @@ mod parent;
 mod pipeline;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod why;
 
 #[cfg(feature = "client")]
 pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
@@ -70,6 +72,8 @@ pub use handle::{Acceptance, JobHandle, ProgressEvent, ProgressStream};
 pub use list::{JobStream, List};
 #[cfg(feature = "client")]
 pub use parent::Parent;
+#[cfg(feature = "client")]
+pub use why::AskWhy;
 
 #[cfg(feature = "client")]
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
@@ -84,6 +88,7 @@ pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,
 };
+pub use longshore_core::why::{Obstacle, Reason, Why};
 pub use longshore_core::{
     Clock, FunctionName, Job, JobId, JobSpec, JobStatus, Priority, QueueName, SystemClock, Timestamp,
     WorkerId,

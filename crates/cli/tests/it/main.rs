@@ -6,3 +6,4 @@ mod bad_input;
 mod binary;
 mod dev;
 mod output;
+mod why;

@@ -10,3 +10,4 @@ mod follow;
 mod look;
 mod ports;
 mod rig;
+mod why;
