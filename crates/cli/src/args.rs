@@ -63,13 +63,13 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run everything in one process on an embedded store, with sample jobs
     Dev(Dev),
-    /// Run a worker
+    /// Run a worker, or list the live ones
     Worker(Worker),
     /// Run a scheduler; any number of replicas
     Scheduler,
     /// Hand over a job
     Enqueue(Box<Enqueue>),
-    /// List, show, watch and cancel jobs
+    /// List, show, explain, watch and cancel jobs
     #[command(subcommand)]
     Job(Job),
     /// Dead letters: list, show, requeue, edit, discard
@@ -122,7 +122,14 @@ pub(crate) enum Samples {
 
 /// `longshore worker`
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  longshore worker --queue default --slots 16\n  longshore worker ls"
+)]
 pub(crate) struct Worker {
+    /// What to do instead of running a worker
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkerCommand>,
     /// Queues to work on [default: worker.queues, "default"]
     #[arg(long = "queue", value_name = "NAME")]
     pub(crate) queues: Vec<QueueName>,
@@ -132,6 +139,14 @@ pub(crate) struct Worker {
     /// Register the sample functions as well
     #[arg(long)]
     pub(crate) samples: bool,
+}
+
+/// `longshore worker ls`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// List live workers: where they run, their slots, queues and functions, and what they run
+    #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls -o jsonl")]
+    Ls,
 }
 
 /// `longshore enqueue`
@@ -247,6 +262,20 @@ pub(crate) enum Job {
     Show {
         /// The job
         id: JobId,
+    },
+    /// Say why a job does not run, and what would unblock it
+    #[command(
+        after_help = "Exit code 6: no job has this id. Every other answer is a success.\n\n\
+        Examples:\n  \
+        longshore job why 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore job why 0193f0a1-7c5e-8001-9313-0242ac120002 -o json"
+    )]
+    Why {
+        /// The job
+        id: JobId,
+        /// Tell the parents that it waits for from this one on; an answer names 100
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        parents_from: usize,
     },
     /// Follow jobs to their end; the exit code tells how they ended
     Watch {

@@ -1,9 +1,10 @@
-//! `longshore job`: list, show, watch, cancel, cleanup.
+//! `longshore job`: list, show, ask why, watch, cancel, clean up.
 
 mod cleanup;
 pub(crate) mod document;
 pub(crate) mod show;
 pub(crate) mod watch;
+mod why;
 
 use longshore::Client;
 use longshore_core::port::Ports;
@@ -27,6 +28,7 @@ pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut 
     match command {
         Job::Ls(options) => list(client, options, out).await,
         Job::Show { id } => show::run(client, id, out).await,
+        Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
         Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
         Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
         Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,

@@ -18,6 +18,7 @@ mod samples;
 mod scheduler;
 mod setting;
 mod worker;
+mod workers;
 
 use clap::{CommandFactory, Parser};
 use indicatif::MultiProgress;
@@ -86,7 +87,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &bars)?;
             dev::run(&setting, &options, bars, &mut out).await
         }
-        Command::Worker(options) => {
+        Command::Worker(options) if options.command.is_none() => {
             start_log(&setting, &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
@@ -169,6 +170,7 @@ async fn ask(
         (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
         (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
+        (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }

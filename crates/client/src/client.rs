@@ -23,6 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::retry::{CALL_LIMIT, retrying};
 use crate::quarantine::Quarantine;
 use crate::read::Reader;
+use crate::why::AskWhy;
 
 /// Longest reason of a cancel, in bytes.
 const REASON_BYTES_MAX: usize = 1024;
@@ -135,6 +136,12 @@ impl Client {
 
     pub(crate) async fn look(&self, id: JobId, detail: Detail) -> Result<Option<JobView>, ClientError> {
         self.inner.reader.view(id, detail).await
+    }
+
+    /// Why a job does not run: what holds it, and what would unblock it. Await the answer. A job that nobody knows and
+    /// a server that is away are answers, not errors.
+    pub fn why(&self, id: JobId) -> AskWhy {
+        AskWhy::new(self.clone(), id)
     }
 
     /// Lists jobs, the newest first.
@@ -270,7 +277,7 @@ impl Client {
         &self.inner.settings
     }
 
-    fn shard_of(&self, id: JobId) -> u16 {
+    pub(crate) fn shard_of(&self, id: JobId) -> u16 {
         self.inner.ports.enqueue.shards().of(&id)
     }
 

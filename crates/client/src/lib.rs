@@ -59,6 +59,8 @@ mod pipeline;
 mod quarantine;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod why;
 
 #[cfg(feature = "client")]
 pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
@@ -80,6 +82,8 @@ pub use list::{JobStream, List};
 pub use parent::Parent;
 #[cfg(feature = "client")]
 pub use quarantine::Quarantine;
+#[cfg(feature = "client")]
+pub use why::AskWhy;
 
 #[cfg(feature = "client")]
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
@@ -97,6 +101,7 @@ pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,
 };
+pub use longshore_core::why::{Obstacle, Reason, Why};
 pub use longshore_core::{
     Clock, FunctionName, Job, JobId, JobSpec, JobStatus, Priority, QueueName, SystemClock, Timestamp,
     WorkerId,

@@ -28,6 +28,7 @@ pub mod status;
 pub mod transition;
 pub mod value;
 pub mod view;
+pub mod why;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use envelope::Envelope;

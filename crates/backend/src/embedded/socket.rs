@@ -22,7 +22,7 @@ use longshore_core::message::{Gen, Message};
 use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port;
-use longshore_core::port::broker::Published;
+use longshore_core::port::broker::{Depth, Published};
 use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, Enqueued, NewJob, ParentState,
@@ -55,6 +55,7 @@ enum Request {
     Queues,
     SetPaused(QueueName, bool),
     Workers,
+    Depths(Vec<QueueName>),
     Watch(Vec<JobId>),
     /// Ends the watch that this request began.
     Unwatch(u64),
@@ -91,6 +92,7 @@ enum Answer {
     Page(JobPage),
     Queues(BTreeMap<QueueName, QueueView>),
     Workers(Vec<WorkerView>),
+    Depths(Vec<Depth>),
     Published(Vec<Published>),
     Changes(Vec<DeadLetterChange>),
     CronWritten(CronWritten),

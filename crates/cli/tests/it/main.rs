@@ -8,3 +8,4 @@ mod cron;
 mod dead_letters;
 mod dev;
 mod output;
+mod why;

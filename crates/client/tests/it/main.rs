@@ -12,3 +12,4 @@ mod follow;
 mod look;
 mod ports;
 mod rig;
+mod why;

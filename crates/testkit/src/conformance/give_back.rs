@@ -158,7 +158,10 @@ async fn parked(rig: &Rig, function: &str) -> JobId {
 
 async fn a_parked_job_waits_for_a_worker_with_its_function(rig: Rig) {
     let id = parked(&rig, "rare").await;
-    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+    let view = rig.view(id).await;
+    assert_eq!(view.status, JobStatus::Queued);
+    assert_eq!(view.parked, Some(FunctionName::new("rare").unwrap()));
+    assert_eq!((view.outbox_at, view.published_at), (None, None));
     rig.pass_secs(3600).await;
     assert_eq!(rig.outbox_ids().await, []);
     let other = rig.worker("other", &["common"]);
@@ -169,7 +172,9 @@ async fn a_parked_job_waits_for_a_worker_with_its_function(rig: Rig) {
     rig.ports.attempt.worker_beat(capable).await.unwrap();
     rig.pass_secs(1).await;
     assert_eq!(rig.outbox_ids().await, [(id, 2)]);
-    assert_eq!(rig.view(id).await.attempts, 0);
+    let view = rig.view(id).await;
+    assert_eq!((view.attempts, view.parked), (0, None));
+    assert!(view.outbox_at.is_some());
 }
 
 async fn a_parked_job_is_released_by_the_sweep_when_its_worker_came_first(rig: Rig) {

@@ -213,8 +213,8 @@ impl ConsumePort for Remote {
         elsewhere()
     }
 
-    fn depths(&self, _queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
-        elsewhere()
+    fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
+        ask!(self, Request::Depths(queues), Depths)
     }
 
     fn archived(&self) -> Reply<'_, u64> {

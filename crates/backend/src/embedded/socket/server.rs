@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use longshore_core::id::JobId;
-use longshore_core::port::broker::PublishPort;
+use longshore_core::port::broker::{ConsumePort, PublishPort};
 use longshore_core::port::cron::CronPort;
 use longshore_core::port::enqueue::EnqueuePort;
 use longshore_core::port::inspect::InspectPort;
@@ -171,6 +171,7 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Queues => Answer::Queues(core.queues().await?),
         Request::SetPaused(queue, paused) => done(core.set_paused(queue, paused).await)?,
         Request::Workers => Answer::Workers(core.workers().await?),
+        Request::Depths(queues) => Answer::Depths(core.depths(queues).await?),
         Request::Publish(messages) => Answer::Published(core.publish(messages).await),
         Request::Requeue(shard, ids, before) => Answer::Changes(core.requeue(shard, ids, before).await?),
         Request::Discard(shard, ids, before) => Answer::Changes(core.discard(shard, ids, before).await?),
