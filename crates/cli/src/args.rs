@@ -124,7 +124,7 @@ pub(crate) enum Samples {
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  longshore worker --queue default --slots 16\n  longshore worker ls"
+    after_help = "Examples:\n  longshore worker --queue default --max-workers 16\n  longshore worker ls"
 )]
 pub(crate) struct Worker {
     /// What to do instead of running a worker

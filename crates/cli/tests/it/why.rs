@@ -41,7 +41,7 @@ fn why_tells_people_and_programs_the_same() {
 async fn a_guest_of_dev_asks_why_and_lists_its_worker() {
     let folder = Folder::new();
     assert_eq!(folder.json(&["worker", "ls"]), json!([]));
-    let _dev = folder.dev(&["--samples", "off", "--slots", "3"]).await;
+    let _dev = folder.dev(&["--samples", "off", "--max-workers", "3"]).await;
     let workers = eventually(LONG, "the worker is listed", || async {
         let workers = folder.json(&["worker", "ls"]);
         (workers.as_array().unwrap().len() == 1).then_some(workers)
