@@ -107,6 +107,7 @@ macro_rules! each_case {
             a_parked_job_can_be_cancelled
             a_queued_job_in_quarantine_is_failed
             quarantine_leaves_other_jobs_alone
+            what_is_in_quarantine_is_listed_page_by_page_and_dropped
             a_job_whose_worker_is_gone_is_queued_again
             a_lease_that_holds_is_left_alone
             a_lost_job_to_be_cancelled_is_cancelled
@@ -134,6 +135,16 @@ macro_rules! each_case {
             a_tick_in_the_future_does_not_fire
             a_tick_can_be_skipped
             of_two_schedulers_one_fires
+            a_ticks_job_waits_for_no_producer
+            an_entry_remembers_its_last_job
+            an_entry_that_says_the_same_keeps_its_tick
+            an_entry_is_written_over_the_version_that_was_read
+            an_entry_that_is_made_anew_goes_on_above_its_old_version
+            a_removed_entry_does_not_fire
+            a_paused_entry_is_not_due_until_it_is_resumed
+            a_change_leaves_a_paused_entry_paused
+            a_job_is_run_outside_the_schedule
+            entries_are_listed_by_name_and_page
             parents_are_looked_up_tombstones_included
             a_batch_with_the_same_ids_again_completes_its_prefix
             a_childs_edges_are_due_for_a_look_after_5_seconds
@@ -196,6 +207,13 @@ macro_rules! each_case {
             a_message_that_the_broker_gave_up_twice_counts_once
             a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job
             unknown_jobs_among_what_the_broker_gave_up_are_named
+            an_edited_dead_letter_runs_with_its_new_arguments
+            an_edit_of_a_letter_that_was_requeued_meanwhile_changes_nothing
+            an_edited_dead_letter_past_its_deadline_stays_as_it_is
+            an_operation_begins_once_at_the_time_of_the_store
+            an_operation_is_remembered_as_it_was_saved
+            the_oldest_ended_operation_makes_room
+            a_requeue_from_the_start_of_an_operation_spares_what_dies_later
             a_job_is_pruned_after_the_retention_of_its_status
             a_status_without_a_retention_is_kept
             live_jobs_are_never_pruned

@@ -6,3 +6,4 @@ mod outages;
 mod paused;
 mod priority;
 mod rig;
+mod why;

@@ -104,6 +104,7 @@ impl Backend {
             attempt: store.attempt_port(),
             schedule: store.schedule_port(),
             inspect: store.inspect_port(),
+            cron: store.cron_port(),
             publish: broker.publisher(),
             consume: broker.consumer(),
         };

@@ -21,12 +21,14 @@ use longshore_core::shard::Shards;
 mod attempt;
 mod broker;
 mod core;
+mod cron;
 mod disk;
 mod enqueue;
 mod folder;
 mod inspect;
 mod load;
 mod messages;
+mod people;
 mod rows;
 mod schedule;
 mod socket;
@@ -102,6 +104,7 @@ impl Store {
             attempt: self.core.clone(),
             schedule: self.core.clone(),
             inspect: self.core.clone(),
+            cron: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
         }
@@ -117,16 +120,6 @@ impl Store {
     /// Outside of a Tokio runtime.
     pub fn serve(&self) -> std::io::Result<()> {
         self.core.serve()
-    }
-
-    /// What workers have put into quarantine.
-    ///
-    /// # Errors
-    /// When the store is closed or cannot be read.
-    pub fn quarantined(
-        &self,
-    ) -> Result<Vec<longshore_core::port::attempt::Quarantined>, longshore_core::port::Error> {
-        self.core.quarantined()
     }
 
     /// Ends the store: what was answered is on the disk, the folder is free, and every port answers

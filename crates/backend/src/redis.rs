@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::port::{AttemptPort, EnqueuePort, Error, InspectPort, SchedulePort};
+use longshore_core::port::{AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
 use longshore_core::shard::Shards;
 
 use crate::secret::SecretUrl;
@@ -18,6 +18,7 @@ use script::Script;
 
 mod attempt;
 mod call;
+mod cron;
 mod enqueue;
 mod fault;
 mod gate;
@@ -192,6 +193,11 @@ impl Store {
 
     /// The store for people.
     pub fn inspect_port(&self) -> Arc<dyn InspectPort> {
+        Arc::new(self.clone())
+    }
+
+    /// The store for keepers of cron entries.
+    pub fn cron_port(&self) -> Arc<dyn CronPort> {
         Arc::new(self.clone())
     }
 

@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
+
+pub(crate) mod dlq;
 
 use crate::job::PageCursor;
 use crate::output::Format;
@@ -60,18 +63,27 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run everything in one process on an embedded store, with sample jobs
     Dev(Dev),
-    /// Run a worker
+    /// Run a worker, or list the live ones
     Worker(Worker),
     /// Run a scheduler; any number of replicas
     Scheduler,
     /// Hand over a job
     Enqueue(Box<Enqueue>),
-    /// List, show, watch and cancel jobs
+    /// List, show, explain, watch and cancel jobs
     #[command(subcommand)]
     Job(Job),
+    /// Dead letters: list, show, requeue, edit, discard
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Messages that nobody could handle: list, show, drop
+    #[command(subcommand)]
+    Quarantine(dlq::Quarantine),
     /// List, pause and resume queues
     #[command(subcommand)]
     Queue(Queue),
+    /// List, make, preview and run recurring jobs
+    #[command(subcommand)]
+    Cron(Cron),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -110,7 +122,14 @@ pub(crate) enum Samples {
 
 /// `longshore worker`
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  longshore worker --queue default --max-workers 16\n  longshore worker ls"
+)]
 pub(crate) struct Worker {
+    /// What to do instead of running a worker
+    #[command(subcommand)]
+    pub(crate) command: Option<WorkerCommand>,
     /// Queues to work on [default: worker.queues, "default"]
     #[arg(long = "queue", value_name = "NAME")]
     pub(crate) queues: Vec<QueueName>,
@@ -120,6 +139,14 @@ pub(crate) struct Worker {
     /// Register the sample functions as well
     #[arg(long)]
     pub(crate) samples: bool,
+}
+
+/// `longshore worker ls`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum WorkerCommand {
+    /// List live workers: where they run, their slots, queues and functions, and what they run
+    #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls -o jsonl")]
+    Ls,
 }
 
 /// `longshore enqueue`
@@ -236,12 +263,28 @@ pub(crate) enum Job {
         /// The job
         id: JobId,
     },
+    /// Say why a job does not run, and what would unblock it
+    #[command(
+        after_help = "Exit code 6: no job has this id. Every other answer is a success.\n\n\
+        Examples:\n  \
+        longshore job why 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore job why 0193f0a1-7c5e-8001-9313-0242ac120002 -o json"
+    )]
+    Why {
+        /// The job
+        id: JobId,
+        /// Tell the parents that it waits for from this one on; an answer names 100
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        parents_from: usize,
+    },
     /// Follow jobs to their end; the exit code tells how they ended
     Watch {
         /// The jobs
         #[arg(required = true)]
         ids: Vec<JobId>,
     },
+    /// Delete jobs that ended long ago
+    Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running
     Cancel {
         /// The jobs
@@ -297,6 +340,135 @@ pub(crate) enum Queue {
         /// The queue
         queue: QueueName,
     },
+}
+
+/// `longshore cron`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cron {
+    /// List entries with their next ticks
+    Ls,
+    /// Show everything of one entry, and its next ticks
+    Show {
+        /// The entry
+        name: CronName,
+    },
+    /// Make an entry: a job at every tick of an expression
+    Add(Box<CronAdd>),
+    /// Take entries away; their jobs stay
+    Rm {
+        /// The entries
+        #[arg(required = true)]
+        names: Vec<CronName>,
+    },
+    /// Let entries fire no more until they are resumed
+    Pause {
+        /// The entries
+        #[arg(required = true)]
+        names: Vec<CronName>,
+    },
+    /// Let paused entries fire again, from their next tick on
+    Resume {
+        /// The entries
+        #[arg(required = true)]
+        names: Vec<CronName>,
+    },
+    /// Make a job of an entry now; its next tick stays
+    Run {
+        /// The entry
+        name: CronName,
+        /// Follow the job to its end; the exit code tells how it ended
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// Preview the ticks of an expression; asks no server
+    Next(CronNext),
+}
+
+/// `longshore cron add`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An expression has five fields (minute hour day month weekday), six with a second before them, or is a \
+    nickname such as @daily. Names (MON-FRI, JAN), L (last day), LW, 15W, FRIL and MON#2 are known.\n\n\
+    Examples:\n  \
+    longshore cron add nightly '30 2 * * *' send_report '{\"to\": \"a@example.com\"}' --tz Europe/Berlin\n  \
+    longshore cron add poll '*/10 * * * * *' poll_inbox --overlap skip --misfire skip\n  \
+    longshore cron add payday '0 9 LW * *' pay --jitter 5m --replace"
+)]
+pub(crate) struct CronAdd {
+    /// Its name
+    pub(crate) name: CronName,
+    /// When it ticks, in quotes
+    pub(crate) expression: String,
+    /// The function of its jobs
+    pub(crate) function: String,
+    /// Their arguments, JSON
+    #[arg(default_value = "null")]
+    pub(crate) args: String,
+    /// Time zone of the expression, for example Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
+    /// Ticks that were missed for over a minute: skip, once (one job for all), all (the newest 100), all:N
+    /// [default: once]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) misfire: Option<String>,
+    /// A tick while the last job has not ended: allow, skip or cancel-previous [default: allow]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) overlap: Option<String>,
+    /// Each job is due up to this much after its tick
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) jitter: Option<String>,
+    /// Write over an entry of this name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// low, normal, high or critical
+    #[arg(long, short)]
+    pub(crate) priority: Option<Priority>,
+    /// Logical queue
+    #[arg(long, short)]
+    pub(crate) queue: Option<String>,
+    /// Retries after transient errors [default: 3]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) max_retries: Option<String>,
+    /// Delay before the first retry [default: 1s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) retry_delay: Option<String>,
+    /// Run time limit of an attempt [default: worker.job_timeout of the worker]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) timeout: Option<String>,
+    /// A job must have started this long after it is due
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) expires_in: Option<String>,
+    /// A label of its jobs; may be given several times
+    #[arg(long, short)]
+    pub(crate) tag: Vec<String>,
+    /// Free data of its jobs; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) metadata: Vec<String>,
+    /// Name of its jobs for people
+    #[arg(long)]
+    pub(crate) job_name: Option<String>,
+    /// Who asks for it [default: the user, from USER]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) created_by: Option<String>,
+}
+
+/// `longshore cron next`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    longshore cron next '30 2 * * *' --tz Europe/Berlin -n 3 --from 2026-03-27T00:00:00Z\n  \
+    longshore cron next '0 9 LW * *' -o json")]
+pub(crate) struct CronNext {
+    /// The expression, in quotes
+    pub(crate) expression: String,
+    /// Its time zone, for example Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) tz: Option<String>,
+    /// How many ticks
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) count: u32,
+    /// Ticks after this time instead of now: seconds since 1970, or RFC 3339 such as 2030-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
 }
 
 /// `longshore config`

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+pub(crate) use longshore_core::clock::short_time;
 use longshore_core::view::JobView;
 use longshore_core::{JobId, JobStatus, Timestamp};
 
@@ -163,18 +164,6 @@ fn until(at: Option<Timestamp>, now: Timestamp) -> String {
     at.map_or_else(|| "a moment".to_owned(), |at| short_time(at.since(now)))
 }
 
-/// A duration for people: `0.4s`, `12s`, `3m 5s`, `2h 10m`, `5d 3h`.
-pub(crate) fn short_time(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..10 => format!("{:.1}s", duration.as_secs_f64()),
-        10..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
-        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
-    }
-}
-
 /// At most `max` characters, the cut shown.
 pub(crate) fn short(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
@@ -186,15 +175,6 @@ pub(crate) fn short(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_short() {
-        let shown: Vec<_> = [400, 12_000, 185_000, 7_800_000, 442_800_000]
-            .into_iter()
-            .map(|millis| short_time(Duration::from_millis(millis)))
-            .collect();
-        assert_eq!(shown, ["0.4s", "12s", "3m 5s", "2h 10m", "5d 3h"]);
-    }
 
     #[test]
     fn long_texts_show_that_they_are_cut() {

@@ -55,6 +55,23 @@ impl From<longshore::ClientError> for Failure {
     }
 }
 
+impl From<longshore::cron::CronError> for Failure {
+    fn from(error: longshore::cron::CronError) -> Self {
+        use longshore::cron::CronError;
+        match error {
+            CronError::Client(error) => error.into(),
+            CronError::NotFound(name) => Self::new(
+                ExitCode::NotFound,
+                format!("no cron entry has the name {name}; list entries with `longshore cron ls`"),
+            ),
+            CronError::Exists(name) => Self::usage(format!(
+                "name: the cron entry {name} says something else; use --replace, or another name"
+            )),
+            other => Self::from_error(ExitCode::Usage, &other),
+        }
+    }
+}
+
 impl From<longshore_backend::ConnectError> for Failure {
     fn from(error: longshore_backend::ConnectError) -> Self {
         use longshore_backend::{ConnectError, redis};

@@ -1,8 +1,10 @@
-//! `longshore job`: list, show, watch, cancel.
+//! `longshore job`: list, show, ask why, watch, cancel, clean up.
 
-mod document;
-mod show;
+mod cleanup;
+pub(crate) mod document;
+pub(crate) mod show;
 pub(crate) mod watch;
+mod why;
 
 use longshore::Client;
 use longshore_core::port::Ports;
@@ -26,14 +28,16 @@ pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut 
     match command {
         Job::Ls(options) => list(client, options, out).await,
         Job::Show { id } => show::run(client, id, out).await,
+        Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
         Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
+        Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
         Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,
     }
 }
 
 /// Where a listing ended, as it is printed and given to `--after`: enqueue time in milliseconds, a dot, the job's id.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PageCursor(Cursor);
+pub(crate) struct PageCursor(pub(crate) Cursor);
 
 impl std::fmt::Display for PageCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,17 +4,21 @@ mod adapter;
 mod args;
 mod board;
 mod config;
+mod cron;
 mod dev;
+mod dlq;
 mod enqueue;
 mod failure;
 mod job;
 mod output;
+mod quarantine;
 mod queue;
 mod request;
 mod samples;
 mod scheduler;
 mod setting;
 mod worker;
+mod workers;
 
 use clap::{CommandFactory, Parser};
 use indicatif::MultiProgress;
@@ -66,6 +70,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
+        Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);
         }
@@ -82,7 +87,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &bars)?;
             dev::run(&setting, &options, bars, &mut out).await
         }
-        Command::Worker(options) => {
+        Command::Worker(options) if options.command.is_none() => {
             start_log(&setting, &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
@@ -119,11 +124,21 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         }
         command => (command, None),
     };
+    let entry = match &command {
+        Command::Cron(args::Cron::Add(options)) => Some(cron::add::read(options)?),
+        _ => None,
+    };
     let Some(backend) = setting.connect(Purpose::Client).await? else {
         return Err(interrupted());
     };
     let client = Setting::client(&backend)?;
-    let ended = Box::pin(ask(setting, &backend, &client, command, input, out)).await;
+    let ended = match command {
+        Command::Cron(command) => {
+            let asked = cron::run(&client, backend.ports(), command, entry, out);
+            unless(stop, Box::pin(asked)).await
+        }
+        command => Box::pin(ask(setting, &backend, &client, command, input, out)).await,
+    };
     client.close().await;
     backend.close().await;
     ended
@@ -153,6 +168,9 @@ async fn ask(
             Ok(())
         }
         (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
+        (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
+        (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
+        (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }

@@ -43,6 +43,7 @@ pub(crate) async fn run_on(setting: &Setting, ports: Ports, stop: CancellationTo
         .bundle_max(config.bundle_max)
         .hold_limit(config.hold_limit)
         .audit_rate(config.audit_rate)
+        .cron(setting.config.cron.clone())
         .shutdown(stop)
         .build()
         .run()
@@ -68,6 +69,8 @@ fn intervals(from: &longshore_service::config::Intervals) -> Intervals {
         keep_dead_letters: from.keep_dead_letters,
         prune_finished: from.prune_finished,
         release_parked: from.release_parked,
+        fire_cron: from.fire_cron,
+        apply_cron: from.apply_cron,
         lease_shards: from.lease_shards,
     }
 }

@@ -2,6 +2,10 @@
 //! them are killed.
 #![cfg(test)]
 
+#[path = "fleet/cron.rs"]
+mod cron;
+#[path = "fleet/dead_letters.rs"]
+mod dead_letters;
 #[path = "fleet/process.rs"]
 mod process;
 

@@ -13,6 +13,7 @@ use longshore_core::{Clock, Job, JobId, JobSpec, QueueName};
 
 use crate::batch::{Batch, EnqueueMany};
 use crate::builder::{ClientBuilder, Settings};
+use crate::dead_letters::DeadLetters;
 use crate::enqueue::Enqueue;
 use crate::error::{ClientError, ConnectError};
 use crate::handle::JobHandle;
@@ -20,7 +21,9 @@ use crate::list::List;
 use crate::options::Draft;
 use crate::pipeline::Pipeline;
 use crate::pipeline::retry::{CALL_LIMIT, retrying};
+use crate::quarantine::Quarantine;
 use crate::read::Reader;
+use crate::why::AskWhy;
 
 /// Longest reason of a cancel, in bytes.
 const REASON_BYTES_MAX: usize = 1024;
@@ -135,6 +138,12 @@ impl Client {
         self.inner.reader.view(id, detail).await
     }
 
+    /// Why a job does not run: what holds it, and what would unblock it. Await the answer. A job that nobody knows and
+    /// a server that is away are answers, not errors.
+    pub fn why(&self, id: JobId) -> AskWhy {
+        AskWhy::new(self.clone(), id)
+    }
+
     /// Lists jobs, the newest first.
     pub fn list(&self, filter: impl std::borrow::Borrow<JobFilter>) -> List {
         List::new(self.clone(), filter.borrow().clone())
@@ -209,25 +218,32 @@ impl Client {
         Ok(replies.await?.first().copied().unwrap_or(CancelReply::Unknown))
     }
 
+    /// The dead letters: jobs that were given up.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.clone())
+    }
+
+    /// The messages that nobody could handle, with their raw bytes.
+    pub fn quarantine(&self) -> Quarantine {
+        Quarantine::new(self.clone())
+    }
+
+    /// Deletes messages from the quarantine by their ids. Answers of each whether it was there.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn drop_quarantined(&self, message_ids: Vec<String>) -> Result<Vec<bool>, ClientError> {
+        let dropped = self.asking(|ports| ports.inspect.drop_quarantined(message_ids.clone()));
+        Ok(dropped.await?)
+    }
+
     /// Sends a dead letter (a Failed job) back to its queue, with its retries restored.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn requeue(&self, id: JobId) -> Result<DeadLetterChange, ClientError> {
-        let shard = self.shard_of(id);
-        // The store's clock may be ahead of ours; a job that is dead now is meant.
-        let before = self
-            .inner
-            .settings
-            .clock
-            .now()
-            .after(std::time::Duration::from_secs(86_400));
-        let changes = self.asking(|ports| ports.schedule.requeue(shard, vec![id], before));
-        Ok(changes
-            .await?
-            .first()
-            .copied()
-            .unwrap_or(DeadLetterChange::NotDead))
+        let changes = self.dead_letters().requeue(&[id]).await?;
+        Ok(changes.first().copied().unwrap_or(DeadLetterChange::NotDead))
     }
 
     /// Waits until the store was told of everything that the broker has confirmed. An enqueue answers before that;
@@ -261,7 +277,7 @@ impl Client {
         &self.inner.settings
     }
 
-    fn shard_of(&self, id: JobId) -> u16 {
+    pub(crate) fn shard_of(&self, id: JobId) -> u16 {
         self.inner.ports.enqueue.shards().of(&id)
     }
 

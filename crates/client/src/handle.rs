@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::client::Client;
 use crate::error::{ClientError, WaitError};
 use crate::pipeline::stages::Accepted;
+use crate::why::AskWhy;
 
 pub use progress::{ProgressEvent, ProgressStream};
 
@@ -125,6 +126,11 @@ impl<T> JobHandle<T> {
         let view = self.client.view(self.id).await?;
         let view = view.ok_or(ClientError::NotFound(self.id))?;
         Ok(view.to_result())
+    }
+
+    /// Why the job does not run: [`Client::why`].
+    pub fn why(&self) -> AskWhy {
+        self.client.why(self.id)
     }
 
     /// Cancels the job, wherever it stands. `reason` says why, and by whom: at most 1 KiB.

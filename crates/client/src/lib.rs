@@ -28,8 +28,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Features: `client` (default) is the producer; `worker` brings the worker's half as `longshore::worker`; `embedded`
-//! the durable store for one process, `embedded://FOLDER`, which needs no servers.
+//! Features: `client` (default) is the producer; `cron` adds recurring jobs (`Client::cron`); `worker` brings the worker's half as
+//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers.
 
 #[cfg(feature = "client")]
 mod batch;
@@ -37,6 +37,10 @@ mod batch;
 mod builder;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "cron")]
+pub mod cron;
+#[cfg(feature = "client")]
+mod dead_letters;
 #[cfg(feature = "client")]
 mod enqueue;
 #[cfg(feature = "client")]
@@ -52,7 +56,11 @@ mod parent;
 #[cfg(feature = "client")]
 mod pipeline;
 #[cfg(feature = "client")]
+mod quarantine;
+#[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod why;
 
 #[cfg(feature = "client")]
 pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
@@ -60,6 +68,8 @@ pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, Batch
 pub use builder::{ClientBuilder, RedisAway};
 #[cfg(feature = "client")]
 pub use client::Client;
+#[cfg(feature = "client")]
+pub use dead_letters::{Bulk, DeadGroup, DeadLetters};
 #[cfg(feature = "client")]
 pub use enqueue::Enqueue;
 #[cfg(feature = "client")]
@@ -70,12 +80,19 @@ pub use handle::{Acceptance, JobHandle, ProgressEvent, ProgressStream};
 pub use list::{JobStream, List};
 #[cfg(feature = "client")]
 pub use parent::Parent;
+#[cfg(feature = "client")]
+pub use quarantine::Quarantine;
+#[cfg(feature = "client")]
+pub use why::AskWhy;
 
 #[cfg(feature = "client")]
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
+pub use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 pub use longshore_core::name::InvalidName;
 pub use longshore_core::outcome::{ErrorInfo, JobError, JobResult, Progress};
+pub use longshore_core::port::attempt::Quarantined;
 pub use longshore_core::port::enqueue::CancelReply;
+pub use longshore_core::port::inspect::QuarantineEntry;
 pub use longshore_core::port::schedule::DeadLetterChange;
 pub use longshore_core::spec::{
     Dependency, EdgePolicy, Fencing, InvalidSpec, OnCancelled, OnFailed, OnLostRecord, Start,
@@ -84,6 +101,7 @@ pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,
 };
+pub use longshore_core::why::{Obstacle, Reason, Why};
 pub use longshore_core::{
     Clock, FunctionName, Job, JobId, JobSpec, JobStatus, Priority, QueueName, SystemClock, Timestamp,
     WorkerId,
@@ -95,6 +113,11 @@ pub use longshore_worker as worker;
 pub const fn secs(seconds: u64) -> std::time::Duration {
     std::time::Duration::from_secs(seconds)
 }
+
+/// The program on the page about recurring jobs compiles as it stands.
+#[cfg(all(doctest, feature = "cron"))]
+#[doc = include_str!("../../../docs/reference/cron.md")]
+struct RecurringJobs;
 
 /// The programs of the README compile as they stand.
 #[cfg(all(doctest, feature = "client", feature = "worker"))]

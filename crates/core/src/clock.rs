@@ -49,6 +49,18 @@ pub fn duration_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// A duration for people: `0.4s`, `12s`, `3m 5s`, `2h 10m`, `5d 3h`.
+pub fn short_time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{:.1}s", duration.as_secs_f64()),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The time now.
@@ -69,5 +81,19 @@ impl Clock for SystemClock {
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp(duration_millis(since_epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        let shown: Vec<_> = [400, 12_000, 185_000, 7_800_000, 442_800_000]
+            .into_iter()
+            .map(|millis| short_time(Duration::from_millis(millis)))
+            .collect();
+        assert_eq!(shown, ["0.4s", "12s", "3m 5s", "2h 10m", "5d 3h"]);
     }
 }

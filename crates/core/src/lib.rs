@@ -6,6 +6,9 @@
 
 pub mod classify;
 pub mod clock;
+#[cfg(feature = "cron")]
+pub mod cron;
+pub mod dead;
 pub mod envelope;
 pub mod gather;
 pub mod id;
@@ -25,6 +28,7 @@ pub mod status;
 pub mod transition;
 pub mod value;
 pub mod view;
+pub mod why;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use envelope::Envelope;

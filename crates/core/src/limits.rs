@@ -19,6 +19,10 @@ pub const QUARANTINE_BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 64 * 1024;
 pub const QUARANTINE_MESSAGES_MAX: usize = 2_000;
 /// Most bytes of all messages in quarantine (64 MiB).
 pub const QUARANTINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most messages of the quarantine in one answer.
+pub const QUARANTINE_PAGE_MAX: usize = 8;
+/// Operations on many dead letters that are remembered; the oldest that has ended goes first.
+pub const OPERATIONS_MAX: usize = 100;
 /// Deepest nesting of arguments and results.
 pub const DEPTH_MAX: usize = 100;
 /// Most jobs in one broker message.
@@ -43,6 +47,16 @@ pub const JOB_NAME_BYTES_MAX: usize = 256;
 pub const FUNCTION_NAME_BYTES_MAX: usize = 128;
 /// Longest queue name, in bytes.
 pub const QUEUE_NAME_BYTES_MAX: usize = 64;
+/// Longest name of a cron entry, in bytes: with `cron:` before it, it is a tag.
+pub const CRON_NAME_BYTES_MAX: usize = 64;
+/// Longest cron expression, in bytes.
+pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
+/// Largest definition of a cron entry, arguments included, in bytes (64 KiB).
+pub const CRON_DEFINITION_BYTES_MAX: usize = 64 * 1024;
+/// Cron entries in one page of a listing.
+pub const CRON_PAGE: usize = 100;
+/// Most missed ticks of a cron entry that are caught up.
+pub const CRON_CATCH_UP_MAX: u32 = 1_000;
 /// Most tags of a job.
 pub const TAGS_MAX: usize = 32;
 /// Longest tag, in bytes.
@@ -92,6 +106,10 @@ pub const EDGES_VERIFY: Duration = Duration::from_secs(600);
 pub const EDGES_VERIFY_MAX: Duration = Duration::from_secs(6 * 3600);
 /// A parent that stays unknown for this long fails its child.
 pub const UNKNOWN_PARENT_AGE: Duration = Duration::from_secs(15 * 60);
+/// A cron tick that is later than this was missed: the entry's misfire policy decides.
+pub const CRON_GRACE: Duration = Duration::from_secs(60);
+/// Largest jitter of a cron entry: one day.
+pub const CRON_JITTER_MAX: Duration = Duration::from_secs(86_400);
 /// A worker's default run time limit of an attempt whose job sets none.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 /// Default retention of finished jobs.

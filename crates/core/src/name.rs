@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{FUNCTION_NAME_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
+use crate::limits::{CRON_NAME_BYTES_MAX, FUNCTION_NAME_BYTES_MAX, QUEUE_NAME_BYTES_MAX};
 
 /// A name that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +112,11 @@ name_type!(
     /// The name of a logical queue, for example `default`. At most 64 bytes; no `:` or `/`, because broker queues
     /// and file names are built from it.
     QueueName, "queue", QUEUE_NAME_BYTES_MAX, b"_-."
+);
+name_type!(
+    /// The name of a cron entry, for example `nightly-report`. At most 64 bytes; no `:` or `/`, because it is part of a
+    /// tag and of configuration keys.
+    CronName, "name", CRON_NAME_BYTES_MAX, b"_-."
 );
 
 impl Default for QueueName {

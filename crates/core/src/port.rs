@@ -1,5 +1,6 @@
 //! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
-//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`broker`] for messages.
+//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`broker`] for
+//! messages.
 //!
 //! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
 //! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
@@ -11,12 +12,14 @@ use std::sync::Arc;
 
 pub mod attempt;
 pub mod broker;
+pub mod cron;
 pub mod enqueue;
 pub mod inspect;
 pub mod schedule;
 
 pub use attempt::AttemptPort;
 pub use broker::{ConsumePort, PublishPort};
+pub use cron::CronPort;
 pub use enqueue::EnqueuePort;
 pub use inspect::InspectPort;
 pub use schedule::SchedulePort;
@@ -35,6 +38,8 @@ pub struct Ports {
     pub schedule: Arc<dyn SchedulePort>,
     /// For people.
     pub inspect: Arc<dyn InspectPort>,
+    /// For keepers of cron entries.
+    pub cron: Arc<dyn CronPort>,
     /// Messages out.
     pub publish: Arc<dyn PublishPort>,
     /// Messages in.

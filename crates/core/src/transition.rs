@@ -31,12 +31,12 @@ mod tests;
 pub use attempt::{beat, finish, give_back};
 pub use cancel::cancel;
 pub use claim::{claim, rebuild};
-pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requeue};
+pub use dead::{broker_gave_up, dead_copied, dead_twin, discard, quarantine, requeue, requeue_edited};
 pub use dispatch::{Promoted, audit, extend_outbox, lease_outbox, mark_published, promote, unpark};
 pub use edges::{
     edges_verified, lease_edges, parent_unknown, register, relation_due, relation_told, settle_edge,
 };
-pub use enqueue::{abort, enqueue, fail_blocked};
+pub use enqueue::{abort, enqueue, enqueue_within, fail_blocked};
 pub use expire::{Expired, expire_lease, expire_waiting, pull_back};
 pub use retain::{Retained, prune};
 use table::Trigger;

@@ -72,6 +72,10 @@ pub struct JobView {
     pub run_at: Option<Timestamp>,
     /// Confirmed by the broker (a Queued job), or `None` while it waits in the outbox.
     pub published_at: Option<Timestamp>,
+    /// When the scheduler publishes it next, while it waits in the outbox.
+    pub outbox_at: Option<Timestamp>,
+    /// Put aside, in no outbox, until a worker that has this function registers.
+    pub parked: Option<FunctionName>,
     /// Who runs it.
     pub worker: Option<WorkerId>,
     /// When its lease ends unless the worker beats.

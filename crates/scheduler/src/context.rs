@@ -9,6 +9,7 @@ use longshore_core::port::Ports;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cron::{CronFile, Unread};
 use crate::daemon::Keeper;
 use crate::error::Error;
 use crate::publisher::Publisher;
@@ -30,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) wakes: Wakes,
     pub(crate) held: watch::Receiver<Held>,
     pub(crate) keeper: Keeper,
+    pub(crate) cron_file: CronFile,
+    pub(crate) unread: Unread,
     pub(crate) stop: CancellationToken,
 }
 

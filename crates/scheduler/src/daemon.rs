@@ -1,9 +1,11 @@
 //! The daemons. One file each: one verb and one noun, and one function that does a pass over some shards.
 
+mod apply_cron;
 mod audit_published;
 mod dispatch_outbox;
 mod expire_leases;
 mod expire_waiting;
+mod fire_cron;
 mod keep_dead_letters;
 mod promote_due;
 mod prune_finished;
@@ -44,11 +46,15 @@ pub enum Daemon {
     PruneFinished = 8,
     /// Releases jobs that waited for a worker that has their function.
     ReleaseParked = 9,
+    /// Makes the jobs of cron entries.
+    FireCron = 10,
+    /// Brings the cron entries of the configuration file into the store.
+    ApplyCron = 11,
 }
 
 impl Daemon {
     /// Every daemon.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::DispatchOutbox,
         Self::PromoteDue,
         Self::ExpireLeases,
@@ -59,6 +65,8 @@ impl Daemon {
         Self::KeepDeadLetters,
         Self::PruneFinished,
         Self::ReleaseParked,
+        Self::FireCron,
+        Self::ApplyCron,
     ];
 
     /// Its name: verb and noun.
@@ -74,6 +82,8 @@ impl Daemon {
             Self::KeepDeadLetters => "keep_dead_letters",
             Self::PruneFinished => "prune_finished",
             Self::ReleaseParked => "release_parked",
+            Self::FireCron => "fire_cron",
+            Self::ApplyCron => "apply_cron",
         }
     }
 
@@ -90,6 +100,8 @@ impl Daemon {
             Self::KeepDeadLetters => keep_dead_letters::pass(cx, shards).await,
             Self::PruneFinished => prune_finished::pass(cx, shards).await,
             Self::ReleaseParked => release_parked::pass(cx, shards).await,
+            Self::FireCron => fire_cron::pass(cx, shards).await,
+            Self::ApplyCron => apply_cron::pass(cx).await,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Why a pass of a daemon did not do all of its work.
 
-use longshore_core::port;
+use longshore_core::cron::InvalidDefinition;
+use longshore_core::name::CronName;
+use longshore_core::{envelope, port};
 
 /// Why a pass of a daemon did not do all of its work. What it left is done by a later pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,15 @@ pub enum Error {
         /// How many were there when it began.
         of: u64,
     },
+    /// A cron entry of the configuration file was changed by somebody else at the same moment; the next pass tries again.
+    #[error("the cron entry {0} changed while it was written")]
+    CronChanged(CronName),
+    /// The job of a cron entry does not encode.
+    #[error(transparent)]
+    CronJob(#[from] envelope::Error),
+    /// A cron entry of the configuration file cannot be written.
+    #[error(transparent)]
+    CronEntry(#[from] InvalidDefinition),
     /// A pass panicked: a bug, contained.
     #[error("the daemon panicked: {0}")]
     Panicked(String),
@@ -41,7 +52,7 @@ impl Error {
         match self {
             Self::Port(error) => error.is_retryable(),
             Self::BrokerNotReady | Self::Unconfirmed { .. } | Self::LapCutShort { .. } => true,
-            Self::Panicked(_) => false,
+            Self::CronChanged(_) | Self::CronJob(_) | Self::CronEntry(_) | Self::Panicked(_) => false,
         }
     }
 }

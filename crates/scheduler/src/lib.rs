@@ -5,6 +5,7 @@
 //! only how soon it runs. Each daemon has one file under [`Daemon`].
 
 mod context;
+mod cron;
 mod daemon;
 mod drive;
 mod error;

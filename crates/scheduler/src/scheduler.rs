@@ -1,10 +1,13 @@
 //! Puts the daemons together and runs them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::clock::{Clock, SystemClock};
+use longshore_core::cron::Definition;
 use longshore_core::limits::BUNDLE_JOBS_MAX;
+use longshore_core::name::CronName;
 use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
 use tokio::sync::watch;
@@ -12,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::cron::{CronFile, Unread};
 use crate::daemon::{Daemon, Keeper};
 use crate::drive::Driver;
 use crate::publisher::Publisher;
@@ -43,6 +47,7 @@ pub struct Builder {
     ports: Ports,
     holder: Option<String>,
     settings: Settings,
+    cron: Option<BTreeMap<CronName, Definition>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     stop: CancellationToken,
@@ -81,6 +86,7 @@ impl Scheduler {
             ports,
             holder: None,
             settings: Settings::default(),
+            cron: None,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             stop: CancellationToken::new(),
@@ -168,6 +174,14 @@ impl Builder {
         self
     }
 
+    /// The cron entries of a configuration file: brought into the store at the start; others that came from a file go.
+    /// Default: the store's entries stay as they are.
+    #[must_use]
+    pub fn cron(mut self, entries: BTreeMap<CronName, Definition>) -> Self {
+        self.cron = Some(entries);
+        self
+    }
+
     /// Where the time comes from. It should agree with the store's within a minute. Default: the machine's clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -209,6 +223,8 @@ impl Builder {
             wakes: Wakes::default(),
             held: watch_held,
             keeper: Keeper::default(),
+            cron_file: CronFile::new(self.cron),
+            unread: Unread::default(),
             stop: self.stop,
         });
         let senders: Vec<_> = Daemon::ALL

@@ -34,6 +34,10 @@ pub struct Intervals {
     pub prune_finished: Duration,
     /// Jobs that wait for a worker that has their function. Default 5 s.
     pub release_parked: Duration,
+    /// Ticks of cron entries. Default 250 ms.
+    pub fire_cron: Duration,
+    /// Cron entries of the configuration file, until they are in the store. Default 5 s.
+    pub apply_cron: Duration,
     /// Leases over shards. Default 2 s; a lease lasts four of these.
     pub lease_shards: Duration,
 }
@@ -52,6 +56,8 @@ impl Default for Intervals {
             keep_dead_letters: Duration::from_secs(2),
             prune_finished: Duration::from_secs(30),
             release_parked: Duration::from_secs(5),
+            fire_cron: Duration::from_millis(250),
+            apply_cron: Duration::from_secs(5),
             lease_shards: Duration::from_secs(2),
         }
     }
@@ -72,6 +78,8 @@ impl Intervals {
             keep_dead_letters: interval,
             prune_finished: interval,
             release_parked: interval,
+            fire_cron: interval,
+            apply_cron: interval,
             lease_shards: interval,
         }
     }
@@ -90,6 +98,8 @@ impl Intervals {
             Daemon::KeepDeadLetters => self.keep_dead_letters,
             Daemon::PruneFinished => self.prune_finished,
             Daemon::ReleaseParked => self.release_parked,
+            Daemon::FireCron => self.fire_cron,
+            Daemon::ApplyCron => self.apply_cron,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The daemons over the embedded store, whose clock stands still unless a test moves it.
 
 mod children;
+mod cron;
 mod dead_letters;
 mod dispatch;
 mod ends;

@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use longshore_core::cron::Definition;
+use longshore_core::name::CronName;
 use longshore_core::shard::Shards;
 use longshore_core::{FunctionName, QueueName};
 
 mod check;
+mod cron;
 mod dump;
 pub mod keys;
 mod problem;
@@ -57,6 +60,8 @@ pub struct Config {
     pub worker: Worker,
     /// The scheduler.
     pub scheduler: Scheduler,
+    /// Cron entries that the scheduler keeps in the store.
+    pub cron: BTreeMap<CronName, Definition>,
     /// The log.
     pub log: Log,
     values: Values,
@@ -193,6 +198,8 @@ pub struct Intervals {
     pub keep_dead_letters: Duration,
     pub prune_finished: Duration,
     pub release_parked: Duration,
+    pub fire_cron: Duration,
+    pub apply_cron: Duration,
     pub lease_shards: Duration,
 }
 

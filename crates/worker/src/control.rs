@@ -224,7 +224,7 @@ impl Control {
 
     /// Runs until `shutdown` is cancelled and the drain is over.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> RunReport {
-        tracing::info!(worker = %self.me, slots = self.settings.slots, "worker started");
+        tracing::info!(worker = %self.me, max_workers = self.settings.slots, "worker started");
         while !self.phase.is_done() {
             self.wait(&shutdown).await;
             self.take_in();

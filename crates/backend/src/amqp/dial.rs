@@ -53,6 +53,11 @@ impl Dialer {
         })
     }
 
+    /// The connection's name, as RabbitMQ's management shows it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The broker, without credentials.
     pub(super) fn url(&self) -> &SecretUrl {
         &self.url

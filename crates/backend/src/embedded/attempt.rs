@@ -122,18 +122,6 @@ impl Core {
         };
         rows.into_iter().map(decode).collect()
     }
-
-    /// What was put aside, by message id.
-    pub(super) fn quarantined(&self) -> Result<Vec<Quarantined>, port::Error> {
-        let disk = self.disk()?;
-        let mut found = Vec::new();
-        for (id, bytes) in disk.meta_under(QUARANTINE)? {
-            let message = stored::decode::<StoredQuarantined>("message in quarantine", &bytes)
-                .map_err(|error| port::Error::Corrupt(error.to_string()))?;
-            found.push(message.into_message(id));
-        }
-        Ok(found)
-    }
 }
 
 fn is_owner(state: &State, id: JobId, nonce: Nonce) -> bool {
@@ -195,8 +183,11 @@ fn rebuild(state: &mut State, tx: &mut Tx<'_>, ask: &Rebuild) -> Claimed {
 fn put_aside(state: &mut State, tx: &mut Tx<'_>, message: &Quarantined) {
     let now = tx.now;
     let key = format!("{QUARANTINE}{}", message.message_id);
-    tx.batch
-        .meta_of(&key, "message in quarantine", &StoredQuarantined::from(message));
+    tx.batch.meta_of(
+        &key,
+        "message in quarantine",
+        &StoredQuarantined::new(message, now),
+    );
     for id in &message.jobs {
         state.change(tx, *id, |slot, effects| {
             transition::quarantine(slot, &message.reason, now, effects)

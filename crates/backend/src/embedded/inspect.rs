@@ -5,12 +5,13 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::limits::{BEAT, LIST_PAGE_MAX};
 use longshore_core::name::QueueName;
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::Hint;
-use longshore_core::port::inspect::{InspectPort, Wakes};
+use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{self, Reply};
 use longshore_core::record::Record;
 use longshore_core::view::{Cursor, Detail, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView};
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use super::core::Core;
 use super::disk::{Disk, Part};
 use super::load::paused_key;
+use super::people;
 use super::state::State;
 use super::stored;
 
@@ -70,6 +72,29 @@ impl InspectPort for Core {
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
         Box::pin(std::future::ready(self.disk().map(|_| self.watches.watch(ids))))
+    }
+
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {
+        Box::pin(std::future::ready(self.quarantine_page(after.as_deref(), limit)))
+    }
+
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>> {
+        Box::pin(async move {
+            self.write(move |_, tx| people::drop_quarantined(tx, &message_ids))
+                .await?
+        })
+    }
+
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation> {
+        Box::pin(async move { self.write(move |_, tx| people::begin(tx, operation)).await? })
+    }
+
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()> {
+        Box::pin(self.write(move |_, tx| people::save(tx, &operation)))
+    }
+
+    fn operations(&self) -> Reply<'_, Vec<Operation>> {
+        Box::pin(std::future::ready(self.all_operations()))
     }
 
     fn ping(&self) -> Reply<'_, ()> {

@@ -3,8 +3,9 @@
 use longshore_core::JobStatus;
 use longshore_core::id::JobId;
 use longshore_core::message::{Epoch, Message, MessageJob};
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::port;
+use longshore_core::port::cron::CronEntry;
 use longshore_core::record::{Record, Slot};
 use longshore_core::shard::Shards;
 use longshore_core::spec::EdgePolicy;
@@ -12,7 +13,7 @@ use longshore_core::spec::EdgePolicy;
 use super::core::Core;
 use super::disk::{Disk, corrupt, id_at, refused};
 use super::state::{State, Tx};
-use super::stored::{self, StoredCron};
+use super::stored;
 
 /// Keys of the keyspace `meta`.
 pub(super) const SHARDS: &str = "shards";
@@ -21,6 +22,7 @@ const PAUSED: &str = "paused/";
 const CRON: &str = "cron/";
 const REMOVALS: &str = "removals/";
 pub(super) const QUARANTINE: &str = "quarantine/";
+pub(super) const OPERATION: &str = "operation/";
 
 pub(super) fn epoch_key(shard: u16) -> String {
     format!("{EPOCH}{shard}")
@@ -30,7 +32,7 @@ pub(super) fn paused_key(queue: &QueueName) -> String {
     format!("{PAUSED}{queue}")
 }
 
-pub(super) fn cron_key(name: &str) -> String {
+pub(super) fn cron_key(name: &CronName) -> String {
     format!("{CRON}{name}")
 }
 
@@ -128,11 +130,9 @@ fn load_entry(key: &str, value: &[u8], state: &mut State) -> Option<()> {
         state.shard(shard.parse().ok()?).removals = number()?;
     } else if let Some(queue) = key.strip_prefix(PAUSED) {
         state.paused.insert(QueueName::new(queue).ok()?);
-    } else if let Some(name) = key.strip_prefix(CRON) {
-        let entry = stored::decode::<StoredCron>("cron entry", value).ok()?;
-        state
-            .cron
-            .insert(name.to_owned(), entry.into_entry(name.to_owned()));
+    } else if key.starts_with(CRON) {
+        let entry = stored::decode::<CronEntry>("cron entry", value).ok()?;
+        state.cron.insert(entry.name.clone(), entry);
     }
     Some(())
 }

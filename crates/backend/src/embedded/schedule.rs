@@ -10,18 +10,17 @@ use longshore_core::limits::{LEASE, OUTBOX_AHEAD_MAX, OUTBOX_LEASE, SCRIPT_JOBS_
 use longshore_core::message::Gen;
 use longshore_core::port::Reply;
 use longshore_core::port::schedule::{
-    CronEntry, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
-    SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::record::Index;
 use longshore_core::transition::{self, Expired, Promoted, Retained};
 
 use super::attempt::unpark;
 use super::core::Core;
+use super::cron;
 use super::inspect::is_live;
-use super::load::cron_key;
 use super::state::{State, Tx};
-use super::stored::StoredCron;
 
 mod dead;
 mod dispatch;
@@ -160,6 +159,10 @@ impl SchedulePort for Core {
         }))
     }
 
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(self.write(move |state, tx| dead::requeue_edited(state, tx, shard, &letters)))
+    }
+
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
@@ -186,25 +189,12 @@ impl SchedulePort for Core {
         }))
     }
 
-    fn cron_put(&self, entry: CronEntry) -> Reply<'_, ()> {
-        Box::pin(self.write(move |state, tx| {
-            let version = state.cron.get(&entry.name).map_or(0, |known| known.version) + 1;
-            put_cron(state, tx, CronEntry { version, ..entry });
-        }))
-    }
-
-    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, Vec<CronEntry>> {
-        let (now, shards) = (self.clock.now(), self.shards);
-        let due = self.read(|state| {
-            let mine =
-                |entry: &&CronEntry| entry.next_at <= now && shards.of_bytes(entry.name.as_bytes()) == shard;
-            state.cron.values().filter(mine).take(limit).cloned().collect()
-        });
-        Box::pin(std::future::ready(due))
+    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, CronDue> {
+        self.due_entries(shard, limit)
     }
 
     fn cron_fire(&self, _shard: u16, fire: CronFire) -> Reply<'_, bool> {
-        Box::pin(self.write(move |state, tx| cron_fire(state, tx, &fire)))
+        Box::pin(self.write(move |state, tx| cron::fire(state, tx, &fire)))
     }
 }
 
@@ -302,32 +292,4 @@ fn prune(
     dead::count_removals(state, tx, shard, letters);
     state.forget_tombstones(tx, limit);
     pruned
-}
-
-fn put_cron(state: &mut State, tx: &mut Tx<'_>, entry: CronEntry) {
-    tx.batch
-        .meta_of(&cron_key(&entry.name), "cron entry", &StoredCron::new(&entry));
-    state.cron.insert(entry.name.clone(), entry);
-}
-
-fn cron_fire(state: &mut State, tx: &mut Tx<'_>, fire: &CronFire) -> bool {
-    let now = tx.now;
-    let as_read = |entry: &&CronEntry| {
-        entry.version == fire.version && entry.next_at == fire.expected && fire.expected <= now
-    };
-    let Some(entry) = state.cron.get(&fire.name).filter(as_read).cloned() else {
-        return false;
-    };
-    put_cron(
-        state,
-        tx,
-        CronEntry {
-            next_at: fire.next,
-            ..entry
-        },
-    );
-    if let Some(job) = &fire.job {
-        state.change_new(tx, job, |slot, _| transition::enqueue(slot, job, now));
-    }
-    true
 }

@@ -16,16 +16,20 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::message::{Gen, Message};
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port;
-use longshore_core::port::broker::Published;
+use longshore_core::port::broker::{Depth, Published};
+use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
-    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, Enqueued, NewJob, ParentState,
+    Registration,
 };
-use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +55,7 @@ enum Request {
     Queues,
     SetPaused(QueueName, bool),
     Workers,
+    Depths(Vec<QueueName>),
     Watch(Vec<JobId>),
     /// Ends the watch that this request began.
     Unwatch(u64),
@@ -58,6 +63,19 @@ enum Request {
     Publish(Vec<Message>),
     Requeue(u16, Vec<JobId>, Timestamp),
     Discard(u16, Vec<JobId>, Timestamp),
+    CronPut(CronPut),
+    CronRemove(CronName),
+    CronPause(CronName, bool, Timestamp),
+    CronEntry(CronName),
+    CronEntries(u16, Option<CronName>, usize),
+    CronRun(CronName, NewJob),
+    RequeueEdited(u16, Vec<EditedLetter>),
+    Prune(u16, BTreeMap<JobStatus, Duration>, usize),
+    Quarantined(Option<String>, usize),
+    DropQuarantined(Vec<String>),
+    BeginOperation(Operation),
+    SaveOperation(Operation),
+    Operations,
 }
 
 /// What the owner answers.
@@ -74,8 +92,18 @@ enum Answer {
     Page(JobPage),
     Queues(BTreeMap<QueueName, QueueView>),
     Workers(Vec<WorkerView>),
+    Depths(Vec<Depth>),
     Published(Vec<Published>),
     Changes(Vec<DeadLetterChange>),
+    CronWritten(CronWritten),
+    CronKnown(bool),
+    CronEntry(Option<CronEntry>),
+    CronEntries(Vec<CronEntry>),
+    CronMade(Option<Enqueued>),
+    Pruned(Pruned),
+    Quarantined(Vec<QuarantineEntry>),
+    Operation(Operation),
+    Operations(Vec<Operation>),
 }
 
 /// A frame of the client.

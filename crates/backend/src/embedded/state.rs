@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, WorkerId};
 use longshore_core::message::Epoch;
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::Hint;
+use longshore_core::port::cron::CronEntry;
 use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::CronEntry;
 use longshore_core::record::{Record, Slot, Sweep, Tombstone};
 use longshore_core::shard::Shards;
 use longshore_core::spec::EdgePolicy;
@@ -35,7 +35,7 @@ pub(super) struct State {
     /// Progress of jobs that have not ended; it reaches the disk when they do.
     pub(super) progress: HashMap<JobId, Progress>,
     pub(super) paused: BTreeSet<QueueName>,
-    pub(super) cron: BTreeMap<String, CronEntry>,
+    pub(super) cron: BTreeMap<CronName, CronEntry>,
     pub(super) workers: BTreeMap<WorkerId, WorkerView>,
     /// Why the memory can be trusted no more: a write failed after the memory had changed.
     pub(super) broken: Option<String>,

@@ -9,7 +9,8 @@ use longshore_core::name::QueueName;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::Quarantined;
 use longshore_core::port::enqueue::ParentOutcome;
-use longshore_core::port::schedule::{CronEntry, DeadLetter};
+use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::schedule::DeadLetter;
 use longshore_core::record::{Record, Slot, Tombstone};
 use longshore_core::view::AttemptView;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -114,33 +115,6 @@ impl From<StoredOutcome> for ParentOutcome {
     }
 }
 
-/// A cron entry.
-#[derive(Serialize, Deserialize)]
-pub(super) struct StoredCron {
-    version: u64,
-    next_at: Timestamp,
-    definition: Bytes,
-}
-
-impl StoredCron {
-    pub(super) fn new(entry: &CronEntry) -> Self {
-        Self {
-            version: entry.version,
-            next_at: entry.next_at,
-            definition: entry.definition.clone(),
-        }
-    }
-
-    pub(super) fn into_entry(self, name: String) -> CronEntry {
-        CronEntry {
-            name,
-            version: self.version,
-            next_at: self.next_at,
-            definition: self.definition,
-        }
-    }
-}
-
 /// A dead letter in the archive.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredLetter {
@@ -217,10 +191,12 @@ pub(super) struct StoredQuarantined {
     body: Bytes,
     headers: Vec<(String, String)>,
     jobs: Vec<JobId>,
+    #[serde(default)]
+    at: Option<Timestamp>,
 }
 
-impl From<&Quarantined> for StoredQuarantined {
-    fn from(message: &Quarantined) -> Self {
+impl StoredQuarantined {
+    pub(super) fn new(message: &Quarantined, at: Timestamp) -> Self {
         Self {
             queue: message.queue.clone(),
             reason: message.reason.clone(),
@@ -232,19 +208,21 @@ impl From<&Quarantined> for StoredQuarantined {
             ),
             headers: message.headers.clone(),
             jobs: message.jobs.clone(),
+            at: Some(at),
         }
     }
-}
 
-impl StoredQuarantined {
-    pub(super) fn into_message(self, message_id: String) -> Quarantined {
-        Quarantined {
-            message_id,
-            queue: self.queue,
-            reason: self.reason,
-            body: self.body,
-            headers: self.headers,
-            jobs: self.jobs,
+    pub(super) fn into_entry(self, message_id: String) -> QuarantineEntry {
+        QuarantineEntry {
+            at: self.at,
+            message: Quarantined {
+                message_id,
+                queue: self.queue,
+                reason: self.reason,
+                body: self.body,
+                headers: self.headers,
+                jobs: self.jobs,
+            },
         }
     }
 }

@@ -24,6 +24,7 @@ use super::script;
 mod aside;
 mod workers;
 
+pub(super) use aside::QUARANTINE;
 pub(super) use workers::{WORKERS, functions};
 
 impl AttemptPort for Store {

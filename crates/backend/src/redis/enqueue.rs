@@ -198,7 +198,7 @@ impl Store {
     }
 }
 
-fn enqueued(answer: &mut Reader) -> Result<Enqueued, Error> {
+pub(super) fn enqueued(answer: &mut Reader) -> Result<Enqueued, Error> {
     let (kind, status) = (answer.text()?, answer.status()?);
     let (gen_, unpublished) = (answer.small()?, answer.number()? == 1);
     match kind.as_str() {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join_all;
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::name::QueueName;
-use longshore_core::port::inspect::{InspectPort, Wakes};
+use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{Error, Reply};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
@@ -19,6 +20,7 @@ use super::script;
 use super::view;
 
 mod list;
+mod people;
 
 /// Jobs that are looked up in one call, without and with their payloads.
 const LOOK_BITE: (usize, usize) = (256, 16);
@@ -56,6 +58,26 @@ impl InspectPort for Store {
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
         Box::pin(async move { self.0.hub.watch(ids).await })
+    }
+
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {
+        Box::pin(self.quarantine_page(after, limit))
+    }
+
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>> {
+        Box::pin(async move { self.take_from_quarantine(&message_ids).await })
+    }
+
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation> {
+        Box::pin(self.begin(operation))
+    }
+
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()> {
+        Box::pin(async move { self.save(&operation).await })
+    }
+
+    fn operations(&self) -> Reply<'_, Vec<Operation>> {
+        Box::pin(self.all_operations())
     }
 
     fn ping(&self) -> Reply<'_, ()> {

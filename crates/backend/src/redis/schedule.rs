@@ -9,15 +9,15 @@ use longshore_core::id::JobId;
 use longshore_core::message::Gen;
 use longshore_core::name::FunctionName;
 use longshore_core::port::schedule::{
-    CronEntry, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Publishable,
-    Relation, SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Publishable, Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{Error, Reply};
 
 use super::Store;
 use super::attempt::functions;
 use super::call::{calls, light};
-use super::enqueue::{odd, outcome};
+use super::enqueue::outcome;
 use super::reply::Reader;
 use super::script::{self, Script};
 use super::view::edge;
@@ -177,6 +177,10 @@ impl SchedulePort for Store {
         Box::pin(self.change_dead(&script::REQUEUE, shard, ids, before))
     }
 
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        Box::pin(async move { self.change_edited(shard, &letters).await })
+    }
+
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
         Box::pin(self.change_dead(&script::DISCARD, shard, ids, before))
     }
@@ -211,46 +215,12 @@ impl SchedulePort for Store {
         })
     }
 
-    fn cron_put(&self, entry: CronEntry) -> Reply<'_, ()> {
-        Box::pin(async move {
-            let shard = self.shard_count().of_bytes(entry.name.as_bytes());
-            let mut call = Self::script(&script::CRON_PUT, shard);
-            call.arg(&entry.name).time(entry.next_at).arg(&*entry.definition);
-            self.number(&call).await.map(drop)
-        })
-    }
-
-    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, Vec<CronEntry>> {
-        Box::pin(async move {
-            let mut call = Self::script(&script::CRON_DUE, shard);
-            call.arg(limit);
-            let mut answer = self.run(&call).await?;
-            let mut due = Vec::new();
-            while !answer.is_empty() {
-                due.push(CronEntry {
-                    name: answer.text()?,
-                    version: answer.number()?,
-                    next_at: answer.time()?,
-                    definition: answer.bytes()?,
-                });
-            }
-            Ok(due)
-        })
+    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, CronDue> {
+        Box::pin(self.due_entries(shard, limit))
     }
 
     fn cron_fire(&self, shard: u16, fire: CronFire) -> Reply<'_, bool> {
-        Box::pin(async move {
-            let mut call = Self::script(&script::CRON_FIRE, shard);
-            call.arg(&fire.name)
-                .arg(fire.version)
-                .time(fire.expected)
-                .time(fire.next)
-                .arg(u8::from(fire.job.is_some()));
-            if let Some(job) = &fire.job {
-                call.job(job);
-            }
-            Ok(self.number(&call).await? == 1)
-        })
+        Box::pin(async move { self.fire(shard, &fire).await })
     }
 }
 
@@ -305,13 +275,7 @@ impl Store {
             }
             let mut answer = self.run_strictly(&call).await?;
             for _ in ids {
-                changes.push(match answer.text()?.as_str() {
-                    "done" => DeadLetterChange::Done,
-                    "not_dead" => DeadLetterChange::NotDead,
-                    "children" => DeadLetterChange::HasChildren,
-                    "past_deadline" => DeadLetterChange::PastDeadline,
-                    other => return Err(odd(other)),
-                });
+                changes.push(dead::change(&mut answer)?);
             }
         }
         Ok(changes)

@@ -99,10 +99,12 @@ scripts! { Script::shared:
     EXTEND_OUTBOX = "extend_outbox", PROMOTE = "promote", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
     EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",
     OPEN_EDGES = "open_edges", PARENTS_UNKNOWN = "parents_unknown", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
-    DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", DISCARD = "discard",
-    REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_DUE = "cron_due",
+    DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", REQUEUE_EDITED = "requeue_edited", DISCARD = "discard",
+    REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_REMOVE = "cron_remove",
+    CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
+    KEEP_OPERATION = "keep_operation",
 }

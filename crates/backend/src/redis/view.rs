@@ -108,6 +108,8 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         finished_at: fields.time("f")?,
         run_at: fields.time("r")?,
         published_at: fields.time("p")?,
+        outbox_at: fields.time("x")?,
+        parked: fields.text("k")?.map(|name| parse(&name)).transpose()?,
         worker: fields.text("w")?.map(WorkerId),
         lease_until: fields.time("u")?,
         cancel_reason: fields.text("c")?,

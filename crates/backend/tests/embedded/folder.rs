@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_backend::embedded::{OpenError, Options, Store, Sync};
+use longshore_core::name::CronName;
 use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
 use longshore_core::port;
 use longshore_core::port::attempt::{Finish, Finished, ProgressWrite, Quarantined};
 use longshore_core::port::broker::{Payload, Source};
+use longshore_core::port::cron::CronPut;
 use longshore_core::port::enqueue::{EdgeSettlement, ParentOutcome, ParentState, Registration};
-use longshore_core::port::schedule::CronEntry;
 use longshore_core::shard::Shards;
 use longshore_core::spec::{EdgePolicy, Start};
 use longshore_core::view::JobFilter;
@@ -93,13 +94,15 @@ async fn a_folder_opened_again_has_everything_that_is_no_job() {
     let ports = store.ports();
     let queue = QueueName::new("reports").unwrap();
     ports.inspect.set_paused(queue.clone(), true).await.unwrap();
-    let entry = CronEntry {
-        name: "nightly".to_owned(),
-        version: 0,
-        next_at: Timestamp(5),
+    let name = CronName::new("nightly").unwrap();
+    let entry = CronPut {
+        name: name.clone(),
         definition: Bytes::from_static(b"0 3 * * *"),
+        next_at: Timestamp(5),
+        if_version: None,
     };
-    ports.schedule.cron_put(entry).await.unwrap();
+    ports.cron.cron_put(entry).await.unwrap();
+    let kept = ports.cron.cron_entry(name).await.unwrap().unwrap();
     let strange = Quarantined {
         message_id: "m-1".to_owned(),
         queue: queue.clone(),
@@ -117,8 +120,10 @@ async fn a_folder_opened_again_has_everything_that_is_no_job() {
     assert!(ports.inspect.queues().await.unwrap()[&queue].paused);
     let shard = ports.enqueue.shards().of_bytes(b"nightly");
     let due = ports.schedule.cron_due(shard, 10).await.unwrap();
-    assert_eq!((due.len(), due[0].version, due[0].next_at), (1, 1, Timestamp(5)));
-    assert_eq!(store.quarantined().unwrap(), [strange]);
+    assert_eq!(due.entries, [kept]);
+    let aside = ports.inspect.quarantined(None, 8).await.unwrap();
+    assert_eq!((aside.len(), &aside[0].message), (1, &strange));
+    assert!(aside[0].at.is_some());
     assert_eq!(ports.schedule.lease_outbox(0, 1).await.unwrap().epoch, epoch);
 }
 

@@ -71,7 +71,7 @@ fn checked(request: &JobRequest) -> Result<JobSpec, Failure> {
 }
 
 /// A problem of a field, under the name of its option.
-fn as_typed(problem: &str) -> String {
+pub(crate) fn as_typed(problem: &str) -> String {
     let Some((field, rest)) = problem.split_once(": ") else {
         return problem.to_owned();
     };
@@ -203,7 +203,11 @@ fn word<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
     serde_json::from_value(Value::String(text?.to_owned())).ok()
 }
 
-fn args(given: &str) -> Result<Value, Failure> {
+/// Arguments as they were given: JSON, or `-` for what stdin has.
+///
+/// # Errors
+/// When they are no JSON, or nest too deep.
+pub(crate) fn args(given: &str) -> Result<Value, Failure> {
     let source = if given == "-" {
         read_file(Path::new("-"))?
     } else {
@@ -219,7 +223,7 @@ fn args(given: &str) -> Result<Value, Failure> {
     })
 }
 
-fn metadata(pairs: &[String]) -> Result<BTreeMap<String, Value>, Failure> {
+pub(crate) fn metadata(pairs: &[String]) -> Result<BTreeMap<String, Value>, Failure> {
     let split = |pair: &String| match pair.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), Value::String(value.to_owned()))),
         _ => Err(Failure::usage(format!("--metadata: \"{pair}\" is not KEY=VALUE"))),

@@ -10,6 +10,8 @@ use crate::board::{line, short_time};
 use crate::failure::Failure;
 use crate::output::{Format, Out, plain};
 
+/// The last millisecond that RFC 3339 can write.
+const YEAR_9999_MILLIS: u64 = 253_402_300_799_999;
 /// Lines of a traceback that people see.
 const TRACEBACK_LINES: usize = 12;
 
@@ -38,7 +40,8 @@ pub(crate) fn unknown(id: JobId) -> Failure {
     )
 }
 
-fn text(job: &JobView, now: Timestamp) -> Vec<String> {
+/// Everything of a job, line by line.
+pub(crate) fn text(job: &JobView, now: Timestamp) -> Vec<String> {
     let full = job.full.clone().unwrap_or_default();
     let mut lines = Vec::new();
     let mut field = |name: &str, text: String| lines.push(format!("{name:<12} {}", plain(&text)));
@@ -83,12 +86,22 @@ fn text(job: &JobView, now: Timestamp) -> Vec<String> {
     lines.extend(full.history.iter().map(|attempt| {
         let took = short_time(attempt.ended_at.since(attempt.started_at));
         let text = format!(
-            "{} {} after {took} on {}: {}",
-            attempt.number, attempt.outcome, attempt.worker, attempt.error
+            "{} {} at {} after {took} on {}: {}",
+            attempt.number,
+            attempt.outcome,
+            clock_time(attempt.ended_at),
+            attempt.worker,
+            attempt.error
         );
         format!("{:<12} {}", "attempt", plain(&text))
     }));
     lines
+}
+
+/// A time as people write it: RFC 3339, UTC.
+pub(crate) fn clock_time(at: Timestamp) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.millis().min(YEAR_9999_MILLIS));
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 fn error_lines(job: &JobView) -> Vec<String> {

@@ -4,6 +4,9 @@
 mod adapters;
 mod bad_input;
 mod binary;
+mod cron;
+mod dead_letters;
 mod dev;
 mod output;
+mod why;
 mod width;

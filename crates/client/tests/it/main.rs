@@ -3,6 +3,8 @@
 
 mod batch;
 mod cancel;
+#[cfg(feature = "cron")]
+mod cron;
 mod enqueue;
 mod faults;
 mod fields;
@@ -10,3 +12,4 @@ mod follow;
 mod look;
 mod ports;
 mod rig;
+mod why;

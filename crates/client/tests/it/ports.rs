@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use longshore_core::dead::Operation;
 use longshore_core::message::{Gen, Message};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::broker::Published;
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, NewJob, ParentState, Registration,
 };
-use longshore_core::port::inspect::Wakes;
+use longshore_core::port::inspect::{QuarantineEntry, Wakes};
 use longshore_core::port::schedule::DeadLetter;
 use longshore_core::port::{EnqueuePort, Error, InspectPort, PublishPort, Reply};
 use longshore_core::shard::Shards;
@@ -293,6 +294,26 @@ impl InspectPort for Looks {
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
         self.inner.watch(ids)
+    }
+
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {
+        self.inner.quarantined(after, limit)
+    }
+
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>> {
+        self.inner.drop_quarantined(message_ids)
+    }
+
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation> {
+        self.inner.begin_operation(operation)
+    }
+
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()> {
+        self.inner.save_operation(operation)
+    }
+
+    fn operations(&self) -> Reply<'_, Vec<Operation>> {
+        self.inner.operations()
     }
 
     fn ping(&self) -> Reply<'_, ()> {

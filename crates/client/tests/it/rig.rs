@@ -85,6 +85,22 @@ impl Job for Forever {
     type Output = ();
 }
 
+/// Runs for a while, whoever tells it to stop.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Stubborn {
+    pub(crate) millis: u64,
+}
+
+impl Job for Stubborn {
+    const FUNCTION_NAME: &'static str = "stubborn";
+    type Output = ();
+}
+
+async fn run_stubborn(job: Stubborn) -> Result<(), JobError> {
+    tokio::time::sleep(Duration::from_millis(job.millis)).await;
+    Ok(())
+}
+
 async fn run_echo(job: Echo) -> Result<String, JobError> {
     Ok(job.text)
 }
@@ -189,6 +205,7 @@ impl Rig {
             .register(run_walk)
             .register(run_forever)
             .register(run_stumble)
+            .register(run_stubborn)
             .state(Arc::new(AtomicUsize::new(0)))
             .max_workers(4)
             .shutdown(self.stop.clone())
@@ -197,6 +214,11 @@ impl Rig {
         self.fleet.spawn(async move { drop(worker.run().await.unwrap()) });
         let scheduler = Scheduler::builder(self.store.ports()).shutdown(self.stop.clone());
         self.fleet.spawn(async move { drop(scheduler.run().await) });
+    }
+
+    /// The store as it is, without faults.
+    pub(crate) fn ports(&self) -> longshore_core::port::Ports {
+        self.store.ports()
     }
 
     /// Waits until the job has this status.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::Reply;
 use super::enqueue::ParentOutcome;
@@ -198,7 +199,7 @@ pub struct ProgressWrite {
 }
 
 /// Something a person must decide about, with its raw bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// The broker's message id, or a generated one: the same message is listed once.
     pub message_id: String,

@@ -34,7 +34,7 @@ impl Published {
 }
 
 /// Messages waiting in the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Depth {
     /// Logical queue.
     pub queue: QueueName,

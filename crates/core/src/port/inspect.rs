@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Reply;
+use super::attempt::Quarantined;
+use crate::clock::Timestamp;
+use crate::dead::Operation;
 use crate::id::JobId;
 use crate::name::QueueName;
 use crate::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
@@ -11,6 +16,15 @@ use crate::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, Worker
 pub trait Wakes: Send {
     /// The next job that changed; `None` when the connection ended: ask for a new watch.
     fn next(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Option<JobId>> + Send + '_>>;
+}
+
+/// A message in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineEntry {
+    /// When it was put aside, by the store's clock; `None` when an older build did it.
+    pub at: Option<Timestamp>,
+    /// The message.
+    pub message: Quarantined,
 }
 
 /// What people see.
@@ -32,6 +46,24 @@ pub trait InspectPort: Send + Sync {
 
     /// Wakes for changes of these jobs (status and progress).
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>>;
+
+    /// Messages in quarantine, by message id from `after` on: at most `limit`, and at most
+    /// [`crate::limits::QUARANTINE_PAGE_MAX`]; none at the end.
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>>;
+
+    /// Deletes messages from the quarantine by their message ids. Answers of each whether it was there.
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>>;
+
+    /// Remembers an operation on many dead letters, its start set to the store's time; answers the one that is
+    /// remembered, which is another when its id is known. The store remembers
+    /// [`crate::limits::OPERATIONS_MAX`] of them.
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation>;
+
+    /// Remembers how an operation stands now.
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()>;
+
+    /// The operations that are remembered, the newest first.
+    fn operations(&self) -> Reply<'_, Vec<Operation>>;
 
     /// Checks that the store answers; the time it took is the caller's to measure.
     fn ping(&self) -> Reply<'_, ()>;

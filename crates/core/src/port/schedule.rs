@@ -8,11 +8,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::Reply;
+use super::cron::CronEntry;
 use super::enqueue::ParentOutcome;
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::message::{Epoch, Gen};
-use crate::name::QueueName;
+use crate::name::{CronName, QueueName};
 use crate::outcome::ErrorInfo;
 use crate::priority::Priority;
 use crate::spec::EdgePolicy;
@@ -146,8 +147,19 @@ pub enum DeadLetterChange {
     HasChildren,
 }
 
+/// A dead letter whose arguments a person has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedLetter {
+    /// The job.
+    pub id: JobId,
+    /// Its gen when it was read: a letter that was requeued meanwhile stays as it is.
+    pub gen_: Gen,
+    /// The envelope with the new arguments, encoded.
+    pub envelope: Bytes,
+}
+
 /// What a bite of retention freed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
     /// Records deleted (a tombstone stays).
     pub jobs: u32,
@@ -155,24 +167,20 @@ pub struct Pruned {
     pub held_by_children: u32,
 }
 
-/// A cron entry as the store keeps it. What the expression means is the scheduler's business.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CronEntry {
-    /// Its name: the key.
-    pub name: String,
-    /// Raised by every change of the entry.
-    pub version: u64,
-    /// Next tick.
-    pub next_at: Timestamp,
-    /// Expression, zone and policies, encoded by the scheduler.
-    pub definition: Bytes,
+/// Entries whose tick is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CronDue {
+    /// The store's time: what is late is measured by it.
+    pub now: Timestamp,
+    /// The entries, the longest due first.
+    pub entries: Vec<CronEntry>,
 }
 
 /// One fire of a cron entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CronFire {
     /// The entry.
-    pub name: String,
+    pub name: CronName,
     /// Version as read.
     pub version: u64,
     /// `next_at` as read: the tick that fires.
@@ -244,6 +252,11 @@ pub trait SchedulePort: Send + Sync {
     /// `before`.
     fn requeue(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
 
+    /// As [`SchedulePort::requeue`], with another envelope in the place of the old one, in one step. The record keeps
+    /// the fingerprint of what was asked for, so that the same enqueue again is still the same job.
+    /// The same edit again is told that it is done.
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>>;
+
     /// Deletes dead letters, leaving tombstones.
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
 
@@ -257,12 +270,10 @@ pub trait SchedulePort: Send + Sync {
     /// Releases parked jobs of functions that a live worker has.
     fn unpark(&self, shard: u16) -> Reply<'_, u32>;
 
-    /// Writes a cron entry (its version is raised).
-    fn cron_put(&self, entry: CronEntry) -> Reply<'_, ()>;
+    /// Entries of this shard whose tick is due and that are not paused.
+    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, CronDue>;
 
-    /// Entries whose tick is due, in this shard.
-    fn cron_due(&self, shard: u16, limit: usize) -> Reply<'_, Vec<CronEntry>>;
-
-    /// Compare-and-set of the tick, and the job, in one step. Answers whether this call fired.
+    /// Compare-and-set of the tick, and the job, in one step; the job's outbox row is due at once. Answers whether this
+    /// call fired.
     fn cron_fire(&self, shard: u16, fire: CronFire) -> Reply<'_, bool>;
 }

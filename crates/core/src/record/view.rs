@@ -35,6 +35,8 @@ impl Record {
             finished_at: self.finished_at,
             run_at: self.run_at,
             published_at: self.published_at,
+            outbox_at: self.outbox,
+            parked: self.parked.clone(),
             worker: self.worker.clone(),
             lease_until: self.lease_until,
             cancel_reason: self.cancel.clone(),

@@ -42,6 +42,14 @@ pub fn requeue(slot: &mut Slot, before: Timestamp, now: Timestamp) -> DeadLetter
     DeadLetterChange::Done
 }
 
+/// As [`requeue`] for a dead letter that still has the gen with which it was read; its envelope is exchanged with it.
+pub fn requeue_edited(slot: &mut Slot, gen_: Gen, now: Timestamp) -> DeadLetterChange {
+    if slot.record().is_none_or(|record| record.gen_ != gen_) {
+        return DeadLetterChange::NotDead;
+    }
+    requeue(slot, Timestamp(u64::MAX), now)
+}
+
 /// Deletes a dead letter that died before `before`. Children are told first.
 pub fn discard(slot: &mut Slot, before: Timestamp, now: Timestamp) -> DeadLetterChange {
     let Some(record) = died_before(slot, before) else {

@@ -1,5 +1,7 @@
 //! Records begin.
 
+use std::time::Duration;
+
 use super::settle::fail;
 use super::table::Trigger;
 use super::{Effects, create, delete};
@@ -10,10 +12,15 @@ use crate::port::enqueue::{Enqueued, NewJob};
 use crate::record::{Record, Slot};
 use crate::status::JobStatus;
 
-/// Records a new job, or tells how the known one stands.
+/// Records a new job, or tells how the known one stands. The producer publishes first; the sweep comes after it.
 pub fn enqueue(slot: &mut Slot, job: &NewJob, now: Timestamp) -> Enqueued {
+    enqueue_within(slot, job, OUTBOX_GRACE, now)
+}
+
+/// As [`enqueue`], for a job whose outbox row is due after `publish_within`: at once when the scheduler publishes it.
+pub fn enqueue_within(slot: &mut Slot, job: &NewJob, publish_within: Duration, now: Timestamp) -> Enqueued {
     let (status, gen_, fingerprint, unpublished) = match slot {
-        Slot::Missing => return begin(slot, job, now),
+        Slot::Missing => return begin(slot, job, publish_within, now),
         Slot::Tombstone(known) => (known.status, known.gen_, known.fingerprint, false),
         Slot::Record(known) => (
             known.status,
@@ -33,7 +40,7 @@ pub fn enqueue(slot: &mut Slot, job: &NewJob, now: Timestamp) -> Enqueued {
     }
 }
 
-fn begin(slot: &mut Slot, job: &NewJob, now: Timestamp) -> Enqueued {
+fn begin(slot: &mut Slot, job: &NewJob, publish_within: Duration, now: Timestamp) -> Enqueued {
     let status = if !job.parents.is_empty() {
         JobStatus::Blocked
     } else if job.run_at.is_some_and(|at| at > now) {
@@ -53,8 +60,7 @@ fn begin(slot: &mut Slot, job: &NewJob, now: Timestamp) -> Enqueued {
         }
         JobStatus::Queued => {
             record.gen_ = 1;
-            // The producer publishes first; the sweep comes after it.
-            record.outbox = Some(now.after(OUTBOX_GRACE));
+            record.outbox = Some(now.after(publish_within));
         }
         _ => {}
     }

@@ -351,7 +351,8 @@ async fn what_the_broker_gave_up_goes_to_the_outbox_or_to_quarantine() {
     take_given_up(rig.cx(), delivery(Payload::Undecodable(garbage)))
         .await
         .unwrap();
-    let aside = rig.store.quarantined().unwrap();
+    let entries = rig.store.ports().inspect.quarantined(None, 8).await.unwrap();
+    let aside: Vec<_> = entries.into_iter().map(|entry| entry.message).collect();
     assert_eq!(aside.len(), 2, "{aside:?}");
     assert!(
         aside

@@ -40,6 +40,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         consumer_timeout: time(&values, "consumer_timeout"),
         worker,
         scheduler: scheduler(&values),
+        cron: super::cron::entries(&values, problems),
         log: Log {
             format: if values.text("log.format") == "json" {
                 LogFormat::Json
@@ -242,6 +243,8 @@ fn scheduler(values: &Values) -> Scheduler {
             keep_dead_letters: every("keep_dead_letters"),
             prune_finished: every("prune_finished"),
             release_parked: every("release_parked"),
+            fire_cron: every("fire_cron"),
+            apply_cron: every("apply_cron"),
             lease_shards: every("lease_shards"),
         },
     }

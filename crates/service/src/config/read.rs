@@ -215,15 +215,20 @@ fn default(key: &str) -> Option<Typed> {
 fn unknown(path: &[String]) -> String {
     let whole = path.join(".");
     // A known key under the same name: `worker.commands.resize.progam`.
-    let named = path
-        .get(2)
-        .filter(|_| path.len() > 3 && path.first().is_some_and(|first| first == "worker"));
+    let section = path.first().map(String::as_str);
+    let named = match section {
+        Some("worker") if path.len() > 3 => path.get(2),
+        Some("cron") if path.len() > 2 => path.get(1),
+        _ => None,
+    };
     let candidates: Vec<String> = KEYS
         .iter()
         .filter_map(|key| match (named, key.path.contains('*')) {
-            (Some(name), true) => Some(key.path.replacen('*', name, 1)),
+            (Some(name), true) if key.path.split('.').next() == section => {
+                Some(key.path.replacen('*', name, 1))
+            }
+            (_, true) => None,
             (_, false) => Some(key.path.to_owned()),
-            (None, true) => None,
         })
         .collect();
     match nearest(&whole, candidates.iter().map(String::as_str)) {
@@ -265,6 +270,7 @@ fn typed(
         Kind::Endpoint => Ok(Typed::Secret(Secret::endpoint(text))),
         Kind::Secret => Ok(Typed::Secret(Secret::new(text))),
         Kind::Path => Ok(Typed::Path(text.into())),
+        Kind::Text(_) => Ok(Typed::Text(text)),
         Kind::Filter => match crate::telemetry::filter(&text) {
             Ok(_) => Ok(Typed::Text(text)),
             Err(_) => Err(format!("\"{text}\" is not a log filter; use {}", wanted(kind))),
@@ -291,6 +297,7 @@ fn wanted(kind: Kind) -> String {
         Kind::Secret => "a text".to_owned(),
         Kind::Path => "a path".to_owned(),
         Kind::Filter => "error, warn, info, debug, trace, or target=level pairs".to_owned(),
+        Kind::Text(name) => format!("a text ({name})"),
         Kind::Switch => "true or false".to_owned(),
         Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Time(..) => duration::FORMS.to_owned(),

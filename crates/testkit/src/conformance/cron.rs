@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::clock::Timestamp;
-use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::{CronEntry, CronFire};
+use longshore_core::name::CronName;
+use longshore_core::port::cron::{CronEntry, CronJob, CronPut, CronWritten};
+use longshore_core::port::enqueue::{Enqueued, NewJob};
+use longshore_core::port::schedule::CronFire;
 use longshore_core::{JobId, JobStatus};
 
 use super::rig::Rig;
@@ -18,6 +20,16 @@ cases! { Cron:
     a_tick_in_the_future_does_not_fire ["cron_fire: not yet"],
     a_tick_can_be_skipped ["cron_fire: as read"],
     of_two_schedulers_one_fires ["cron_fire: as read"],
+    a_ticks_job_waits_for_no_producer ["cron_fire: as read"],
+    an_entry_remembers_its_last_job ["cron_fire: as read", "cron_run: a known entry"],
+    an_entry_that_says_the_same_keeps_its_tick ["cron_put: unchanged"],
+    an_entry_is_written_over_the_version_that_was_read ["cron_put: the version as read", "cron_put: another version"],
+    an_entry_that_is_made_anew_goes_on_above_its_old_version ["cron_put: the version as read", "cron_remove"],
+    a_removed_entry_does_not_fire ["cron_remove"],
+    a_paused_entry_is_not_due_until_it_is_resumed ["cron_pause"],
+    a_change_leaves_a_paused_entry_paused ["cron_pause"],
+    a_job_is_run_outside_the_schedule ["cron_run: a known entry", "cron_run: no such entry"],
+    entries_are_listed_by_name_and_page ["cron_entries"],
 }
 
 const NAME: &str = "nightly";
@@ -40,26 +52,45 @@ impl Tick {
     }
 }
 
-async fn put(rig: &Rig, next_at: Timestamp) -> u16 {
-    let definition = Bytes::from_static(b"0 3 * * *");
-    let entry = CronEntry {
-        name: NAME.to_owned(),
-        version: 0,
+fn name() -> CronName {
+    CronName::new(NAME).unwrap()
+}
+
+fn says(text: &'static str, next_at: Timestamp) -> CronPut {
+    CronPut {
+        name: name(),
+        definition: Bytes::from_static(text.as_bytes()),
         next_at,
-        definition,
-    };
-    rig.ports.schedule.cron_put(entry).await.unwrap();
+        if_version: None,
+    }
+}
+
+async fn put(rig: &Rig, text: &'static str, next_at: Timestamp) -> u64 {
+    match rig.ports.cron.cron_put(says(text, next_at)).await.unwrap() {
+        CronWritten::Written(version) => version,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn shard(rig: &Rig) -> u16 {
     rig.ports.enqueue.shards().of_bytes(NAME.as_bytes())
 }
 
+async fn entry(rig: &Rig) -> CronEntry {
+    rig.ports.cron.cron_entry(name()).await.unwrap().unwrap()
+}
+
 async fn due(rig: &Rig, shard: u16) -> Vec<CronEntry> {
-    rig.ports.schedule.cron_due(shard, 10).await.unwrap()
+    let due = rig.ports.schedule.cron_due(shard, 10).await.unwrap();
+    assert_eq!(due.now, rig.now());
+    due.entries
 }
 
 /// An entry whose tick is due now, and the job that belongs to it.
 async fn due_tick(rig: &Rig) -> Tick {
     let next_at = rig.now().after(Duration::from_secs(60));
-    let shard = put(rig, next_at).await;
+    put(rig, "0 3 * * *", next_at).await;
+    let shard = shard(rig);
     rig.pass_secs(61).await;
     let entry = due(rig, shard).await.remove(0);
     let id = JobId::from_cron_tick(NAME, next_at, shard);
@@ -80,12 +111,13 @@ async fn fire(rig: &Rig, tick: &Tick) -> bool {
 
 async fn an_entry_is_due_at_its_tick(rig: Rig) {
     let next_at = rig.now().after(Duration::from_secs(60));
-    let shard = put(&rig, next_at).await;
+    put(&rig, "0 3 * * *", next_at).await;
+    let shard = shard(&rig);
     assert_eq!(due(&rig, shard).await, []);
     rig.pass_secs(61).await;
     let entries = due(&rig, shard).await;
     assert_eq!(entries.len(), 1);
-    assert_eq!((entries[0].name.as_str(), entries[0].next_at), (NAME, next_at));
+    assert_eq!((&entries[0].name, entries[0].next_at), (&name(), next_at));
     assert_eq!(entries[0].definition, Bytes::from_static(b"0 3 * * *"));
 }
 
@@ -126,7 +158,7 @@ async fn a_tick_that_was_fired_does_not_fire_again(rig: Rig) {
 
 async fn a_changed_entry_does_not_fire_as_it_was(rig: Rig) {
     let tick = due_tick(&rig).await;
-    put(&rig, tick.entry.next_at).await;
+    put(&rig, "0 4 * * *", tick.entry.next_at).await;
     let changed = due(&rig, tick.shard).await.remove(0);
     assert!(changed.version > tick.entry.version);
     assert!(!fire(&rig, &tick).await);
@@ -146,8 +178,7 @@ async fn a_changed_entry_does_not_fire_as_it_was(rig: Rig) {
 async fn a_tick_in_the_future_does_not_fire(rig: Rig) {
     let mut tick = due_tick(&rig).await;
     let next_at = rig.now().after(Duration::from_secs(600));
-    put(&rig, next_at).await;
-    tick.entry.version += 1;
+    tick.entry.version = put(&rig, "0 4 * * *", next_at).await;
     tick.entry.next_at = next_at;
     assert!(!fire(&rig, &tick).await);
     assert_eq!(rig.find(tick.job.id).await, None);
@@ -169,4 +200,180 @@ async fn of_two_schedulers_one_fires(rig: Rig) {
     let (one, two) = tokio::join!(fire(&rig, &tick), fire(&rig, &tick));
     assert_ne!(one, two);
     assert_eq!(rig.view(tick.job.id).await.gen_, 1);
+}
+
+async fn a_ticks_job_waits_for_no_producer(rig: Rig) {
+    let tick = due_tick(&rig).await;
+    assert!(fire(&rig, &tick).await);
+    let leased = rig.ports.schedule.lease_outbox(tick.shard, 10).await.unwrap();
+    let ids: Vec<_> = leased.jobs.iter().map(|job| job.id).collect();
+    assert_eq!(ids, [tick.job.id]);
+}
+
+async fn an_entry_remembers_its_last_job(rig: Rig) {
+    let tick = due_tick(&rig).await;
+    assert_eq!(tick.entry.last, None);
+    assert!(fire(&rig, &tick).await);
+    let made = |id| {
+        Some(CronJob {
+            id,
+            fired_at: rig.now(),
+        })
+    };
+    assert_eq!(entry(&rig).await.last, made(tick.job.id));
+    let by_hand = rig.job_in(tick.shard, |_| {});
+    rig.ports.cron.cron_run(name(), by_hand.clone()).await.unwrap();
+    assert_eq!(entry(&rig).await.last, made(by_hand.id));
+    // A tick that is skipped makes none, and a change of the entry forgets none.
+    put(&rig, "0 4 * * *", rig.now()).await;
+    let known = entry(&rig).await;
+    let skip = CronFire {
+        name: name(),
+        version: known.version,
+        expected: known.next_at,
+        next: known.next_at.after(Duration::from_secs(1)),
+        job: None,
+    };
+    assert!(rig.ports.schedule.cron_fire(tick.shard, skip).await.unwrap());
+    assert_eq!(entry(&rig).await.last, made(by_hand.id));
+}
+
+async fn an_entry_that_says_the_same_keeps_its_tick(rig: Rig) {
+    let next_at = rig.now().after(Duration::from_secs(60));
+    let version = put(&rig, "0 3 * * *", next_at).await;
+    let before = entry(&rig).await;
+    for if_version in [None, Some(0), Some(version)] {
+        let again = CronPut {
+            if_version,
+            ..says("0 3 * * *", next_at.after(Duration::from_secs(9)))
+        };
+        let written = rig.ports.cron.cron_put(again).await.unwrap();
+        assert_eq!(written, CronWritten::Unchanged(version));
+    }
+    assert_eq!(entry(&rig).await, before);
+}
+
+async fn an_entry_is_written_over_the_version_that_was_read(rig: Rig) {
+    let write = async |text, if_version| {
+        let entry = CronPut {
+            if_version: Some(if_version),
+            ..says(text, rig.now())
+        };
+        rig.ports.cron.cron_put(entry).await.unwrap()
+    };
+    assert_eq!(write("a", 7).await, CronWritten::Conflict(0));
+    let CronWritten::Written(first) = write("a", 0).await else {
+        panic!("there was none");
+    };
+    assert_eq!(write("b", 0).await, CronWritten::Conflict(first));
+    let CronWritten::Written(second) = write("b", first).await else {
+        panic!("it had this version");
+    };
+    assert!(second > first);
+    assert_eq!(write("c", first).await, CronWritten::Conflict(second));
+    assert_eq!(entry(&rig).await.definition, Bytes::from_static(b"b"));
+}
+
+async fn an_entry_that_is_made_anew_goes_on_above_its_old_version(rig: Rig) {
+    let old = put(&rig, "a", rig.now()).await;
+    assert!(rig.ports.cron.cron_remove(name()).await.unwrap());
+    rig.pass_secs(1).await;
+    assert!(put(&rig, "b", rig.now()).await > old);
+    assert_eq!(entry(&rig).await.last, None);
+}
+
+async fn a_removed_entry_does_not_fire(rig: Rig) {
+    let tick = due_tick(&rig).await;
+    assert!(rig.ports.cron.cron_remove(name()).await.unwrap());
+    assert!(!rig.ports.cron.cron_remove(name()).await.unwrap());
+    assert_eq!(rig.ports.cron.cron_entry(name()).await.unwrap(), None);
+    assert_eq!(due(&rig, tick.shard).await, []);
+    assert!(!fire(&rig, &tick).await);
+    assert_eq!(rig.find(tick.job.id).await, None);
+}
+
+async fn a_paused_entry_is_not_due_until_it_is_resumed(rig: Rig) {
+    let tick = due_tick(&rig).await;
+    let pause = async |paused, next_at| rig.ports.cron.cron_pause(name(), paused, next_at).await.unwrap();
+    let later = rig.now().after(Duration::from_secs(60));
+    assert!(pause(false, later).await, "it is not paused: nothing to do");
+    assert_eq!(entry(&rig).await, tick.entry);
+    assert!(pause(true, later).await);
+    let paused = entry(&rig).await;
+    assert!(paused.paused && paused.next_at == tick.entry.next_at);
+    assert_eq!(due(&rig, tick.shard).await, []);
+    assert!(!fire(&rig, &tick).await, "a tick in hand when it was paused");
+    assert!(pause(true, later).await);
+    assert_eq!(entry(&rig).await, paused);
+    assert!(pause(false, later).await);
+    assert_eq!(due(&rig, tick.shard).await, []);
+    rig.pass_secs(61).await;
+    let resumed = due(&rig, tick.shard).await.remove(0);
+    assert_eq!((resumed.next_at, resumed.paused), (later, false));
+    let nobody = CronName::new("nobody").unwrap();
+    assert!(!rig.ports.cron.cron_pause(nobody, true, later).await.unwrap());
+}
+
+async fn a_change_leaves_a_paused_entry_paused(rig: Rig) {
+    let tick = due_tick(&rig).await;
+    rig.ports.cron.cron_pause(name(), true, rig.now()).await.unwrap();
+    put(&rig, "0 4 * * *", rig.now()).await;
+    assert!(entry(&rig).await.paused);
+    assert_eq!(due(&rig, tick.shard).await, []);
+}
+
+async fn a_job_is_run_outside_the_schedule(rig: Rig) {
+    let next_at = rig.now().after(Duration::from_secs(3600));
+    let job = rig.job_in(shard(&rig), |_| {});
+    let run = async || rig.ports.cron.cron_run(name(), job.clone()).await.unwrap();
+    assert_eq!(run().await, None);
+    assert_eq!(rig.find(job.id).await, None);
+    put(&rig, "0 3 * * *", next_at).await;
+    let before = entry(&rig).await;
+    assert!(matches!(run().await, Some(Enqueued::Created { gen_: 1, .. })));
+    assert!(matches!(run().await, Some(Enqueued::Existing { gen_: 1, .. })));
+    let leased = rig.ports.schedule.lease_outbox(shard(&rig), 10).await.unwrap();
+    assert_eq!(leased.jobs.len(), 1);
+    let after = entry(&rig).await;
+    assert_eq!((after.version, after.next_at), (before.version, next_at));
+}
+
+async fn entries_are_listed_by_name_and_page(rig: Rig) {
+    let shards = rig.ports.enqueue.shards();
+    let mut names: Vec<_> = (0..12)
+        .map(|number| CronName::new(format!("entry-{number:02}")).unwrap())
+        .collect();
+    for name in names.iter().rev() {
+        let entry = CronPut {
+            name: name.clone(),
+            ..says("0 3 * * *", rig.now())
+        };
+        rig.ports.cron.cron_put(entry).await.unwrap();
+    }
+    let mut found = Vec::new();
+    for shard in shards.all() {
+        let mut after = None;
+        loop {
+            let page = rig
+                .ports
+                .cron
+                .cron_entries(shard, after.clone(), 2)
+                .await
+                .unwrap();
+            assert!(page.len() <= 2);
+            let Some(last) = page.last() else { break };
+            after = Some(last.name.clone());
+            let listed: Vec<_> = page.into_iter().map(|entry| entry.name).collect();
+            assert!(listed.is_sorted());
+            assert!(
+                listed
+                    .iter()
+                    .all(|name| shards.of_bytes(name.as_str().as_bytes()) == shard)
+            );
+            found.extend(listed);
+        }
+    }
+    found.sort();
+    names.sort();
+    assert_eq!(found, names);
 }

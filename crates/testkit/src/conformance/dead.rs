@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use longshore_core::message::Epoch;
+use longshore_core::clock::Timestamp;
+use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
+use longshore_core::message::{Epoch, Gen};
 use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over};
 use longshore_core::port::broker::{Payload, Source};
-use longshore_core::port::enqueue::Enqueued;
-use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, TwinState};
-use longshore_core::{JobId, JobStatus};
+use longshore_core::port::enqueue::{Enqueued, NewJob};
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
+use longshore_core::{Envelope, JobId, JobStatus};
 
 use super::relations::copy_dead;
 use super::rig::{Rig, completed, delivery, error, failed, no_delivery, retry};
@@ -33,6 +35,13 @@ cases! { DeadLetters:
     a_message_that_the_broker_gave_up_twice_counts_once,
     a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job,
     unknown_jobs_among_what_the_broker_gave_up_are_named,
+    an_edited_dead_letter_runs_with_its_new_arguments,
+    an_edit_of_a_letter_that_was_requeued_meanwhile_changes_nothing,
+    an_edited_dead_letter_past_its_deadline_stays_as_it_is,
+    an_operation_begins_once_at_the_time_of_the_store,
+    an_operation_is_remembered_as_it_was_saved,
+    the_oldest_ended_operation_makes_room,
+    a_requeue_from_the_start_of_an_operation_spares_what_dies_later,
 }
 
 async fn requeue(rig: &Rig, id: JobId) -> DeadLetterChange {
@@ -396,4 +405,179 @@ async fn unknown_jobs_among_what_the_broker_gave_up_are_named(rig: Rig) {
     let jobs = vec![(ended.id, 1), (stray, 1), (pruned.id, 1)];
     assert_eq!(rig.ports.schedule.broker_gave_up(0, jobs).await.unwrap(), [stray]);
     assert_eq!(rig.status(ended.id).await, Some(JobStatus::Completed));
+}
+
+/// The letter as a person changed it: other arguments, everything else as it was.
+fn edited(job: &NewJob, gen_: Gen, args: &serde_json::Value) -> EditedLetter {
+    let mut envelope = Envelope::decode(&job.envelope).unwrap();
+    envelope.args = longshore_core::value::encode("args", args).unwrap().to_vec();
+    EditedLetter {
+        id: job.id,
+        gen_,
+        envelope: envelope.encode().unwrap(),
+    }
+}
+
+async fn edit(rig: &Rig, letter: &EditedLetter) -> DeadLetterChange {
+    let letters = vec![letter.clone()];
+    rig.ports.schedule.requeue_edited(0, letters).await.unwrap()[0]
+}
+
+async fn envelope(rig: &Rig, id: JobId) -> bytes::Bytes {
+    rig.view(id).await.full.unwrap().envelope
+}
+
+async fn an_edited_dead_letter_runs_with_its_new_arguments(rig: Rig) {
+    let held = rig.running(|_| {}).await;
+    rig.finish(&held, retry(0)).await;
+    rig.pass_secs(1).await;
+    rig.promoted().await;
+    let second = rig.start(&held.job, 2).await;
+    rig.finish(&second, failed()).await;
+    let old = letters(&rig).await.remove(0);
+    let letter = edited(&held.job, 2, &serde_json::json!({"fixed": true}));
+    assert_eq!(edit(&rig, &letter).await, DeadLetterChange::Done);
+    assert_eq!(
+        edit(&rig, &letter).await,
+        DeadLetterChange::Done,
+        "the answer was lost, and it is asked again"
+    );
+    let view = rig.view(held.id).await;
+    assert_eq!((view.status, view.gen_), (JobStatus::Queued, 3));
+    assert_eq!((view.attempts, view.retries, view.losts), (0, 0, 0));
+    assert_eq!(envelope(&rig, held.id).await, letter.envelope);
+    assert_eq!(twin(&rig, &old).await, TwinState::Stale);
+    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 1);
+    rig.pass_secs(6).await;
+    let due = rig.outbox().await;
+    assert_eq!((due.len(), &due[0].envelope), (1, &letter.envelope));
+    let again = rig.enqueue(&held.job).await;
+    assert!(
+        matches!(again, Enqueued::Existing { .. }),
+        "what was asked for is still this job: {again:?}"
+    );
+    rig.start(&held.job, 3).await;
+}
+
+async fn an_edit_of_a_letter_that_was_requeued_meanwhile_changes_nothing(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    let letter = edited(&held.job, 1, &serde_json::json!(1));
+    assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::Done);
+    assert_eq!(edit(&rig, &letter).await, DeadLetterChange::NotDead);
+    let again = rig.start(&held.job, 2).await;
+    assert_eq!(edit(&rig, &letter).await, DeadLetterChange::NotDead);
+    rig.finish(&again, failed()).await;
+    assert_eq!(
+        edit(&rig, &letter).await,
+        DeadLetterChange::NotDead,
+        "another death"
+    );
+    assert_eq!(envelope(&rig, held.id).await, held.job.envelope);
+    let stray = edited(&rig.job(|_| {}), 0, &serde_json::json!(1));
+    assert_eq!(edit(&rig, &stray).await, DeadLetterChange::NotDead);
+}
+
+async fn an_edited_dead_letter_past_its_deadline_stays_as_it_is(rig: Rig) {
+    let deadline = rig.now().after(Duration::from_secs(50));
+    let held = rig.running(|spec| spec.deadline = Some(deadline)).await;
+    rig.finish(&held, failed()).await;
+    rig.pass_secs(51).await;
+    let letter = edited(&held.job, 1, &serde_json::json!(1));
+    assert_eq!(edit(&rig, &letter).await, DeadLetterChange::PastDeadline);
+    assert_eq!(envelope(&rig, held.id).await, held.job.envelope);
+    assert_eq!(rig.status(held.id).await, Some(JobStatus::Failed));
+}
+
+fn operation(id: u64) -> Operation {
+    Operation {
+        id: OperationId(id),
+        kind: OperationKind::Requeue,
+        filter: DeadFilter {
+            fingerprint: Some(Fingerprint::of(Some(&error()))),
+            tags: vec!["nightly".to_owned()],
+            ..DeadFilter::default()
+        },
+        started_at: Timestamp::ZERO,
+        total: None,
+        done: 0,
+        kept: 0,
+        ended_at: None,
+    }
+}
+
+async fn begin(rig: &Rig, operation: Operation) -> Operation {
+    rig.ports.inspect.begin_operation(operation).await.unwrap()
+}
+
+async fn operations(rig: &Rig) -> Vec<Operation> {
+    rig.ports.inspect.operations().await.unwrap()
+}
+
+async fn an_operation_begins_once_at_the_time_of_the_store(rig: Rig) {
+    assert_eq!(operations(&rig).await, []);
+    let begun = begin(&rig, operation(u64::MAX)).await;
+    Rig::assert_at(Some(begun.started_at), rig.now());
+    let started_at = begun.started_at;
+    assert_eq!(
+        begun,
+        Operation {
+            started_at,
+            ..operation(u64::MAX)
+        }
+    );
+    rig.pass_secs(100).await;
+    let other = Operation {
+        kind: OperationKind::Discard,
+        ..operation(u64::MAX)
+    };
+    assert_eq!(begin(&rig, other).await, begun);
+    assert_eq!(operations(&rig).await, [begun]);
+}
+
+async fn an_operation_is_remembered_as_it_was_saved(rig: Rig) {
+    let first = begin(&rig, operation(1)).await;
+    rig.pass_secs(10).await;
+    let second = begin(&rig, operation(2)).await;
+    let done = Operation {
+        total: Some(10_000),
+        done: 9_999,
+        kept: 1,
+        ended_at: Some(rig.now()),
+        ..first
+    };
+    rig.ports.inspect.save_operation(done.clone()).await.unwrap();
+    assert_eq!(operations(&rig).await, [second, done.clone()]);
+    assert_eq!(begin(&rig, operation(1)).await, done);
+}
+
+async fn the_oldest_ended_operation_makes_room(rig: Rig) {
+    let most = longshore_core::limits::OPERATIONS_MAX as u64;
+    for id in 0..most {
+        let begun = begin(&rig, operation(id)).await;
+        if id == 7 || id == 8 {
+            let ended = Operation {
+                started_at: begun.started_at.after(Duration::from_millis(id)),
+                ended_at: Some(rig.now()),
+                ..begun
+            };
+            rig.ports.inspect.save_operation(ended).await.unwrap();
+        }
+    }
+    begin(&rig, operation(most)).await;
+    let left: Vec<_> = operations(&rig).await.into_iter().map(|kept| kept.id.0).collect();
+    assert_eq!(left.len() as u64, most);
+    assert!(!left.contains(&7) && left.contains(&8) && left.contains(&most));
+}
+
+async fn a_requeue_from_the_start_of_an_operation_spares_what_dies_later(rig: Rig) {
+    let held = rig.ended(failed()).await;
+    rig.pass_secs(1).await;
+    let before = begin(&rig, operation(1)).await.started_at;
+    let requeue = || rig.ports.schedule.requeue(0, vec![held.id], before);
+    assert_eq!(requeue().await.unwrap(), [DeadLetterChange::Done]);
+    let again = rig.start(&held.job, 2).await;
+    rig.finish(&again, failed()).await;
+    let before = begin(&rig, operation(1)).await.started_at;
+    let resumed = rig.ports.schedule.requeue(0, vec![held.id], before);
+    assert_eq!(resumed.await.unwrap(), [DeadLetterChange::NotDead]);
 }

@@ -24,6 +24,7 @@ cases! { GiveBack:
     a_parked_job_can_be_cancelled,
     a_queued_job_in_quarantine_is_failed ["delivery: undecodable"],
     quarantine_leaves_other_jobs_alone ["delivery: undecodable"],
+    what_is_in_quarantine_is_listed_page_by_page_and_dropped,
 }
 
 async fn an_unstarted_job_goes_back_to_the_outbox_with_a_new_gen(rig: Rig) {
@@ -157,7 +158,10 @@ async fn parked(rig: &Rig, function: &str) -> JobId {
 
 async fn a_parked_job_waits_for_a_worker_with_its_function(rig: Rig) {
     let id = parked(&rig, "rare").await;
-    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+    let view = rig.view(id).await;
+    assert_eq!(view.status, JobStatus::Queued);
+    assert_eq!(view.parked, Some(FunctionName::new("rare").unwrap()));
+    assert_eq!((view.outbox_at, view.published_at), (None, None));
     rig.pass_secs(3600).await;
     assert_eq!(rig.outbox_ids().await, []);
     let other = rig.worker("other", &["common"]);
@@ -168,7 +172,9 @@ async fn a_parked_job_waits_for_a_worker_with_its_function(rig: Rig) {
     rig.ports.attempt.worker_beat(capable).await.unwrap();
     rig.pass_secs(1).await;
     assert_eq!(rig.outbox_ids().await, [(id, 2)]);
-    assert_eq!(rig.view(id).await.attempts, 0);
+    let view = rig.view(id).await;
+    assert_eq!((view.attempts, view.parked), (0, None));
+    assert!(view.outbox_at.is_some());
 }
 
 async fn a_parked_job_is_released_by_the_sweep_when_its_worker_came_first(rig: Rig) {
@@ -229,4 +235,43 @@ async fn quarantine_leaves_other_jobs_alone(rig: Rig) {
     quarantine(&rig, vec![running.id, ended.id]).await;
     assert_eq!(rig.status(running.id).await, Some(JobStatus::Running));
     assert_eq!(rig.status(ended.id).await, Some(JobStatus::Completed));
+}
+
+async fn what_is_in_quarantine_is_listed_page_by_page_and_dropped(rig: Rig) {
+    let look = |after: Option<&str>, limit| {
+        let after = after.map(str::to_owned);
+        let page = rig.ports.inspect.quarantined(after, limit);
+        async { page.await.unwrap() }
+    };
+    assert_eq!(look(None, 8).await, []);
+    let message = |number: u8| Quarantined {
+        message_id: format!("m-{number}"),
+        queue: QueueName::new("mail").unwrap(),
+        reason: "not MessagePack".to_owned(),
+        body: Bytes::from(vec![0xc1, 0, 0xff, number]),
+        headers: vec![("x".to_owned(), "y".to_owned())],
+        jobs: vec![rig.job(|_| {}).id],
+    };
+    let messages: Vec<_> = (0..3).map(message).collect();
+    rig.ports.attempt.quarantine(messages.clone()).await.unwrap();
+    let first = look(None, 2).await;
+    let rest = look(Some(&first[1].message.message_id), 8).await;
+    let found: Vec<_> = first.iter().chain(&rest).collect();
+    for entry in &found {
+        Rig::assert_at(entry.at, rig.now());
+    }
+    let found: Vec<_> = found.into_iter().map(|entry| entry.message.clone()).collect();
+    assert_eq!(found, messages);
+    let drop = || {
+        let ids = vec!["m-1".to_owned(), "m-9".to_owned()];
+        rig.ports.inspect.drop_quarantined(ids)
+    };
+    assert_eq!(drop().await.unwrap(), [true, false]);
+    assert_eq!(drop().await.unwrap(), [false, false]);
+    let left: Vec<_> = look(None, 8)
+        .await
+        .into_iter()
+        .map(|entry| entry.message.message_id)
+        .collect();
+    assert_eq!(left, ["m-0", "m-2"]);
 }

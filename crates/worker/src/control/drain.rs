@@ -58,7 +58,8 @@ impl Phase {
 impl Control {
     /// Step one: takes nothing new, hands back what has not started, and says so.
     pub(super) fn start_drain(&mut self, now: Instant) {
-        tracing::info!(running = self.running.active(), "worker drains");
+        let running = self.running.active();
+        tracing::info!(running, wait = ?self.settings.drain_deadline, "worker drains: it takes no more jobs");
         self.drain_by = now + self.settings.drain_deadline;
         self.phase = Phase::Draining(self.drain_by);
         for feed in &self.feeds {
@@ -115,6 +116,15 @@ impl Control {
     }
 
     fn cancel_all(&mut self, now: Instant) {
+        let left = self.running.iter().map(|(_, attempt)| attempt);
+        let jobs: Vec<_> = left
+            .filter(|attempt| attempt.is_active())
+            .map(super::running::Attempt::id)
+            .collect();
+        tracing::warn!(
+            ?jobs,
+            "the drain deadline is over: these jobs are stopped and run again elsewhere"
+        );
         for key in self.running.keys_where(super::running::Attempt::is_active) {
             self.stop(key, StopReason::Drain, now);
         }

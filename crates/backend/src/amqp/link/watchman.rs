@@ -50,6 +50,8 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
     let mut epoch = 0;
     let mut away_since = SystemClock.now();
     let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
+    // Told once an outage.
+    let mut is_told = false;
     loop {
         let dialled = match attempt.take() {
             Some(first) => first,
@@ -58,6 +60,11 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
         let reason = match dialled {
             Ok(connection) => {
                 epoch += 1;
+                if epoch > 1 || is_told {
+                    let away = SystemClock.now().since(away_since);
+                    tracing::info!(connection = dialer.name(), ?away, "connected to RabbitMQ again");
+                }
+                is_told = false;
                 let from = tokio::time::Instant::now();
                 let reason = watch_over(epoch, connection, state).await;
                 away_since = SystemClock.now();
@@ -65,11 +72,16 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
                 if from.elapsed() > PAUSE_MAX {
                     pauses.reset();
                 }
-                tracing::warn!(url = %dialer.url(), %reason, "lost the connection to RabbitMQ");
+                tracing::warn!(connection = dialer.name(), url = %dialer.url(), %reason, "lost the connection to RabbitMQ");
                 reason
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot connect to RabbitMQ");
+                if is_told {
+                    tracing::debug!(connection = dialer.name(), %error, "cannot connect to RabbitMQ");
+                } else {
+                    tracing::warn!(connection = dialer.name(), %error, "cannot connect to RabbitMQ; trying on");
+                    is_told = true;
+                }
                 error.to_string()
             }
         };

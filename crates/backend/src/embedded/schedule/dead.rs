@@ -3,7 +3,7 @@
 use longshore_core::envelope::Envelope;
 use longshore_core::id::JobId;
 use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, TwinState};
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
 use longshore_core::record::Slot;
 use longshore_core::transition;
 
@@ -66,6 +66,39 @@ pub(super) fn remove(
         .count();
     count_removals(state, tx, shard, done as u64);
     changes
+}
+
+/// Requeues letters with other envelopes.
+pub(super) fn requeue_edited(
+    state: &mut State,
+    tx: &mut Tx<'_>,
+    shard: u16,
+    letters: &[EditedLetter],
+) -> Vec<DeadLetterChange> {
+    let now = tx.now;
+    let mut changes = Vec::with_capacity(letters.len());
+    for letter in letters {
+        if is_done(state, tx, letter) {
+            changes.push(DeadLetterChange::Done);
+            continue;
+        }
+        let change = state.change(tx, letter.id, |slot, _| {
+            transition::requeue_edited(slot, letter.gen_, now)
+        });
+        if change == DeadLetterChange::Done {
+            tx.batch.part(letter.id, Part::Envelope, &letter.envelope);
+            count_removals(state, tx, shard, 1);
+        }
+        changes.push(change);
+    }
+    changes
+}
+
+/// Whether the answer to this very edit was lost.
+fn is_done(state: &State, tx: &Tx<'_>, letter: &EditedLetter) -> bool {
+    let is_next = |record: &longshore_core::record::Record| record.gen_ == letter.gen_.saturating_add(1);
+    let envelope = || tx.disk.part(letter.id, Part::Envelope).ok().flatten();
+    state.record(letter.id).is_some_and(is_next) && envelope().as_ref() == Some(&letter.envelope)
 }
 
 /// Counts twins that are stale from now on.

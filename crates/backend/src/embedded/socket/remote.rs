@@ -8,23 +8,25 @@ use std::time::Duration;
 
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
+use longshore_core::dead::Operation;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::message::{Gen, Message};
-use longshore_core::name::QueueName;
+use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
     Quarantined, Rebuild,
 };
 use longshore_core::port::broker::{ConsumePort, Depth, PublishPort, Published, Source, Subscription};
+use longshore_core::port::cron::{CronEntry, CronPort, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
-    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, NewJob,
+    CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, Enqueued, NewJob,
     ParentOutcome, ParentState, Registration,
 };
-use longshore_core::port::inspect::{InspectPort, Wakes};
+use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::schedule::{
-    CronEntry, CronFire, DeadLetter, DeadLetterChange, Leased, LeasesExpired, OpenEdges, Pruned, Relation,
-    SchedulePort, TwinState, Watermark,
+    CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
+    Relation, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{self, Ports, Reply};
 use longshore_core::shard::Shards;
@@ -40,6 +42,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         attempt: remote.clone(),
         schedule: remote.clone(),
         inspect: remote.clone(),
+        cron: remote.clone(),
         publish: remote.clone(),
         consume: remote,
     }
@@ -152,6 +155,26 @@ impl InspectPort for Remote {
         })
     }
 
+    fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {
+        ask!(self, Request::Quarantined(after, limit), Quarantined)
+    }
+
+    fn drop_quarantined(&self, message_ids: Vec<String>) -> Reply<'_, Vec<bool>> {
+        ask!(self, Request::DropQuarantined(message_ids), Known)
+    }
+
+    fn begin_operation(&self, operation: Operation) -> Reply<'_, Operation> {
+        ask!(self, Request::BeginOperation(operation), Operation)
+    }
+
+    fn save_operation(&self, operation: Operation) -> Reply<'_, ()> {
+        ask!(self, Request::SaveOperation(operation))
+    }
+
+    fn operations(&self) -> Reply<'_, Vec<Operation>> {
+        ask!(self, Request::Operations, Operations)
+    }
+
     fn ping(&self) -> Reply<'_, ()> {
         ask!(self, Request::Ping)
     }
@@ -190,8 +213,8 @@ impl ConsumePort for Remote {
         elsewhere()
     }
 
-    fn depths(&self, _queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
-        elsewhere()
+    fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
+        ask!(self, Request::Depths(queues), Depths)
     }
 
     fn archived(&self) -> Reply<'_, u64> {
@@ -257,6 +280,14 @@ impl SchedulePort for Remote {
 
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>> {
         ask!(self, Request::Discard(shard, ids, before), Changes)
+    }
+
+    fn requeue_edited(&self, shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>> {
+        ask!(self, Request::RequeueEdited(shard, letters), Changes)
+    }
+
+    fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned> {
+        ask!(self, Request::Prune(shard, retention, limit), Pruned)
     }
 
     fn lease_shards(&self, _holder: String, _want: usize, _ttl: Duration) -> Reply<'_, Vec<u16>> {
@@ -327,28 +358,41 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
-    fn prune(
-        &self,
-        _shard: u16,
-        _retention: BTreeMap<JobStatus, Duration>,
-        _limit: usize,
-    ) -> Reply<'_, Pruned> {
-        elsewhere()
-    }
-
     fn unpark(&self, _shard: u16) -> Reply<'_, u32> {
         elsewhere()
     }
 
-    fn cron_put(&self, _entry: CronEntry) -> Reply<'_, ()> {
-        elsewhere()
-    }
-
-    fn cron_due(&self, _shard: u16, _limit: usize) -> Reply<'_, Vec<CronEntry>> {
+    fn cron_due(&self, _shard: u16, _limit: usize) -> Reply<'_, CronDue> {
         elsewhere()
     }
 
     fn cron_fire(&self, _shard: u16, _fire: CronFire) -> Reply<'_, bool> {
         elsewhere()
+    }
+}
+
+impl CronPort for Remote {
+    fn cron_put(&self, entry: CronPut) -> Reply<'_, CronWritten> {
+        ask!(self, Request::CronPut(entry), CronWritten)
+    }
+
+    fn cron_remove(&self, name: CronName) -> Reply<'_, bool> {
+        ask!(self, Request::CronRemove(name), CronKnown)
+    }
+
+    fn cron_pause(&self, name: CronName, paused: bool, next_at: Timestamp) -> Reply<'_, bool> {
+        ask!(self, Request::CronPause(name, paused, next_at), CronKnown)
+    }
+
+    fn cron_entry(&self, name: CronName) -> Reply<'_, Option<CronEntry>> {
+        ask!(self, Request::CronEntry(name), CronEntry)
+    }
+
+    fn cron_entries(&self, shard: u16, after: Option<CronName>, limit: usize) -> Reply<'_, Vec<CronEntry>> {
+        ask!(self, Request::CronEntries(shard, after, limit), CronEntries)
+    }
+
+    fn cron_run(&self, name: CronName, job: NewJob) -> Reply<'_, Option<Enqueued>> {
+        ask!(self, Request::CronRun(name, job), CronMade)
     }
 }

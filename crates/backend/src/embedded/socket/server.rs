@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use longshore_core::id::JobId;
-use longshore_core::port::broker::PublishPort;
+use longshore_core::port::broker::{ConsumePort, PublishPort};
+use longshore_core::port::cron::CronPort;
 use longshore_core::port::enqueue::EnqueuePort;
 use longshore_core::port::inspect::InspectPort;
 use longshore_core::port::schedule::SchedulePort;
@@ -170,9 +171,27 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Queues => Answer::Queues(core.queues().await?),
         Request::SetPaused(queue, paused) => done(core.set_paused(queue, paused).await)?,
         Request::Workers => Answer::Workers(core.workers().await?),
+        Request::Depths(queues) => Answer::Depths(core.depths(queues).await?),
         Request::Publish(messages) => Answer::Published(core.publish(messages).await),
         Request::Requeue(shard, ids, before) => Answer::Changes(core.requeue(shard, ids, before).await?),
         Request::Discard(shard, ids, before) => Answer::Changes(core.discard(shard, ids, before).await?),
+        Request::CronPut(entry) => Answer::CronWritten(core.cron_put(entry).await?),
+        Request::CronRemove(name) => Answer::CronKnown(core.cron_remove(name).await?),
+        Request::CronPause(name, paused, next_at) => {
+            Answer::CronKnown(core.cron_pause(name, paused, next_at).await?)
+        }
+        Request::CronEntry(name) => Answer::CronEntry(core.cron_entry(name).await?),
+        Request::CronEntries(shard, after, limit) => {
+            Answer::CronEntries(core.cron_entries(shard, after, limit).await?)
+        }
+        Request::CronRun(name, job) => Answer::CronMade(core.cron_run(name, job).await?),
+        Request::RequeueEdited(shard, letters) => Answer::Changes(core.requeue_edited(shard, letters).await?),
+        Request::Prune(shard, retention, limit) => Answer::Pruned(core.prune(shard, retention, limit).await?),
+        Request::Quarantined(after, limit) => Answer::Quarantined(core.quarantined(after, limit).await?),
+        Request::DropQuarantined(ids) => Answer::Known(core.drop_quarantined(ids).await?),
+        Request::BeginOperation(operation) => Answer::Operation(core.begin_operation(operation).await?),
+        Request::SaveOperation(operation) => done(core.save_operation(operation).await)?,
+        Request::Operations => Answer::Operations(core.operations().await?),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })
 }

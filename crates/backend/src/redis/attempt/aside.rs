@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use longshore_core::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::limits::{QUARANTINE_BODY_BYTES_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_MESSAGES_MAX};
 use longshore_core::outcome::ErrorInfo;
@@ -16,7 +17,7 @@ use crate::redis::reply::{Reader, pack};
 use crate::redis::script;
 
 /// What was put aside, by message id.
-const QUARANTINE: &str = "longshore:quarantine";
+pub(in crate::redis) const QUARANTINE: &str = "longshore:quarantine";
 
 #[derive(Serialize)]
 struct Stored<'a> {
@@ -26,11 +27,13 @@ struct Stored<'a> {
     body: &'a [u8],
     headers: &'a [(String, String)],
     jobs: &'a [JobId],
+    at: Timestamp,
 }
 
 impl Store {
     /// Keeps the messages first: a crash before their jobs are failed brings the messages again.
     pub(super) async fn put_aside(&self, messages: Vec<Quarantined>) -> Result<(), Error> {
+        let at = self.server_time().await?;
         for message in &messages {
             let stored = Stored {
                 queue: message.queue.as_str(),
@@ -41,6 +44,7 @@ impl Store {
                     .unwrap_or(&message.body),
                 headers: &message.headers,
                 jobs: &message.jobs,
+                at,
             };
             self.keep(&message.message_id, pack(&stored)).await?;
         }
@@ -77,8 +81,8 @@ impl Store {
         }
         Err(refused(format!(
             "the quarantine is full ({QUARANTINE_MESSAGES_MAX} messages or {QUARANTINE_BYTES_MAX} bytes), so the \
-             message stays in the broker; look at what is in {QUARANTINE} with redis-cli HGETALL, then make room with \
-             HDEL {QUARANTINE} MESSAGE_ID or DEL {QUARANTINE}"
+             message stays in the broker; look at them with `longshore quarantine ls`, then make room with \
+             `longshore quarantine drop MESSAGE_ID…` or `--all`"
         )))
     }
 }

@@ -3,14 +3,9 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, limit
--- Returns: of each: name, version, next tick, definition
+-- Returns: now, then of each: see `cron_row`
 -- Atomic because version, tick and definition must belong together.
 
-local out = {}
-for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'cron', '-inf', NOW, 'LIMIT', 0, num())) do
-  out[#out + 1] = name
-  out[#out + 1] = call('HGET', P .. 'cron:version', name)
-  out[#out + 1] = call('HGET', P .. 'cron:next', name)
-  out[#out + 1] = call('HGET', P .. 'cron:entry', name)
-end
+local out = { NOW }
+for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'cron', '-inf', NOW, 'LIMIT', 0, num())) do cron_row(out, name) end
 return out

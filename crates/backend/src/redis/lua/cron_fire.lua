@@ -12,5 +12,8 @@ if call('HGET', P .. 'cron:version', name) ~= version then return 0 end
 if call('HGET', P .. 'cron:next', name) ~= expected or tonumber(expected) > NOW then return 0 end
 call('HSET', P .. 'cron:next', name, next_at)
 call('ZADD', P .. 'cron', next_at, name)
-if job then enqueue(job) end
+if job then
+  enqueue(job, 0)
+  cron_made(name, job)
+end
 return done(1)

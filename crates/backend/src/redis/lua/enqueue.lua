@@ -10,7 +10,7 @@ local jobs = {}
 for i = 1, num() do jobs[i] = read_job() end
 local out = { epoch() }
 for _, job in ipairs(jobs) do
-  local kind, s, g, unpublished = enqueue(job)
+  local kind, s, g, unpublished = enqueue(job, OUTBOX_GRACE)
   out[#out + 1] = kind
   out[#out + 1] = s
   out[#out + 1] = g

@@ -391,6 +391,17 @@ local function settle(r, to)
   end
 end
 
+-- A dead letter is queued again, as if it had never run.
+local function requeue(r)
+  to_queued(r, NOW)
+  put(r, 'a', 0)
+  put(r, 'y', 0)
+  put(r, 'l', 0)
+  -- Whoever requeues it wants it to run: its expiry counts no more, nor does a cancel.
+  for _, field in ipairs({ 'b', 'f', 'B', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
+  save(r)
+end
+
 local function keep_error(r, encoded)
   call('SET', P .. 'e:' .. r.id, encoded)
 end
@@ -464,7 +475,7 @@ local function unplaced(job)
   return r
 end
 
-local function begin(job)
+local function begin(job, within)
   local r = unplaced(job)
   if #job.parents > 0 then
     put(r, 's', BLOCKED)
@@ -481,22 +492,52 @@ local function begin(job)
   else
     put(r, 's', QUEUED)
     put(r, 'g', 1)
-    put(r, 'x', NOW + OUTBOX_GRACE)
+    put(r, 'x', NOW + within)
   end
   save(r)
   return r
 end
 
--- Records a new job, or tells how the known one stands: kind, status, gen, whether it is still unpublished.
-local function enqueue(job)
+-- Records a new job, or tells how the known one stands: kind, status, gen, whether it is still unpublished. Its outbox
+-- row is due after `within`: at once when the scheduler publishes it.
+local function enqueue(job, within)
   if call('EXISTS', P .. 'j:' .. job.id, P .. 't:' .. job.id) == 0 then
-    local r = begin(job)
+    local r = begin(job, within)
     return 'new', r.s, r.g, 0
   end
   local known = load(job.id) or tombstone(job.id)
   if known.h ~= job.h then return 'taken', 0, 0, 0 end
   local unpublished = known.s == QUEUED and known.x and not known.p
   return 'known', known.s, known.g, unpublished and 1 or 0
+end
+
+-- Cron entries: `cron` has the next tick of those that are not paused; hashes by name have version, next tick, definition
+-- and last job.
+
+-- Raises the version of an entry. It is at least the time, so that one that is made anew goes on above the old one.
+local function cron_raise(name)
+  local known = tonumber(call('HGET', P .. 'cron:version', name) or nil) or 0
+  local version = text(math.max(known + 1, NOW))
+  call('HSET', P .. 'cron:version', name, version)
+  return version
+end
+
+local function cron_made(name, job)
+  call('HSET', P .. 'cron:last', name, job.id .. ' ' .. text(NOW))
+end
+
+-- An entry in an answer: name, version, next tick, 1 when it is paused, definition, id and time of the last job or two
+-- empty texts.
+local function cron_row(out, name)
+  out[#out + 1] = name
+  out[#out + 1] = call('HGET', P .. 'cron:version', name)
+  out[#out + 1] = call('HGET', P .. 'cron:next', name)
+  out[#out + 1] = call('SISMEMBER', P .. 'cron:paused', name)
+  out[#out + 1] = call('HGET', P .. 'cron:entry', name)
+  local last = call('HGET', P .. 'cron:last', name)
+  local id, at = string.match(last or '', '^(%x+) (%d+)$')
+  out[#out + 1] = id or ''
+  out[#out + 1] = at or ''
 end
 
 -- A delivered job is claimed: the delivery table of the protocol, in its order.

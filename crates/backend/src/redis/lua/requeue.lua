@@ -6,16 +6,6 @@
 -- Returns: of each: done, not_dead or past_deadline
 -- Atomic because two people may requeue the same letter; its twin is stale from then on.
 
-local function requeue(r)
-  to_queued(r, NOW)
-  put(r, 'a', 0)
-  put(r, 'y', 0)
-  put(r, 'l', 0)
-  -- Whoever requeues it wants it to run: its expiry counts no more, nor does a cancel.
-  for _, field in ipairs({ 'b', 'f', 'B', 'c', 'R', 'G', 'D', 'e' }) do cut(r, field) end
-  save(r)
-end
-
 local before, changed, out = num(), 0, {}
 while at < #ARGV do
   local r = load(arg())

@@ -4,7 +4,7 @@ use longshore_core::envelope::Envelope;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::Error;
 use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::{DeadLetter, TwinState};
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
 
 use crate::redis::Store;
 use crate::redis::call::{Call, calls};
@@ -43,6 +43,36 @@ impl Store {
         }
         Ok(states)
     }
+
+    pub(super) async fn change_edited(
+        &self,
+        shard: u16,
+        letters: &[EditedLetter],
+    ) -> Result<Vec<DeadLetterChange>, Error> {
+        let mut changes = Vec::with_capacity(letters.len());
+        for letters in calls(letters, |letter| letter.envelope.len()) {
+            let mut call = Self::script(&script::REQUEUE_EDITED, shard);
+            for letter in letters {
+                call.id(letter.id).arg(letter.gen_).arg(&*letter.envelope);
+            }
+            let mut answer = self.run_strictly(&call).await?;
+            for _ in letters {
+                changes.push(change(&mut answer)?);
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// What a requeue or discard did to one letter.
+pub(super) fn change(answer: &mut Reader) -> Result<DeadLetterChange, Error> {
+    Ok(match answer.text()?.as_str() {
+        "done" => DeadLetterChange::Done,
+        "not_dead" => DeadLetterChange::NotDead,
+        "children" => DeadLetterChange::HasChildren,
+        "past_deadline" => DeadLetterChange::PastDeadline,
+        other => return Err(odd(other)),
+    })
 }
 
 /// One letter; `None` when its envelope is missing, which nothing but a hand in the store can do.

@@ -319,7 +319,7 @@ async fn a_full_quarantine_refuses_and_says_what_to_do() {
     }
     let refused = store.quarantine(vec![strange("late", whole)]).await.unwrap_err();
     assert!(
-        matches!(&refused, Error::Refused { reason, .. } if reason.contains("HDEL longshore:quarantine")),
+        matches!(&refused, Error::Refused { reason, .. } if reason.contains("longshore quarantine drop")),
         "{refused:?}"
     );
     store

@@ -142,6 +142,7 @@ impl Harness for OnRedis {
                 attempt: store.attempt_port(),
                 schedule: store.schedule_port(),
                 inspect: store.inspect_port(),
+                cron: store.cron_port(),
                 ..broker.ports()
             };
             let factory = Factory::new(Arc::new(servers.clock.clock()), rand::random());

@@ -1,0 +1,65 @@
+//! Asking why, and who works, through the command.
+
+use longshore_testkit::wait::eventually;
+use serde_json::json;
+
+use crate::binary::{Folder, LONG};
+
+#[test]
+fn why_tells_people_and_programs_the_same() {
+    let folder = Folder::new();
+    let parent = folder.ok(&["enqueue", "p"]).trim().to_owned();
+    let child = folder.ok(&["enqueue", "f", "--depends-on", &parent]);
+    let child = child.trim();
+    folder.ok(&["queue", "pause", "default"]);
+    let told = folder.json(&["job", "why", child]);
+    let obstacles = told["obstacles"].as_array().unwrap();
+    let reasons: Vec<_> = obstacles.iter().map(|told| told["reason"].clone()).collect();
+    assert_eq!(
+        reasons,
+        ["waits_for_parents", "queue_paused", "no_worker_has_function"]
+    );
+    assert_eq!(told["status"], json!("blocked"));
+    assert_eq!(obstacles[0]["parents"][0]["id"], json!(parent));
+    assert_eq!(obstacles[0]["parents"][0]["status"], json!("queued"));
+    let text = folder.ok(&["job", "why", child]);
+    for told in obstacles {
+        for key in ["explanation", "remedy"] {
+            assert!(text.contains(told[key].as_str().unwrap()), "{text}");
+        }
+    }
+
+    let nobody = "0193f0a1-7c5e-8001-9313-0242ac120002";
+    let output = folder.run(&["job", "why", nobody, "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert_eq!(document["obstacles"][0]["reason"], json!("unknown"));
+    assert_eq!(folder.run(&["job", "why", "no-id"]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_guest_of_dev_asks_why_and_lists_its_worker() {
+    let folder = Folder::new();
+    assert_eq!(folder.json(&["worker", "ls"]), json!([]));
+    let _dev = folder.dev(&["--samples", "off", "--max-workers", "3"]).await;
+    let workers = eventually(LONG, "the worker is listed", || async {
+        let workers = folder.json(&["worker", "ls"]);
+        (workers.as_array().unwrap().len() == 1).then_some(workers)
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (&workers[0]["slots"], &workers[0]["busy"]),
+        (&json!(3), &json!(0))
+    );
+    assert!(folder.ok(&["worker", "ls"]).contains("working"));
+    let id = folder.ok(&["enqueue", "nobody_has_this"]).trim().to_owned();
+    eventually(LONG, "the job is parked", || async {
+        let told = folder.json(&["job", "why", &id]);
+        (told["obstacles"][0]["reason"] == json!("parked")).then_some(())
+    })
+    .await
+    .unwrap();
+    let refused = folder.run(&["worker", "--samples", "ls"]);
+    assert_eq!(refused.status.code(), Some(2));
+}

@@ -1,0 +1,119 @@
+//! Makes the jobs of cron entries.
+//!
+//! Any number of schedulers may plan the same tick; the store moves an entry from the tick that was read, once, and
+//! the job's id follows from entry and tick. What is late is measured by the store's clock.
+
+use longshore_core::JobId;
+use longshore_core::cron::{Definition, Overlap, plan};
+use longshore_core::limits::CRON_GRACE;
+use longshore_core::port::cron::CronEntry;
+use longshore_core::port::enqueue::CancelRequest;
+use longshore_core::port::schedule::CronFire;
+use longshore_core::{JobStatus, Timestamp};
+
+use super::Daemon;
+use crate::context::Context;
+use crate::error::Error;
+use crate::status::Done;
+
+/// Entries that are looked at in one bite: definitions may be 64 KiB each.
+const BITE: usize = 64;
+
+/// Fires every tick that is due.
+pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
+    let done = cx.each_shard(shards, |shard| Box::pin(fire_due(cx, shard))).await;
+    if matches!(done, Ok(done) if done.rows > 0) {
+        cx.wakes.wake(Daemon::DispatchOutbox);
+    }
+    done
+}
+
+async fn fire_due(cx: &Context, shard: u16) -> Result<Done, Error> {
+    let due = cx.ports.schedule.cron_due(shard, BITE).await?;
+    let full = due.entries.len() == BITE;
+    let (mut rows, mut failed) = (0, None);
+    for entry in due.entries {
+        if cx.is_stopping() {
+            break;
+        }
+        // One entry that fails does not hold the others up.
+        match fire_entry(cx, shard, &entry, due.now).await {
+            Ok(moved) => rows += moved,
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let more = full && rows > 0;
+    failed.map_or_else(
+        || {
+            Ok(Done {
+                more,
+                ..Done::rows(rows)
+            })
+        },
+        Err,
+    )
+}
+
+/// Brings an entry past `now`. Answers how often it moved.
+async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp) -> Result<u64, Error> {
+    let definition = match Definition::decode(&entry.definition) {
+        Ok(definition) => definition,
+        Err(error) => {
+            cx.unread.tell(entry, &error);
+            return Ok(0);
+        }
+    };
+    let late = now.since(entry.next_at);
+    if late > CRON_GRACE {
+        tracing::warn!(entry = %entry.name, ?late, policy = %definition.misfire, "ticks of a cron entry were missed");
+    }
+    let mut last = entry.last.map(|job| job.id);
+    let mut moved = 0;
+    for step in plan(&definition.schedule, definition.misfire, entry.next_at, now) {
+        let fires = step.fires && makes_way(cx, entry, definition.overlap, last).await?;
+        let job = fires.then(|| definition.job_of_tick(&entry.name, step.tick, now, shard));
+        let job = job.transpose()?;
+        last = job.as_ref().map(|job| job.id).or(last);
+        let fire = CronFire {
+            name: entry.name.clone(),
+            version: entry.version,
+            expected: step.tick,
+            next: step.next,
+            job,
+        };
+        if !cx.ports.schedule.cron_fire(shard, fire).await? || cx.is_stopping() {
+            // Another scheduler is at it, or somebody changed the entry.
+            break;
+        }
+        moved += 1;
+    }
+    Ok(moved)
+}
+
+/// Whether a tick may fire beside the entry's last job, which is cancelled where the policy says so. A job that ends
+/// meanwhile costs a tick at most; one that another scheduler makes meanwhile has moved the entry.
+async fn makes_way(
+    cx: &Context,
+    entry: &CronEntry,
+    overlap: Overlap,
+    last: Option<JobId>,
+) -> Result<bool, Error> {
+    let Some(id) = last.filter(|_| overlap != Overlap::Allow) else {
+        return Ok(true);
+    };
+    let shard = cx.ports.enqueue.shards().of(&id);
+    let status = cx.ports.enqueue.statuses(shard, vec![id]).await?.pop().flatten();
+    if status.is_none_or(JobStatus::is_terminal) {
+        return Ok(true);
+    }
+    if overlap == Overlap::Skip {
+        tracing::info!(entry = %entry.name, job = %id, "a tick was skipped: the last job has not ended");
+        return Ok(false);
+    }
+    let request = CancelRequest {
+        id,
+        reason: format!("cron entry {} fired again", entry.name),
+    };
+    cx.ports.enqueue.cancel(shard, vec![request]).await?;
+    Ok(true)
+}
