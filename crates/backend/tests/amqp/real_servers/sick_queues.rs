@@ -96,6 +96,19 @@ async fn low_joins(subscription: &mut dyn Subscription) {
     came.receipt.ack();
 }
 
+/// LOW is confirmed again, once its queue answers.
+async fn low_is_published(broker: &Broker) {
+    eventually(Duration::from_secs(20), "LOW to be published", || async {
+        broker
+            .publisher()
+            .publish(vec![message("default", Priority::Low)])
+            .await
+            == [Published::Confirmed]
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
 async fn a_queue_without_its_process_is_left_out_and_joins_when_it_is_back() {
     let (server, broker) = prepared().await;
@@ -118,15 +131,7 @@ async fn a_queue_without_its_process_is_left_out_and_joins_when_it_is_back() {
     restart(&server).await;
     low_joins(subscription.as_mut()).await;
     healthy_ones_pass(&broker, subscription.as_mut()).await;
-    eventually(Duration::from_secs(20), "LOW to be published", || async {
-        broker
-            .publisher()
-            .publish(vec![message("default", Priority::Low)])
-            .await
-            == [Published::Confirmed]
-    })
-    .await
-    .unwrap();
+    low_is_published(&broker).await;
     low_joins(subscription.as_mut()).await;
     broker.close().await;
 }
@@ -162,15 +167,7 @@ async fn a_queue_that_hangs_holds_no_other_up() {
     wake(&server).await;
     // The old one, and perhaps the one whose confirm was given up.
     low_joins(subscription.as_mut()).await;
-    eventually(Duration::from_secs(20), "LOW to be published", || async {
-        broker
-            .publisher()
-            .publish(vec![message("default", Priority::Low)])
-            .await
-            == [Published::Confirmed]
-    })
-    .await
-    .unwrap();
+    low_is_published(&broker).await;
     low_joins(subscription.as_mut()).await;
     broker.close().await;
 }
