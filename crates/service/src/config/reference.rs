@@ -25,7 +25,7 @@ This page is rendered from the code; a test holds it equal.
 pub fn render() -> String {
     let mut page = HEAD.to_owned();
     let mut section = None;
-    for key in KEYS {
+    for key in KEYS.iter() {
         let now = heading(key);
         if section.as_ref() != Some(&now) {
             page.extend([

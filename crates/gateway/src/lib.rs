@@ -1,0 +1,1 @@
+//! HTTP API, live dashboard and the job-progress element.

@@ -1,0 +1,1 @@
+//! E-mail and webhooks for what people must know.
