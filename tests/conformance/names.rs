@@ -175,6 +175,7 @@ macro_rules! each_case {
             a_child_of_an_unknown_parent_is_failed
             a_settled_parent_tells_its_children
             a_parent_without_children_writes_nothing
+            the_scheduler_hears_of_an_ended_parent
             a_relation_comes_again_unless_told
             children_are_told_page_by_page
             a_failed_parent_tells_no_child_that_waits

@@ -63,6 +63,12 @@ pub(crate) fn check_url(url: &SecretUrl) -> Result<(), String> {
     }
 }
 
+/// One connection without a supervisor, for measurements.
+#[cfg(feature = "bench")]
+pub(crate) async fn dial(config: &Config) -> Result<lapin::Connection, Error> {
+    Dialer::new(config, "bench")?.dial().await
+}
+
 /// A connected broker. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Broker {

@@ -8,6 +8,10 @@ pub mod config;
 mod connect;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "bench")]
+pub mod floor;
+#[cfg(feature = "bench")]
+pub mod gauge;
 pub mod redis;
 pub mod secret;
 mod wire;

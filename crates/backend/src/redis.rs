@@ -138,6 +138,17 @@ pub(crate) fn check_url(url: &SecretUrl) -> Result<(), String> {
     }
 }
 
+/// One connection for measurements; `None` where Redis is a cluster.
+#[cfg(feature = "bench")]
+pub(crate) async fn dial_one(
+    config: &Config,
+) -> Result<Option<redis::aio::MultiplexedConnection>, ConnectError> {
+    match target::Target::new(config)?.dial().await?.pipe {
+        target::Pipe::One(connection) => Ok(Some(connection)),
+        target::Pipe::Cluster(_) => Ok(None),
+    }
+}
+
 /// A store on Redis. Cheap to clone; [`Store::close`] ends every clone.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod bench;
 pub(crate) mod dlq;
 
 use crate::job::PageCursor;
@@ -84,6 +85,8 @@ pub(crate) enum Command {
     /// List, make, preview and run recurring jobs
     #[command(subcommand)]
     Cron(Cron),
+    /// Measure what an installation does and what that costs, beside the least that its servers could cost
+    Bench(bench::Bench),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),

@@ -2,6 +2,7 @@
 
 mod adapter;
 mod args;
+mod bench;
 mod board;
 mod config;
 mod cron;
@@ -96,6 +97,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             };
             worker::run(&setting, extra).await
         }
+        Command::Bench(options) => bench::run(&setting, &options, &mut out).await,
         Command::Scheduler => {
             start_log(&setting, &MultiProgress::new())?;
             scheduler::run(&setting).await

@@ -2,6 +2,8 @@
 //! them are killed.
 #![cfg(test)]
 
+#[path = "fleet/bench.rs"]
+mod bench;
 #[path = "fleet/cron.rs"]
 mod cron;
 #[path = "fleet/dead_letters.rs"]

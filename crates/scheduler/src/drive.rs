@@ -104,7 +104,7 @@ pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> R
 }
 
 /// Doubles with every error in a row; half of it is random, so that replicas do not come back in step.
-fn back_off(errors: u32, random: &dyn Random) -> Duration {
+pub(crate) fn back_off(errors: u32, random: &dyn Random) -> Duration {
     let whole = PAUSE_MIN
         .saturating_mul(1 << errors.saturating_sub(1).min(16))
         .min(PAUSE_MAX);

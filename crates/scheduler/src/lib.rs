@@ -9,6 +9,7 @@ mod cron;
 mod daemon;
 mod drive;
 mod error;
+mod hints;
 mod message;
 mod publisher;
 mod scheduler;

@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::cron::{CronFile, Unread};
 use crate::daemon::{Daemon, Keeper};
 use crate::drive::Driver;
+use crate::hints;
 use crate::publisher::Publisher;
 use crate::settings::{Intervals, Retention, Settings};
 use crate::shards::{Held, Leases};
@@ -108,6 +109,10 @@ impl Scheduler {
             trouble: Arc::default(),
             random: self.random,
         };
+        let listening = tokio::spawn(hints::listen(
+            Arc::clone(&driver.context),
+            Arc::clone(&driver.random),
+        ));
         let mut daemons = JoinSet::new();
         for (daemon, status) in self.senders {
             daemons.spawn(driver.clone().run(daemon, status));
@@ -118,6 +123,7 @@ impl Scheduler {
         })
         .await;
         self.handle.context.publisher.finish(PUBLISH_DEADLINE).await;
+        listening.abort();
         let dropped = if ended.is_ok() { 0 } else { daemons.len() };
         daemons.shutdown().await;
         if tokio::time::timeout(STOP_DEADLINE, leases).await.is_err() {

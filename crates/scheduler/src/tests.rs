@@ -160,19 +160,7 @@ impl Rig {
     }
 
     async fn finish(&self, running: &Running, outcome: Outcome) {
-        let finish = Finish {
-            id: running.id,
-            nonce: running.nonce,
-            outcome,
-            progress: None,
-        };
-        let (finished, _) = self
-            .ports
-            .attempt
-            .step(self.shard(running.id), vec![finish], Vec::new())
-            .await
-            .unwrap();
-        assert!(matches!(finished[0], Finished::Accepted(_)), "{finished:?}");
+        finish(&self.ports, running, outcome).await;
     }
 
     /// A job that ended so.
@@ -198,12 +186,7 @@ impl Rig {
 
     /// As producers see it: tombstones count.
     async fn status(&self, id: JobId) -> JobStatus {
-        self.ports
-            .enqueue
-            .statuses(self.shard(id), vec![id])
-            .await
-            .unwrap()[0]
-            .expect("a known job")
+        status(&self.ports, id).await
     }
 
     /// Takes every message of the default queue away.
@@ -234,6 +217,24 @@ impl Rig {
             .map(|job| (job.id, job.gen_))
             .collect()
     }
+}
+
+async fn finish(ports: &Ports, running: &Running, outcome: Outcome) {
+    let finish = Finish {
+        id: running.id,
+        nonce: running.nonce,
+        outcome,
+        progress: None,
+    };
+    let shard = ports.enqueue.shards().of(&running.id);
+    let (finished, _) = ports.attempt.step(shard, vec![finish], Vec::new()).await.unwrap();
+    assert!(matches!(finished[0], Finished::Accepted(_)), "{finished:?}");
+}
+
+async fn status(ports: &Ports, id: JobId) -> JobStatus {
+    let shard = ports.enqueue.shards().of(&id);
+    let statuses = ports.enqueue.statuses(shard, vec![id]).await.unwrap();
+    statuses[0].expect("a known job")
 }
 
 /// A delivery that is there already.

@@ -8,11 +8,12 @@ use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::limits::{LEASE, OUTBOX_AHEAD_MAX, OUTBOX_LEASE, SCRIPT_JOBS_MAX};
 use longshore_core::message::Gen;
-use longshore_core::port::Reply;
+use longshore_core::port::attempt::Hints;
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
     Relation, SchedulePort, TwinState, Watermark,
 };
+use longshore_core::port::{self, Reply};
 use longshore_core::record::Index;
 use longshore_core::transition::{self, Expired, Promoted, Retained};
 
@@ -29,6 +30,12 @@ mod relations;
 impl SchedulePort for Core {
     fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>> {
         Box::pin(self.write(move |state, tx| lease_shards(state, tx.now, &holder, want, ttl)))
+    }
+
+    fn ended_parents(&self) -> Reply<'_, Box<dyn Hints>> {
+        Box::pin(std::future::ready(
+            self.watches.hints().ok_or(port::Error::Closed),
+        ))
     }
 
     fn release_shards(&self, holder: String) -> Reply<'_, ()> {

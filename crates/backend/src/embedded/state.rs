@@ -252,6 +252,9 @@ impl State {
         if before.status() != after.status() {
             tx.woken.push(id);
         }
+        if has_children_to_tell(after) && !has_children_to_tell(before) {
+            tx.hints.push(Hint::ParentEnded);
+        }
         if after.record().is_none() {
             self.progress.remove(&id);
             if before.record().is_some() {
@@ -297,6 +300,10 @@ impl State {
     pub(super) fn all(&self) -> impl Iterator<Item = (JobId, &Record)> {
         self.records.iter().map(|(id, record)| (*id, record.as_ref()))
     }
+}
+
+fn has_children_to_tell(slot: &Slot) -> bool {
+    slot.record().is_some_and(|record| record.rel.is_some())
 }
 
 /// Whether this is a start after an earlier one: it begins with no progress.

@@ -8,6 +8,7 @@ use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::message::Gen;
 use longshore_core::name::FunctionName;
+use longshore_core::port::attempt::Hints;
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
     Publishable, Relation, SchedulePort, TwinState, Watermark,
@@ -31,6 +32,10 @@ const UNPARK_BITE: u32 = 256;
 impl SchedulePort for Store {
     fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>> {
         Box::pin(async move { self.take_leases(&holder, want, ttl).await })
+    }
+
+    fn ended_parents(&self) -> Reply<'_, Box<dyn Hints>> {
+        Box::pin(async move { self.0.hub.ended_parents().await })
     }
 
     fn release_shards(&self, holder: String) -> Reply<'_, ()> {

@@ -21,6 +21,8 @@ use super::target::Target;
 
 /// The channel of hints for workers.
 pub(super) const HINTS: &str = "longshore:hint";
+/// The channel of hints for schedulers.
+const PARENTS: &str = "longshore:rel";
 /// The channel of a job is this and its id.
 const JOB: &str = "longshore:ev:";
 /// Wake-ups that wait for one watcher; more are dropped, because a watcher that is that far behind polls anyway.
@@ -59,7 +61,8 @@ struct Watchers {
     /// Counts connections: the end of one ends its watchers, and no others.
     life: u64,
     jobs: HashMap<JobId, Vec<(u64, mpsc::Sender<JobId>)>>,
-    hints: HashMap<u64, mpsc::Sender<Hint>>,
+    /// Who hears a channel of hints.
+    hints: HashMap<u64, (&'static str, mpsc::Sender<Hint>)>,
 }
 
 impl Hub {
@@ -105,15 +108,25 @@ impl Hub {
         Ok(Box::new(watch))
     }
 
+    /// Hints for a worker.
     pub(super) async fn hints(&self) -> Result<Box<dyn Hints>, Error> {
+        self.hear(HINTS).await
+    }
+
+    /// Hints for a scheduler.
+    pub(super) async fn ended_parents(&self) -> Result<Box<dyn Hints>, Error> {
+        self.hear(PARENTS).await
+    }
+
+    async fn hear(&self, channel: &'static str) -> Result<Box<dyn Hints>, Error> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let mut sink = self.sink.lock().await;
         self.listening(&mut sink).await?;
-        self.subscribe(&mut sink, &[HINTS.to_owned()]).await?;
+        self.subscribe(&mut sink, &[channel.to_owned()]).await?;
         let mut watchers = self.watchers.lock();
         watchers.next += 1;
         let number = watchers.next;
-        watchers.hints.insert(number, sender);
+        watchers.hints.insert(number, (channel, sender));
         drop(watchers);
         Ok(Box::new(HintStream(receiver)))
     }
@@ -160,7 +173,9 @@ async fn hear(mut stream: PubSubStream, watchers: Arc<Mutex<Watchers>>, life: u6
     while let Some(message) = stream.next().await {
         let channel = message.get_channel_name();
         if channel == HINTS {
-            watchers.lock().hint(message.get_payload_bytes());
+            watchers.lock().hint(HINTS, &hint_of(message.get_payload_bytes()));
+        } else if channel == PARENTS {
+            watchers.lock().hint(PARENTS, &Hint::ParentEnded);
         } else if let Some(Ok(id)) = channel.strip_prefix(JOB).map(|id| parse_id(id.as_bytes())) {
             watchers.lock().wake(id);
         }
@@ -208,16 +223,13 @@ impl Watchers {
         }
     }
 
-    fn hint(&mut self, payload: &[u8]) {
-        let hint = match parse_id(payload) {
-            Ok(id) => Hint::Cancel(id),
-            Err(_) => Hint::QueuesChanged,
-        };
-        self.hints.retain(|_, sender| {
-            !matches!(
-                sender.try_send(hint.clone()),
-                Err(mpsc::error::TrySendError::Closed(_))
-            )
+    fn hint(&mut self, channel: &str, hint: &Hint) {
+        self.hints.retain(|_, (heard, sender)| {
+            *heard != channel
+                || !matches!(
+                    sender.try_send(hint.clone()),
+                    Err(mpsc::error::TrySendError::Closed(_))
+                )
         });
     }
 
@@ -226,6 +238,13 @@ impl Watchers {
         self.life += 1;
         self.jobs.clear();
         self.hints.clear();
+    }
+}
+
+fn hint_of(payload: &[u8]) -> Hint {
+    match parse_id(payload) {
+        Ok(id) => Hint::Cancel(id),
+        Err(_) => Hint::QueuesChanged,
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod adapters;
 mod bad_input;
+mod bench;
 mod binary;
 mod cron;
 mod dead_letters;

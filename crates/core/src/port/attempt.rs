@@ -222,6 +222,8 @@ pub enum Hint {
     Cancel(JobId),
     /// A queue was paused or resumed.
     QueuesChanged,
+    /// A job with children to be told has ended: for the scheduler ([`super::SchedulePort::ended_parents`]).
+    ParentEnded,
 }
 
 /// A stream of hints. Ends when the connection does; ask for a new one.

@@ -216,6 +216,10 @@ pub trait SchedulePort: Send + Sync {
     /// Jobs past their expiry or deadline → Expired. Answers how many.
     fn expire_waiting(&self, shard: u16, limit: usize) -> Reply<'_, u32>;
 
+    /// Hints for the scheduler ([`super::attempt::Hint::ParentEnded`]; others may come and mean nothing to it): children
+    /// are told at once and not at the next look.
+    fn ended_parents(&self) -> Reply<'_, Box<dyn super::attempt::Hints>>;
+
     /// Settled parents with children to tell, each with a page; rows come again after a lease unless told.
     fn relations(&self, shard: u16, limit: usize) -> Reply<'_, Vec<Relation>>;
 

@@ -14,8 +14,8 @@ use longshore_core::shard::Shards;
 use longshore_core::spec::{Dependency, EdgePolicy, OnFailed};
 use longshore_core::{JobId, JobStatus};
 
-use super::{Rig, completed, failed, rig, rig_over};
-use crate::Daemon;
+use super::{Rig, completed, failed, finish, rig, rig_over, rig_with, status};
+use crate::{Daemon, Intervals};
 
 impl Rig {
     /// A child of this parent, enqueued and not yet registered.
@@ -63,6 +63,42 @@ async fn a_thousand_children_in_every_shard_are_released_when_their_parent_compl
     delivered.sort_unstable();
     children.sort_unstable();
     assert_eq!(delivered, children);
+}
+
+#[tokio::test]
+async fn children_are_told_when_their_parent_ends_and_not_at_the_next_look() {
+    // A look an hour: what happens sooner was a hint.
+    let intervals = Intervals {
+        tell_children: Duration::from_secs(3_600),
+        ..Intervals::default()
+    };
+    let rig = rig_with(|builder| builder.intervals(intervals));
+    let parent = rig.enqueued(|_| {}).await;
+    let child = rig.child(1, parent.id, EdgePolicy::default()).await;
+    rig.register(parent.id, child.id, EdgePolicy::default()).await;
+    let running = rig.claim(parent.id, 1).await;
+    let Rig {
+        ports,
+        scheduler,
+        store: _store,
+        _folder,
+        ..
+    } = rig;
+    let stop = scheduler.context.stop.clone();
+    let mut looks = scheduler.handle().watch(Daemon::TellChildren).unwrap();
+    let scheduler = tokio::spawn(scheduler.run());
+    // It listens before it looks for the first time.
+    looks.wait_for(|status| status.passes > 0).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        finish(&ports, &running, completed()).await;
+        while status(&ports, child.id).await == JobStatus::Blocked {
+            looks.changed().await.unwrap();
+        }
+    })
+    .await
+    .expect("the child is told within 20 s");
+    stop.cancel();
+    scheduler.await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longshore_core::limits::CHILDREN_PAGE;
 use longshore_core::outcome::Outcome;
+use longshore_core::port::attempt::Hint;
 use longshore_core::port::enqueue::{EdgeSettled, NewJob, ParentOutcome, ParentState, Registration};
 use longshore_core::port::schedule::{DeadLetterChange, Relation};
 use longshore_core::spec::{Dependency, EdgePolicy, OnFailed};
@@ -16,6 +17,7 @@ use super::rig::{Held, Rig, completed, failed};
 cases! { Relations:
     a_settled_parent_tells_its_children ["dependencies: 5"],
     a_parent_without_children_writes_nothing ["dependencies: 5"],
+    the_scheduler_hears_of_an_ended_parent ["dependencies: 5"],
     a_relation_comes_again_unless_told ["dependencies: 5"],
     children_are_told_page_by_page ["dependencies: 5"],
     a_failed_parent_tells_no_child_that_waits ["dependencies: 5"],
@@ -83,6 +85,16 @@ async fn a_settled_parent_tells_its_children(rig: Rig) {
         !told(&rig, parent.id, vec![child.id]).await,
         "telling twice is the same as once"
     );
+}
+
+async fn the_scheduler_hears_of_an_ended_parent(rig: Rig) {
+    let (parent, _child) = family(&rig, EdgePolicy::default()).await;
+    let mut hints = rig.ports.schedule.ended_parents().await.unwrap();
+    rig.finish(&parent, completed()).await;
+    let told = async { while hints.next().await.expect("hints that go on") != Hint::ParentEnded {} };
+    tokio::time::timeout(Duration::from_secs(5), told)
+        .await
+        .expect("a hint within 5 s");
 }
 
 async fn a_parent_without_children_writes_nothing(rig: Rig) {

@@ -59,7 +59,7 @@ impl Control {
                     self.stop(key, StopReason::Cancel, now);
                 }
             }
-            Hint::Cancel(_) => {}
+            Hint::Cancel(_) | Hint::ParentEnded => {}
             Hint::QueuesChanged => {
                 self.beats.hurry(now);
                 self.wake_by(now);

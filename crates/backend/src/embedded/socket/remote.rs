@@ -318,6 +318,10 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
+    fn ended_parents(&self) -> Reply<'_, Box<dyn Hints>> {
+        elsewhere()
+    }
+
     fn relations(&self, _shard: u16, _limit: usize) -> Reply<'_, Vec<Relation>> {
         elsewhere()
     }

@@ -158,9 +158,13 @@ local function flush()
   pending = {}
 end
 
+-- Whether a row of `rel` was made: schedulers are told once a script.
+local has_ended_parents = false
+
 -- Ends every script that writes.
 local function done(reply)
   flush()
+  if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
   for field, by in pairs(counts) do
     if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
   end
@@ -277,6 +281,7 @@ local function save(r)
   for index, score in pairs(after) do
     if before[index] ~= score then row(index, id, text(score)) end
   end
+  if after.rel and not before.rel then has_ended_parents = true end
   if r.was ~= r.s then
     if r.was then
       tally(r.q, r.was, -1)

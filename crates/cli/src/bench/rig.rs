@@ -1,0 +1,269 @@
+//! What a measurement runs on: a client, a scheduler, and a worker that comes and goes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use longshore::{Batch, Client, Job};
+use longshore_backend::Backend;
+use longshore_core::{JobError, JobStatus, QueueName, Timestamp};
+use longshore_scheduler::Scheduler;
+use longshore_service::exit::ExitCode;
+use longshore_worker::{BackendSource, JobContext, State, Worker};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::bench::Bench;
+use crate::failure::Failure;
+
+/// Jobs of one call of `enqueue_many`.
+const BATCH: usize = 5_000;
+/// Jobs of a warm-up.
+const WARM: usize = 200;
+/// How often it is looked whether everything has ended.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A job that does nothing, or updates its progress for a while.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct BenchJob {
+    text: String,
+    number: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) updates: Option<Updates>,
+}
+
+/// Progress updates of one job.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Updates {
+    pub(super) count: u32,
+    pub(super) every_ms: u64,
+}
+
+impl Job for BenchJob {
+    const FUNCTION_NAME: &'static str = "longshore.bench";
+    type Output = usize;
+}
+
+/// What the handler saw. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    done: AtomicUsize,
+    called: Mutex<Vec<Instant>>,
+    waits: Mutex<Vec<Duration>>,
+    starts: Mutex<Option<Vec<Instant>>>,
+}
+
+impl Seen {
+    fn start(&self, number: usize) {
+        let called = self.0.called.lock().get(number).copied();
+        if let Some(called) = called {
+            self.0.waits.lock().push(called.elapsed());
+        }
+        if let Some(starts) = self.0.starts.lock().as_mut() {
+            starts.push(Instant::now());
+        }
+    }
+
+    pub(super) fn called_now(&self) {
+        self.0.called.lock().push(Instant::now());
+    }
+
+    pub(super) fn take_waits(&self) -> Vec<Duration> {
+        self.0.called.lock().clear();
+        std::mem::take(&mut self.0.waits.lock())
+    }
+
+    /// Remembers from now on when jobs start.
+    pub(super) fn watch_starts(&self) {
+        *self.0.starts.lock() = Some(Vec::new());
+    }
+
+    /// When the jobs started since then, in order.
+    pub(super) fn take_starts(&self) -> Vec<Instant> {
+        self.0.starts.lock().take().unwrap_or_default()
+    }
+
+    fn done(&self) -> usize {
+        self.0.done.load(Ordering::Relaxed)
+    }
+}
+
+async fn work(job: BenchJob, ctx: JobContext, State(seen): State<Seen>) -> Result<usize, JobError> {
+    seen.start(job.number);
+    if let Some(updates) = job.updates {
+        let mut ticks = tokio::time::interval(Duration::from_millis(updates.every_ms));
+        for step in 1..=updates.count {
+            ticks.tick().await;
+            ctx.check_cancelled()?;
+            ctx.progress(f64::from(step) / f64::from(updates.count), "measuring");
+        }
+    }
+    seen.0.done.fetch_add(1, Ordering::Relaxed);
+    Ok(job.number)
+}
+
+/// What a measurement runs on.
+#[derive(Debug)]
+pub(super) struct Rig {
+    pub(super) client: Client,
+    pub(super) seen: Seen,
+    backend: Backend,
+    queue: QueueName,
+    max_workers: usize,
+    text: String,
+    stop: CancellationToken,
+    scheduler: JoinHandle<longshore_scheduler::Report>,
+}
+
+/// A worker that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<longshore_worker::RunReport, longshore_worker::Error>>,
+}
+
+impl Running {
+    /// Stops it, and waits for its end.
+    pub(super) async fn end(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        let ended = self.task.await;
+        ended.map_err(|error| Failure::new(ExitCode::Failure, error))??;
+        Ok(())
+    }
+}
+
+impl Rig {
+    pub(super) async fn new(backend: Backend, options: &Bench) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .bundle_max(usize::from(options.bundle))
+            .backend(&backend)
+            .map_err(|error| Failure::from_error(ExitCode::Failure, &error))?;
+        refuse_others(&client, &options.queue).await?;
+        let stop = CancellationToken::new();
+        let scheduler = Scheduler::builder(backend.ports().clone())
+            .shutdown(stop.clone())
+            .build();
+        Ok(Self {
+            client,
+            seen: Seen::default(),
+            backend,
+            queue: options.queue.clone(),
+            max_workers: usize::try_from(options.max_workers).unwrap_or(usize::MAX),
+            text: "x".repeat(usize::try_from(options.payload).unwrap_or(0)),
+            stop,
+            scheduler: tokio::spawn(scheduler.run()),
+        })
+    }
+
+    /// A few jobs, so that queues, connections and scripts are there.
+    pub(super) async fn warm_up(&self) -> Result<(), Failure> {
+        let worker = self.worker()?;
+        self.enqueue(WARM).await?;
+        self.until_done(WARM).await?;
+        worker.end().await
+    }
+
+    pub(super) fn job(&self, number: usize) -> BenchJob {
+        BenchJob {
+            text: self.text.clone(),
+            number,
+            updates: None,
+        }
+    }
+
+    pub(super) fn queue(&self) -> &str {
+        self.queue.as_str()
+    }
+
+    /// Hands jobs over.
+    pub(super) async fn enqueue(&self, jobs: usize) -> Result<(), Failure> {
+        self.enqueue_at(jobs, None).await
+    }
+
+    /// Hands jobs over that are due at a time.
+    pub(super) async fn enqueue_at(&self, jobs: usize, due: Option<Timestamp>) -> Result<(), Failure> {
+        for from in (0..jobs).step_by(BATCH) {
+            let mut batch = Batch::new();
+            for number in from..jobs.min(from + BATCH) {
+                let job = batch.add(self.job(number)).queue(self.queue());
+                if let Some(due) = due {
+                    job.scheduled_at(due);
+                }
+            }
+            self.client.enqueue_many(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// A worker that takes jobs from now on.
+    pub(super) fn worker(&self) -> Result<Running, Failure> {
+        self.seen.0.done.store(0, Ordering::Relaxed);
+        let stop = CancellationToken::new();
+        let worker = Worker::builder(BackendSource::from(self.backend.clone()))
+            .state(self.seen.clone())
+            .register(work)
+            .queue(self.queue())
+            .max_workers(self.max_workers)
+            .shutdown(stop.clone())
+            .build()?;
+        Ok(Running {
+            stop,
+            task: tokio::spawn(worker.run()),
+        })
+    }
+
+    /// Until so many handlers of this worker have ended and the store knows of no open job any more.
+    pub(super) async fn until_done(&self, jobs: usize) -> Result<(), Failure> {
+        while self.seen.done() < jobs {
+            tokio::time::sleep(LOOK).await;
+        }
+        while open(&self.client, &self.queue).await? > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Ends everything.
+    pub(super) async fn close(self) {
+        self.stop.cancel();
+        // Its report says what a scheduler did; nobody asks here.
+        drop(self.scheduler.await);
+        self.client.close().await;
+        self.backend.close().await;
+    }
+}
+
+/// Open jobs of the queue.
+async fn open(client: &Client, queue: &QueueName) -> Result<u64, Failure> {
+    let queues = client.queues().await?;
+    let counts = queues.get(queue).map(|view| &view.counts).into_iter().flatten();
+    Ok(counts
+        .filter(|(status, _): &(&JobStatus, &u64)| !status.is_terminal())
+        .map(|(_, count)| count)
+        .sum())
+}
+
+/// A measurement neither runs other people's jobs nor lets others run its own.
+async fn refuse_others(client: &Client, queue: &QueueName) -> Result<(), Failure> {
+    let open = open(client, queue).await?;
+    if open > 0 {
+        return Err(Failure::usage(format!(
+            "--queue: {queue} holds {open} open job(s), which a measurement would run or count; use another queue, or cancel \
+             them first (`longshore job ls --queue {queue}`)"
+        )));
+    }
+    let workers = client.workers().await?;
+    if let Some(worker) = workers.iter().find(|worker| worker.queues.contains(queue)) {
+        return Err(Failure::usage(format!(
+            "--queue: worker {} consumes {queue} as well; use another queue, or stop that worker",
+            worker.id
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `longshore bench` on the embedded store.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::binary::Folder;
+
+fn modes(document: &Value) -> BTreeSet<&str> {
+    let rows = document["summary"].as_array().unwrap().iter();
+    rows.map(|row| row["mode"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_mode_is_measured_and_leaves_nothing_open() {
+    let folder = Folder::bare();
+    let names = [
+        "enqueue",
+        "drain",
+        "end-to-end",
+        "latency",
+        "fan-out",
+        "chain",
+        "schedule",
+    ];
+    let options = ["bench", "--jobs", "40", "--rate", "200", "--repeat", "2"];
+    let document = folder.json(&[&options[..], &names[..]].concat());
+    assert_eq!(modes(&document), BTreeSet::from(names));
+    assert_eq!(document["runs"].as_array().unwrap().len(), 2 * names.len());
+    for row in document["summary"].as_array().unwrap() {
+        assert_eq!(
+            (row["system"].as_str(), row["runs"].as_u64()),
+            (Some("longshore"), Some(2))
+        );
+        assert!(row["per_second"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "the store that it made for itself is gone"
+    );
+}
+
+#[test]
+fn a_queue_with_other_peoples_jobs_is_refused_and_left_alone() {
+    let folder = Folder::new();
+    folder.ok(&["enqueue", "someone.elses", "--queue", "longshore-bench"]);
+    let store = folder.path().join(".longshore");
+    let output = folder.run(&["bench", "--jobs", "10", "--embedded", store.to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("longshore-bench holds 1 open job(s)"), "{errors}");
+    assert_eq!(
+        folder
+            .json(&["job", "ls", "--status", "queued"])
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn what_needs_servers_says_so() {
+    let folder = Folder::bare();
+    for (args, says) in [
+        (
+            ["bench", "--floor"],
+            "--floor: the floor is measured on RabbitMQ and Redis",
+        ),
+        (["bench", "memory"], "memory: is measured on one Redis"),
+    ] {
+        let output = folder.run(&args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(says), "{errors}");
+    }
+}
