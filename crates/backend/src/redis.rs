@@ -28,6 +28,7 @@ mod reply;
 mod schedule;
 mod script;
 mod shards;
+mod statistics;
 mod strict;
 mod target;
 mod view;
@@ -158,6 +159,7 @@ struct Inner {
     link: Link,
     hub: Hub,
     shards: Shards,
+    past: statistics::Past,
     /// For writes that wait for replicas.
     strict: Option<Strict>,
 }
@@ -183,6 +185,7 @@ impl Store {
             link,
             hub,
             shards,
+            past: statistics::Past::default(),
             strict,
         })))
     }

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
-use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::name::QueueName;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{Error, Reply};
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 use super::Store;
 use super::attempt::{WORKERS, live_for};
 use super::call::{Call, prefix};
-use super::reply::{self, Reader, parse, unpack};
+use super::reply::{Reader, unpack};
 use super::script;
+use super::statistics::counter;
 use super::view;
 
 mod list;
@@ -54,6 +55,10 @@ impl InspectPort for Store {
 
     fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
         Box::pin(self.live_workers())
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
+        Box::pin(async move { self.statistics_of(&query).await })
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
@@ -154,7 +159,7 @@ impl Store {
             let counts: Vec<(String, i64)> = redis::from_redis_value(answer)
                 .map_err(|error| Error::Corrupt(format!("counters: {error}")))?;
             for (field, count) in counts {
-                let (queue, status) = counter(&field)?;
+                let ((queue, _), status) = counter(&field)?;
                 let view = queues.entry(queue).or_default();
                 *view.counts.entry(status).or_default() += count.max(0).unsigned_abs();
             }
@@ -164,13 +169,4 @@ impl Store {
         }
         Ok(queues)
     }
-}
-
-/// `queue:status`.
-fn counter(field: &str) -> Result<(QueueName, JobStatus), Error> {
-    let (queue, code) = field.split_once(':').unwrap_or((field, ""));
-    Ok((
-        parse(queue)?,
-        reply::status(reply::parse_number(code.as_bytes())?)?,
-    ))
 }
