@@ -29,6 +29,7 @@ use longshore_core::port::enqueue::{
     Registration,
 };
 use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::notify::{Mailbox, Notices};
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ enum Request {
     BeginOperation(Operation),
     SaveOperation(Operation),
     Operations,
+    Notices(u16, usize),
+    Mailbox,
 }
 
 /// What the owner answers.
@@ -104,6 +107,8 @@ enum Answer {
     Quarantined(Vec<QuarantineEntry>),
     Operation(Operation),
     Operations(Vec<Operation>),
+    Notices(Notices),
+    Mailbox(Mailbox),
 }
 
 /// A frame of the client.

@@ -59,6 +59,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("EDGES_VERIFY", limits::EDGES_VERIFY),
         ("EDGES_VERIFY_MAX", limits::EDGES_VERIFY_MAX),
         ("RETENTION", limits::RETENTION_DEFAULT),
+        ("CRON_GRACE", limits::CRON_GRACE),
     ];
     let numbers = [
         ("EDGES_LOOK", limits::EDGES_LOOK_MAX as u64),
@@ -70,6 +71,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("PARENT_RESULTS", limits::PARENT_RESULTS_BYTES_MAX as u64),
         ("WEIGHT", ANSWER_BYTES_MAX),
         ("BUCKET", FINISHED_BUCKET),
+        ("NOTICES", limits::NOTICES_MAX as u64),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
     ];
@@ -103,6 +105,8 @@ scripts! { Script::shared:
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_REMOVE = "cron_remove",
     CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
+    WANT_NOTICES = "want_notices", NOTICES = "notices", NOTICES_TAKEN = "notices_taken", MAILBOX = "mailbox",
+    CHANGE_MAILBOX = "change_mailbox", OLDEST = "oldest",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",

@@ -158,8 +158,31 @@ local function flush()
   pending = {}
 end
 
+-- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
+-- somebody wants it. A full list keeps the number of what it had no room for.
+local noted = {}
+local function note(...)
+  noted[#noted + 1] = { ... }
+end
+
+local function write_notices()
+  local key = P .. 'notices'
+  if (tonumber(call('HGET', KEYS[1], 'notices') or nil) or 0) <= NOW then return end
+  local left = NOTICES - call('LLEN', key)
+  for i, row in ipairs(noted) do
+    if i > left then
+      call('HINCRBY', KEYS[1], 'notices_dropped', #noted - i + 1)
+      return
+    end
+    -- The error stands in the job's own key by now.
+    if row[1] == 'd' then row[#row + 1] = call('GET', P .. 'e:' .. row[2]) or '' end
+    call('RPUSH', key, cmsgpack.pack({ call('HINCRBY', KEYS[1], 'notices_last', 1), NOW, row }))
+  end
+end
+
 -- Ends every script that writes.
 local function done(reply)
+  if noted[1] then write_notices() end
   flush()
   for field, by in pairs(counts) do
     if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
@@ -385,6 +408,7 @@ local function settle(r, to)
   cut(r, 'D')
   cut(r, 'G')
   if has_children_to_tell(r, false) then put(r, 'R', NOW) else cut(r, 'R') end
+  if to == FAILED then note('d', r.id, r.g, r.fn, r.q, r.a) end
   if r.z then
     call('UNLINK', P .. 'gs:' .. r.id)
     cut(r, 'z')
@@ -422,6 +446,7 @@ end
 -- Counts a lost worker. Answers whether the job ended by it; what follows otherwise is the caller's.
 local function lose(r)
   put(r, 'l', r.l + 1)
+  note('w', r.id, r.fn, r.q, r.w or 'unknown')
   local message = 'worker ' .. (r.w or 'unknown') .. ' was lost: its lease ended without a beat'
   remember(r, 'lost', message)
   if r.c then
