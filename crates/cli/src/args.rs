@@ -84,6 +84,9 @@ pub(crate) enum Command {
     /// List, make, preview and run recurring jobs
     #[command(subcommand)]
     Cron(Cron),
+    /// Notifications: list channels and what waits, send a test
+    #[command(subcommand)]
+    Notify(Notify),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -339,6 +342,20 @@ pub(crate) enum Queue {
     Resume {
         /// The queue
         queue: QueueName,
+    },
+}
+
+/// `longshore notify`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Notify {
+    /// List channels, what waits for them and what they did not take lately
+    #[command(after_help = "Examples:\n  longshore notify ls\n  longshore notify ls -o json")]
+    Ls,
+    /// Send a test by one channel, or by every one; needs no servers
+    #[command(after_help = "Examples:\n  longshore notify test\n  longshore notify test ops")]
+    Test {
+        /// The channel [default: every one]
+        channel: Option<String>,
     },
 }
 

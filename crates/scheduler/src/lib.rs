@@ -10,6 +10,7 @@ mod daemon;
 mod drive;
 mod error;
 mod message;
+mod notifications;
 mod publisher;
 mod scheduler;
 mod settings;
@@ -22,6 +23,7 @@ mod wakes;
 
 pub use daemon::Daemon;
 pub use error::Error;
+pub use notifications::Notifications;
 pub use scheduler::{Builder, Handle, Report, Scheduler};
 pub use settings::{Intervals, Retention};
 pub use status::{Done, Status};

@@ -15,7 +15,8 @@ use super::Reply;
 use crate::clock::Timestamp;
 use crate::message::Epoch;
 use crate::name::QueueName;
-use crate::notice::Notice;
+use crate::notice::post::Addressee;
+use crate::notice::{Letter, Notice};
 
 /// Notices of a shard that wait to be taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +76,37 @@ pub trait NotifyPort: Send + Sync {
     /// The oldest publish time among the jobs of a queue that the broker has and nobody has claimed; `None` when there
     /// are none.
     fn oldest_waiting(&self, queue: QueueName) -> Reply<'_, Option<Timestamp>>;
+}
+
+/// Why a channel did not take a letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotSent {
+    /// What happened, without addresses that may carry a token and without passwords.
+    pub reason: String,
+    /// Whether another try makes sense.
+    pub retry: Retry,
+}
+
+/// Whether a letter that was not taken is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// After a pause that grows.
+    Later,
+    /// The other side says after how long.
+    After(Duration),
+    /// Never: the same would be said again.
+    Never,
+}
+
+/// Where letters go: an e-mail account, a webhook.
+pub trait ChannelPort: Send + Sync + std::fmt::Debug {
+    /// Its name, and what it wants to know of.
+    fn addressee(&self) -> Addressee;
+
+    /// Brings one letter, in bounded time. `Ok` says that the other side has accepted it.
+    fn send(
+        &self,
+        letter: Letter,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + '_>>;
 }
