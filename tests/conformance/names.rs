@@ -257,6 +257,22 @@ macro_rules! each_case {
             a_holder_renews_what_it_has
             leases_end_unless_renewed
             released_leases_are_free_at_once
+            nothing_is_noted_while_nobody_wants_it
+            notices_are_wanted_for_a_while_only
+            a_death_is_noted_with_its_error
+            other_ends_are_not_noted
+            a_lost_worker_is_noted_with_its_job
+            a_takeover_is_noted_as_a_lost_worker
+            a_job_that_dies_of_its_losses_is_noted_as_both
+            a_rebuilt_dead_letter_is_no_new_one
+            notices_stay_until_they_are_taken
+            notices_of_another_epoch_are_not_taken
+            a_full_shard_counts_what_it_drops
+            a_missed_tick_is_noted_with_its_fire
+            the_mailbox_changes_as_it_was_read_or_not_at_all
+            the_mailbox_is_changed_blindly_when_asked_to
+            a_worker_that_says_goodbye_leaves_the_mailbox
+            the_longest_waiting_job_of_a_queue_is_known
             a_message_arrives_as_it_was_sent
             a_bundle_arrives_whole
             a_batch_is_confirmed_in_its_order
@@ -302,6 +318,7 @@ macro_rules! each_area {
             progress Progress
             inspect Inspect
             leases Leases
+            notify Notify
             broker Broker
         }
     };

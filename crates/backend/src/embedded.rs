@@ -28,6 +28,7 @@ mod folder;
 mod inspect;
 mod load;
 mod messages;
+mod notify;
 mod people;
 mod rows;
 mod schedule;
@@ -106,6 +107,7 @@ impl Store {
             schedule: self.core.clone(),
             inspect: self.core.clone(),
             cron: self.core.clone(),
+            notify: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
         }

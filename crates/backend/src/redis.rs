@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::port::{AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
+use longshore_core::port::{
+    AttemptPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
+};
 use longshore_core::shard::Shards;
 
 use crate::secret::SecretUrl;
@@ -24,6 +26,7 @@ mod fault;
 mod gate;
 mod inspect;
 mod link;
+mod notify;
 mod reply;
 mod schedule;
 mod script;
@@ -212,6 +215,11 @@ impl Store {
 
     /// The store for keepers of cron entries.
     pub fn cron_port(&self) -> Arc<dyn CronPort> {
+        Arc::new(self.clone())
+    }
+
+    /// The store for who tells people.
+    pub fn notify_port(&self) -> Arc<dyn NotifyPort> {
         Arc::new(self.clone())
     }
 

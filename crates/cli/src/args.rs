@@ -87,6 +87,9 @@ pub(crate) enum Command {
     Cron(Cron),
     /// Measure what an installation does and what that costs, beside the least that its servers could cost
     Bench(bench::Bench),
+    /// Notifications: list channels and what waits, send a test
+    #[command(subcommand)]
+    Notify(Notify),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -342,6 +345,20 @@ pub(crate) enum Queue {
     Resume {
         /// The queue
         queue: QueueName,
+    },
+}
+
+/// `longshore notify`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Notify {
+    /// List channels, what waits for them and what they did not take lately
+    #[command(after_help = "Examples:\n  longshore notify ls\n  longshore notify ls -o json")]
+    Ls,
+    /// Send a test by one channel, or by every one; needs no servers
+    #[command(after_help = "Examples:\n  longshore notify test\n  longshore notify test ops")]
+    Test {
+        /// The channel [default: every one]
+        channel: Option<String>,
     },
 }
 

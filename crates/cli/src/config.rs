@@ -2,12 +2,15 @@
 //! takes the URLs and the adapters that take the rest.
 
 use longshore_backend::Endpoints;
+use longshore_notify::signature::Key;
+use longshore_notify::webhook::check_url;
 use longshore_service::config::{Config, Problem, Problems, Sources};
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
 
 use crate::adapter::http;
 use crate::failure::Failure;
+use crate::notify;
 use crate::output::{Format, Out};
 
 /// Reads and checks the configuration.
@@ -68,15 +71,19 @@ fn problem(problem: &Problem) -> Value {
 }
 
 fn read(sources: &Sources) -> Result<Config, Problems> {
-    Config::load(sources, &judge)
+    let config = Config::load(sources, &judge)?;
+    notify::check(&config)?;
+    Ok(config)
 }
 
 fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {
     match key {
         "amqp_url" => Endpoints::amqp(text).map(drop).map_err(without(key)),
         "redis_url" => Endpoints::redis(text).map(drop).map_err(without(key)),
-        "worker.http.*.url" => http::check_url(text),
-        "worker.http.*.secret" => http::key(text).map(drop),
+        "worker.http.*.url" | "notify.webhook.*.url" => check_url(text).map(drop),
+        "worker.http.*.secret" | "notify.webhook.*.secret" => {
+            Key::parse(text).map(drop).map_err(|error| error.to_string())
+        }
         "worker.http.*.headers" => http::check_header(field.unwrap_or_default(), text),
         _ => Ok(()),
     }

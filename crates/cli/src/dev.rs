@@ -23,7 +23,7 @@ use crate::samples::files::SampleFiles;
 use crate::samples::round;
 use crate::setting::{Purpose, Setting};
 use crate::worker::Extra;
-use crate::{scheduler, worker};
+use crate::{notify, scheduler, worker};
 
 /// Time between two rounds of sample jobs.
 const ROUND: Duration = Duration::from_secs(30);
@@ -45,6 +45,7 @@ pub(crate) async fn run(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let folder = setting.embedded_folder()?;
+    let notifications = notify::notifications(&setting.config)?;
     let Some(backend) = setting.connect(Purpose::Dev).await? else {
         return Ok(());
     };
@@ -68,7 +69,7 @@ pub(crate) async fn run(
     greet(&folder, out)?;
     let source = BackendSource::from(backend.clone());
     let parts = async {
-        let scheduler = scheduler::run_on(setting, backend.ports().clone(), stop.clone());
+        let scheduler = scheduler::run_on(setting, backend.ports().clone(), notifications, stop.clone());
         let worker = async {
             let ran = worker::run_on(setting, source, &extra, stop.clone()).await;
             // Without its worker the process would take jobs and never run one.

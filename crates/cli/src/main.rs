@@ -11,6 +11,7 @@ mod dlq;
 mod enqueue;
 mod failure;
 mod job;
+mod notify;
 mod output;
 mod quarantine;
 mod queue;
@@ -102,6 +103,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &MultiProgress::new())?;
             scheduler::run(&setting).await
         }
+        Command::Notify(args::Notify::Test { channel }) => {
+            let test = notify::test(&setting.config, channel.as_deref(), &mut out);
+            unless(&setting.stop.gentle, test).await
+        }
         command => with_client(&setting, command, &mut out).await,
     }
 }
@@ -173,6 +178,7 @@ async fn ask(
         (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
+        (Command::Notify(_), _) => unless(stop, notify::list(&setting.config, ports, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }

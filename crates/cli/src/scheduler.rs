@@ -1,11 +1,12 @@
 //! `longshore scheduler`.
 
 use longshore_core::port::Ports;
-use longshore_scheduler::{Intervals, Retention, Scheduler};
+use longshore_scheduler::{Intervals, Notifications, Retention, Scheduler};
 use longshore_service::exit::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::notify;
 use crate::setting::{Purpose, Setting};
 
 /// Runs a replica until told to stop.
@@ -22,10 +23,11 @@ pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
             "the embedded store is in use by another process, which runs its own scheduler (`longshore dev`)",
         ));
     }
+    let notifications = notify::notifications(&setting.config)?;
     tracing::info!("scheduler started");
     let ports = backend.ports().clone();
     tokio::select! {
-        () = run_on(setting, ports, setting.stop.gentle.clone()) => {}
+        () = run_on(setting, ports, notifications, setting.stop.gentle.clone()) => {}
         () = setting.stop.force.cancelled() => {
             return Err(Failure::new(ExitCode::Forced, "ended by a second signal"));
         }
@@ -35,7 +37,12 @@ pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
 }
 
 /// Runs the daemons on these ports until `stop`.
-pub(crate) async fn run_on(setting: &Setting, ports: Ports, stop: CancellationToken) {
+pub(crate) async fn run_on(
+    setting: &Setting,
+    ports: Ports,
+    notifications: Notifications,
+    stop: CancellationToken,
+) {
     let config = &setting.config.scheduler;
     let report = Scheduler::builder(ports)
         .intervals(intervals(&config.intervals))
@@ -44,6 +51,7 @@ pub(crate) async fn run_on(setting: &Setting, ports: Ports, stop: CancellationTo
         .hold_limit(config.hold_limit)
         .audit_rate(config.audit_rate)
         .cron(setting.config.cron.clone())
+        .notifications(notifications)
         .shutdown(stop)
         .build()
         .run()
@@ -71,6 +79,7 @@ fn intervals(from: &longshore_service::config::Intervals) -> Intervals {
         release_parked: from.release_parked,
         fire_cron: from.fire_cron,
         apply_cron: from.apply_cron,
+        send_notifications: from.send_notifications,
         lease_shards: from.lease_shards,
     }
 }

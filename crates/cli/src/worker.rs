@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::{FunctionName, JobError, QueueName};
+use longshore_notify::signature::Key;
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
 use longshore_worker::{BackendSource, Builder, JobContext, StopCause, Worker};
@@ -133,9 +134,9 @@ fn register_http(builder: Builder, config: &config::Worker) -> Result<Builder, F
         let secret = function
             .secret
             .as_ref()
-            .map(|secret| http::key(secret.expose()))
+            .map(|secret| Key::parse(secret.expose()))
             .transpose();
-        let secret = secret.map_err(|problem| bad_secret(name, &problem))?;
+        let secret = secret.map_err(|problem| bad_secret(name, &problem.to_string()))?;
         let headers = function
             .headers
             .iter()

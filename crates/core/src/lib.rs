@@ -16,6 +16,7 @@ pub mod job;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod notice;
 pub mod outcome;
 pub mod port;
 pub mod priority;

@@ -55,6 +55,10 @@ pub const CRON_EXPRESSION_BYTES_MAX: usize = 256;
 pub const CRON_DEFINITION_BYTES_MAX: usize = 64 * 1024;
 /// Cron entries in one page of a listing.
 pub const CRON_PAGE: usize = 100;
+/// Most notices that wait in one shard; of further ones only the number is kept.
+pub const NOTICES_MAX: usize = 500;
+/// How long notices are written after a scheduler with channels was last seen.
+pub const NOTICES_WANTED_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// Most missed ticks of a cron entry that are caught up.
 pub const CRON_CATCH_UP_MAX: u32 = 1_000;
 /// Most tags of a job.

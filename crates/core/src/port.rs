@@ -1,6 +1,6 @@
 //! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
-//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`broker`] for
-//! messages.
+//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`notify`] for
+//! who tells people, [`broker`] for messages.
 //!
 //! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
 //! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
@@ -15,6 +15,7 @@ pub mod broker;
 pub mod cron;
 pub mod enqueue;
 pub mod inspect;
+pub mod notify;
 pub mod schedule;
 
 pub use attempt::AttemptPort;
@@ -22,6 +23,7 @@ pub use broker::{ConsumePort, PublishPort};
 pub use cron::CronPort;
 pub use enqueue::EnqueuePort;
 pub use inspect::InspectPort;
+pub use notify::NotifyPort;
 pub use schedule::SchedulePort;
 
 /// The answer of a port.
@@ -40,6 +42,8 @@ pub struct Ports {
     pub inspect: Arc<dyn InspectPort>,
     /// For keepers of cron entries.
     pub cron: Arc<dyn CronPort>,
+    /// For who tells people.
+    pub notify: Arc<dyn NotifyPort>,
     /// Messages out.
     pub publish: Arc<dyn PublishPort>,
     /// Messages in.

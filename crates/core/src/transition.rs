@@ -10,6 +10,7 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
+use crate::notice::Noted;
 use crate::outcome::ErrorInfo;
 use crate::record::{Record, Slot, Sweep};
 use crate::status::JobStatus;
@@ -48,6 +49,8 @@ pub struct Effects {
     pub result: Option<Bytes>,
     /// The job's last error.
     pub error: Option<ErrorInfo>,
+    /// What people may want to know, in its order.
+    pub noted: Vec<Noted>,
 }
 
 /// What a claim must know besides the record.

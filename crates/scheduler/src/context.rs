@@ -6,12 +6,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use longshore_core::clock::Clock;
 use longshore_core::port::Ports;
+use longshore_core::random::Random;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cron::{CronFile, Unread};
 use crate::daemon::Keeper;
 use crate::error::Error;
+use crate::notifications::Notifier;
 use crate::publisher::Publisher;
 use crate::settings::Settings;
 use crate::shards::Held;
@@ -33,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) keeper: Keeper,
     pub(crate) cron_file: CronFile,
     pub(crate) unread: Unread,
+    pub(crate) notifier: Notifier,
+    pub(crate) random: Arc<dyn Random>,
     pub(crate) stop: CancellationToken,
 }
 

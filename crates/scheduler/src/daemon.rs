@@ -10,6 +10,7 @@ mod keep_dead_letters;
 mod promote_due;
 mod prune_finished;
 mod release_parked;
+mod send_notifications;
 mod tell_children;
 mod verify_edges;
 
@@ -50,11 +51,13 @@ pub enum Daemon {
     FireCron = 10,
     /// Brings the cron entries of the configuration file into the store.
     ApplyCron = 11,
+    /// Makes letters of what people must know, and has them sent.
+    SendNotifications = 12,
 }
 
 impl Daemon {
     /// Every daemon.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::DispatchOutbox,
         Self::PromoteDue,
         Self::ExpireLeases,
@@ -67,6 +70,7 @@ impl Daemon {
         Self::ReleaseParked,
         Self::FireCron,
         Self::ApplyCron,
+        Self::SendNotifications,
     ];
 
     /// Its name: verb and noun.
@@ -84,6 +88,7 @@ impl Daemon {
             Self::ReleaseParked => "release_parked",
             Self::FireCron => "fire_cron",
             Self::ApplyCron => "apply_cron",
+            Self::SendNotifications => "send_notifications",
         }
     }
 
@@ -102,6 +107,7 @@ impl Daemon {
             Self::ReleaseParked => release_parked::pass(cx, shards).await,
             Self::FireCron => fire_cron::pass(cx, shards).await,
             Self::ApplyCron => apply_cron::pass(cx).await,
+            Self::SendNotifications => send_notifications::pass(cx).await,
         }
     }
 }

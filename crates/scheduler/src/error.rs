@@ -41,6 +41,9 @@ pub enum Error {
     /// A cron entry of the configuration file cannot be written.
     #[error(transparent)]
     CronEntry(#[from] InvalidDefinition),
+    /// Others changed the mailbox of notifications again and again; a later pass marks what was sent.
+    #[error("the mailbox of notifications changes all the time")]
+    MailboxBusy,
     /// A pass panicked: a bug, contained.
     #[error("the daemon panicked: {0}")]
     Panicked(String),
@@ -51,7 +54,10 @@ impl Error {
     pub(crate) const fn is_outage(&self) -> bool {
         match self {
             Self::Port(error) => error.is_retryable(),
-            Self::BrokerNotReady | Self::Unconfirmed { .. } | Self::LapCutShort { .. } => true,
+            Self::BrokerNotReady
+            | Self::Unconfirmed { .. }
+            | Self::LapCutShort { .. }
+            | Self::MailboxBusy => true,
             Self::CronChanged(_) | Self::CronJob(_) | Self::CronEntry(_) | Self::Panicked(_) => false,
         }
     }

@@ -11,6 +11,7 @@ mod drive;
 mod error;
 mod hints;
 mod message;
+mod notifications;
 mod publisher;
 mod scheduler;
 mod settings;
@@ -23,6 +24,7 @@ mod wakes;
 
 pub use daemon::Daemon;
 pub use error::Error;
+pub use notifications::Notifications;
 pub use scheduler::{Builder, Handle, Report, Scheduler};
 pub use settings::{Intervals, Retention};
 pub use status::{Done, Status};

@@ -19,6 +19,7 @@ use crate::cron::{CronFile, Unread};
 use crate::daemon::{Daemon, Keeper};
 use crate::drive::Driver;
 use crate::hints;
+use crate::notifications::{Notifications, Notifier};
 use crate::publisher::Publisher;
 use crate::settings::{Intervals, Retention, Settings};
 use crate::shards::{Held, Leases};
@@ -49,6 +50,7 @@ pub struct Builder {
     holder: Option<String>,
     settings: Settings,
     cron: Option<BTreeMap<CronName, Definition>>,
+    notifications: Notifications,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     stop: CancellationToken,
@@ -88,6 +90,7 @@ impl Scheduler {
             holder: None,
             settings: Settings::default(),
             cron: None,
+            notifications: Notifications::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             stop: CancellationToken::new(),
@@ -188,6 +191,13 @@ impl Builder {
         self
     }
 
+    /// Who is told of dead letters, lost workers, long queues and missed ticks. Default: nobody.
+    #[must_use]
+    pub fn notifications(mut self, notifications: Notifications) -> Self {
+        self.notifications = notifications;
+        self
+    }
+
     /// Where the time comes from. It should agree with the store's within a minute. Default: the machine's clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -231,6 +241,8 @@ impl Builder {
             keeper: Keeper::default(),
             cron_file: CronFile::new(self.cron),
             unread: Unread::default(),
+            notifier: Notifier::new(self.notifications),
+            random: self.random.clone(),
             stop: self.stop,
         });
         let senders: Vec<_> = Daemon::ALL

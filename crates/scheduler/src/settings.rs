@@ -38,6 +38,8 @@ pub struct Intervals {
     pub fire_cron: Duration,
     /// Cron entries of the configuration file, until they are in the store. Default 5 s.
     pub apply_cron: Duration,
+    /// Notices and letters. Default 1 s.
+    pub send_notifications: Duration,
     /// Leases over shards. Default 2 s; a lease lasts four of these.
     pub lease_shards: Duration,
 }
@@ -58,6 +60,7 @@ impl Default for Intervals {
             release_parked: Duration::from_secs(5),
             fire_cron: Duration::from_millis(250),
             apply_cron: Duration::from_secs(5),
+            send_notifications: Duration::from_secs(1),
             lease_shards: Duration::from_secs(2),
         }
     }
@@ -80,6 +83,7 @@ impl Intervals {
             release_parked: interval,
             fire_cron: interval,
             apply_cron: interval,
+            send_notifications: interval,
             lease_shards: interval,
         }
     }
@@ -100,6 +104,7 @@ impl Intervals {
             Daemon::ReleaseParked => self.release_parked,
             Daemon::FireCron => self.fire_cron,
             Daemon::ApplyCron => self.apply_cron,
+            Daemon::SendNotifications => self.send_notifications,
         }
     }
 }

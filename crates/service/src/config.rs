@@ -16,6 +16,7 @@ mod check;
 mod cron;
 mod dump;
 pub mod keys;
+mod notify;
 mod problem;
 mod read;
 pub mod reference;
@@ -23,6 +24,7 @@ mod secret;
 mod sources;
 mod suggest;
 
+pub use notify::{EmailChannel, MailTls, Notify, QueueLimit, WebhookChannel};
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use sources::Sources;
@@ -62,6 +64,8 @@ pub struct Config {
     pub scheduler: Scheduler,
     /// Cron entries that the scheduler keeps in the store.
     pub cron: BTreeMap<CronName, Definition>,
+    /// Who is told of what.
+    pub notify: Notify,
     /// The log.
     pub log: Log,
     values: Values,
@@ -200,6 +204,7 @@ pub struct Intervals {
     pub release_parked: Duration,
     pub fire_cron: Duration,
     pub apply_cron: Duration,
+    pub send_notifications: Duration,
     pub lease_shards: Duration,
 }
 

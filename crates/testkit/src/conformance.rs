@@ -49,6 +49,7 @@ mod give_back;
 pub mod harness;
 mod inspect;
 mod leases;
+mod notify;
 mod outbox;
 mod pause;
 mod progress;
@@ -118,6 +119,8 @@ pub enum Area {
     Inspect,
     /// Leases over shards.
     Leases,
+    /// Notices and the mailbox.
+    Notify,
     /// Messages.
     Broker,
 }
@@ -144,6 +147,7 @@ pub fn cases() -> Vec<Case> {
         progress::cases(),
         inspect::cases(),
         leases::cases(),
+        notify::cases(),
         broker::cases(),
     ]
     .concat()

@@ -100,8 +100,9 @@ impl AttemptPort for Core {
     }
 
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
-        Box::pin(self.write(move |state, _| {
+        Box::pin(self.write(move |state, tx| {
             state.workers.remove(&worker);
+            state.forget_live(tx, &worker);
         }))
     }
 

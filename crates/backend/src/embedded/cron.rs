@@ -1,7 +1,9 @@
 //! Cron entries.
 
 use longshore_core::clock::Timestamp;
+use longshore_core::limits::CRON_GRACE;
 use longshore_core::name::CronName;
+use longshore_core::notice::Event;
 use longshore_core::port::Reply;
 use longshore_core::port::cron::{CronEntry, CronJob, CronPort, CronPut, CronWritten};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
@@ -137,7 +139,7 @@ const fn made_now(job: &NewJob, now: Timestamp) -> CronJob {
     }
 }
 
-pub(super) fn fire(state: &mut State, tx: &mut Tx<'_>, fire: &CronFire) -> bool {
+pub(super) fn fire(state: &mut State, tx: &mut Tx<'_>, shard: u16, fire: &CronFire) -> bool {
     let now = tx.now;
     let as_read = |entry: &&CronEntry| {
         entry.version == fire.version && entry.next_at == fire.expected && fire.expected <= now
@@ -155,5 +157,13 @@ pub(super) fn fire(state: &mut State, tx: &mut Tx<'_>, fire: &CronFire) -> bool 
         ..entry
     };
     keep(state, tx, moved);
+    if now.since(fire.expected) > CRON_GRACE {
+        // People are told, whatever the entry's policy makes of it.
+        let missed = Event::CronMissed {
+            entry: fire.name.clone(),
+            tick: fire.expected,
+        };
+        state.write_notice(tx, shard, missed);
+    }
     true
 }

@@ -21,6 +21,9 @@ const EPOCH: &str = "epoch/";
 const PAUSED: &str = "paused/";
 const CRON: &str = "cron/";
 const REMOVALS: &str = "removals/";
+const MAIL: &str = "mail/";
+const NOTICE: &str = "notice/";
+const NOTING: &str = "noting/";
 pub(super) const QUARANTINE: &str = "quarantine/";
 pub(super) const OPERATION: &str = "operation/";
 
@@ -34,6 +37,19 @@ pub(super) fn paused_key(queue: &QueueName) -> String {
 
 pub(super) fn cron_key(name: &CronName) -> String {
     format!("{CRON}{name}")
+}
+
+pub(super) fn mail_key(key: &str) -> String {
+    format!("{MAIL}{key}")
+}
+
+/// Sorted by number.
+pub(super) fn notice_key(shard: u16, number: u64) -> String {
+    format!("{NOTICE}{shard}/{number:016x}")
+}
+
+pub(super) fn noting_key(shard: u16) -> String {
+    format!("{NOTING}{shard}")
 }
 
 pub(super) fn removals_key(shard: u16) -> String {
@@ -130,6 +146,18 @@ fn load_entry(key: &str, value: &[u8], state: &mut State) -> Option<()> {
         state.shard(shard.parse().ok()?).removals = number()?;
     } else if let Some(queue) = key.strip_prefix(PAUSED) {
         state.paused.insert(QueueName::new(queue).ok()?);
+    } else if let Some(key) = key.strip_prefix(MAIL) {
+        let text = bytes::Bytes::copy_from_slice(value);
+        state.letters.entries.insert(key.to_owned(), text);
+    } else if let Some(key) = key.strip_prefix(NOTICE) {
+        let (shard, number) = key.split_once('/')?;
+        let row = (
+            u64::from_str_radix(number, 16).ok()?,
+            stored::decode("notice", value).ok()?,
+        );
+        state.shard(shard.parse().ok()?).noting.rows.push_back(row);
+    } else if let Some(shard) = key.strip_prefix(NOTING) {
+        state.shard(shard.parse().ok()?).noting.counts = stored::decode("notices", value).ok()?;
     } else if key.starts_with(CRON) {
         let entry = stored::decode::<CronEntry>("cron entry", value).ok()?;
         state.cron.insert(entry.name.clone(), entry);

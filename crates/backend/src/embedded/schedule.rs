@@ -200,8 +200,8 @@ impl SchedulePort for Core {
         self.due_entries(shard, limit)
     }
 
-    fn cron_fire(&self, _shard: u16, fire: CronFire) -> Reply<'_, bool> {
-        Box::pin(self.write(move |state, tx| cron::fire(state, tx, &fire)))
+    fn cron_fire(&self, shard: u16, fire: CronFire) -> Reply<'_, bool> {
+        Box::pin(self.write(move |state, tx| cron::fire(state, tx, shard, &fire)))
     }
 }
 

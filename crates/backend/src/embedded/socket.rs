@@ -29,6 +29,7 @@ use longshore_core::port::enqueue::{
     Registration,
 };
 use longshore_core::port::inspect::QuarantineEntry;
+use longshore_core::port::notify::{Mailbox, Notices};
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
 use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
@@ -78,6 +79,8 @@ enum Request {
     SaveOperation(Operation),
     Operations,
     Statistics(StatisticsQuery),
+    Notices(u16, usize),
+    Mailbox,
 }
 
 /// What the owner answers.
@@ -107,6 +110,8 @@ enum Answer {
     Operation(Operation),
     Operations(Vec<Operation>),
     Statistics(Box<Statistics>),
+    Notices(Notices),
+    Mailbox(Mailbox),
 }
 
 /// A frame of the client.

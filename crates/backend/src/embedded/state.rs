@@ -17,6 +17,7 @@ use longshore_core::transition::Effects;
 use longshore_core::view::WorkerView;
 
 use super::disk::{Batch, Disk, Part};
+use super::notify::{Letters, Noting};
 use super::rows::Rows;
 use super::statistics::Counted;
 
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) paused: BTreeSet<QueueName>,
     pub(super) cron: BTreeMap<CronName, CronEntry>,
     pub(super) workers: BTreeMap<WorkerId, WorkerView>,
+    /// What a scheduler keeps of letters.
+    pub(super) letters: Letters,
     /// Why the memory can be trusted no more: a write failed after the memory had changed.
     pub(super) broken: Option<String>,
 }
@@ -51,6 +54,8 @@ pub(super) struct Shard {
     pub(super) epoch: Epoch,
     /// Twins in the archive that requeue or discard made stale since the keeper's last lap.
     pub(super) removals: u64,
+    /// What people are to be told of its jobs.
+    pub(super) noting: Noting,
     /// Which scheduler has it, and until when.
     pub(super) lease: Option<(String, Timestamp)>,
 }
@@ -80,6 +85,7 @@ impl State {
             paused: BTreeSet::new(),
             cron: BTreeMap::new(),
             workers: BTreeMap::new(),
+            letters: Letters::default(),
             broken: None,
         }
     }
@@ -93,6 +99,7 @@ impl State {
         self.workers = old.workers;
         self.counted = old.counted;
         self.counted.forget();
+        self.letters = old.letters;
     }
 
     /// Takes what was read from the disk in the place of what is remembered of it. What is in memory alone stays.
@@ -148,6 +155,12 @@ impl State {
         self.shard.get(&shard).map(|shard| &shard.rows)
     }
 
+    /// The epoch of a shard, and its notices.
+    pub(super) fn noting(&self, number: u16) -> Option<(Epoch, &Noting)> {
+        let shard = self.shard.get(&number)?;
+        Some((shard.epoch, &shard.noting))
+    }
+
     /// Lets a transition act on what is under `id`, and keeps memory and batch in step with what it did.
     pub(super) fn change<R>(
         &mut self,
@@ -164,6 +177,9 @@ impl State {
             self.follow(id, before.record(), slot.record());
             self.counted.note(before.record(), slot.record(), tx.now);
             self.write_parts(tx, id, &before, &slot, &effects);
+            if let Some(record) = slot.record() {
+                self.note(tx, id, record, &effects);
+            }
         }
         self.put(id, slot);
         reply

@@ -62,6 +62,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("RETENTION", limits::RETENTION_DEFAULT),
         ("MINUTES_KEPT", limits::STATISTICS_MINUTES_KEPT),
         ("HOURS_KEPT", limits::STATISTICS_HOURS_KEPT),
+        ("CRON_GRACE", limits::CRON_GRACE),
     ];
     let numbers = [
         ("EDGES_LOOK", limits::EDGES_LOOK_MAX as u64),
@@ -73,6 +74,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("PARENT_RESULTS", limits::PARENT_RESULTS_BYTES_MAX as u64),
         ("WEIGHT", ANSWER_BYTES_MAX),
         ("BUCKET", FINISHED_BUCKET),
+        ("NOTICES", limits::NOTICES_MAX as u64),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
         ("ROWS", limits::STATISTICS_ROWS_MAX as u64),
@@ -109,6 +111,8 @@ scripts! { Script::shared:
     CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
     STANDING = "standing",
+    WANT_NOTICES = "want_notices", NOTICES = "notices", NOTICES_TAKEN = "notices_taken", MAILBOX = "mailbox",
+    CHANGE_MAILBOX = "change_mailbox", OLDEST = "oldest",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",

@@ -7,21 +7,18 @@
 //! | 408, 425, 429, 5xx, no answer | transient |
 //! | any other 3xx or 4xx | permanent |
 //!
-//! The request is signed as [Standard Webhooks](https://www.standardwebhooks.com) describes: `webhook-id` (the job and
-//! attempt), `webhook-timestamp`, and `webhook-signature: v1,` + base64 of HMAC-SHA256 over `id.timestamp.body`.
+//! The request is signed as [Standard Webhooks](https://www.standardwebhooks.com) describes
+//! ([`longshore_notify::signature`]); its `webhook-id` is the job and attempt.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use longshore_core::outcome::{ErrorInfo, FailureKind};
 use longshore_core::{Clock, JobError, SystemClock};
+use longshore_notify::signature::{ID, Key, SIGNATURE, TIMESTAMP};
 use longshore_worker::JobContext;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = longshore_core::limits::RESULT_BYTES_MAX;
@@ -33,8 +30,8 @@ const ERROR_CHARS_MAX: usize = 2_000;
 pub(crate) struct HttpFunction {
     /// Where to post.
     pub(crate) url: String,
-    /// Key of the signature ([`key`]).
-    pub(crate) secret: Option<Vec<u8>>,
+    /// Key of the signature.
+    pub(crate) secret: Option<Key>,
     /// Extra headers.
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -45,20 +42,6 @@ impl std::fmt::Debug for HttpFunction {
             .field("signed", &self.secret.is_some())
             .finish_non_exhaustive()
     }
-}
-
-/// Whether requests could go to this URL.
-///
-/// # Errors
-/// What is wrong with it; never the URL itself.
-pub(crate) fn check_url(text: &str) -> Result<(), String> {
-    let example = "use https://host/path";
-    let url = reqwest::Url::parse(text).map_err(|error| format!("is not a URL ({error}); {example}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        let scheme: String = url.scheme().chars().take(32).collect();
-        return Err(format!("has the scheme \"{scheme}\"; {example}"));
-    }
-    Ok(())
 }
 
 /// Whether a request could carry this header.
@@ -76,19 +59,6 @@ pub(crate) fn check_header(name: &str, value: &str) -> Result<(), String> {
     HeaderValue::try_from(value).map(drop).map_err(|_| {
         "has a character that no header can carry, such as a line break; leave it out".to_owned()
     })
-}
-
-/// The key of a signature as it is written: base64 after `whsec_`, any text otherwise.
-///
-/// # Errors
-/// When what follows `whsec_` is not base64.
-pub(crate) fn key(text: &str) -> Result<Vec<u8>, String> {
-    match text.strip_prefix("whsec_") {
-        Some(encoded) => STANDARD.decode(encoded).map_err(|_| {
-            "is not base64 after whsec_; copy it again, or leave whsec_ out for a plain text".to_owned()
-        }),
-        None => Ok(text.as_bytes().to_vec()),
-    }
 }
 
 /// The client that every function shares: no redirects, because a signed request is for one address.
@@ -133,25 +103,14 @@ pub(crate) async fn run(
     for (name, value) in &function.headers {
         request = request.header(name, value);
     }
-    request = request
-        .header("webhook-id", &id)
-        .header("webhook-timestamp", timestamp.to_string());
+    request = request.header(ID, &id).header(TIMESTAMP, timestamp.to_string());
     if let Some(secret) = &function.secret {
-        request = request.header("webhook-signature", sign(secret, &id, timestamp, &body)?);
+        request = request.header(SIGNATURE, secret.sign(&id, timestamp, &body));
     }
     tokio::select! {
         answer = request.body(body).send() => conclude(answer.map_err(unreachable)?).await,
         () = ctx.cancelled() => Err(JobError::cancelled()),
     }
-}
-
-/// The signature of the Standard Webhooks specification, version 1.
-fn sign(secret: &[u8], id: &str, timestamp: u64, body: &[u8]) -> Result<String, JobError> {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret).map_err(|error| JobError::permanent(error.to_string()))?;
-    mac.update(format!("{id}.{timestamp}.").as_bytes());
-    mac.update(body);
-    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
 /// The request never got an answer. The URL is left out: it may carry a token.
@@ -236,13 +195,6 @@ async fn read(mut answer: Response) -> Result<Vec<u8>, JobError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_signature_is_that_of_the_specification() {
-        // Computed with: printf 'msg_1.1700000000.{}' | openssl dgst -sha256 -hmac secret -binary | base64
-        let signature = sign(b"secret", "msg_1", 1_700_000_000, b"{}").unwrap();
-        assert_eq!(signature, "v1,A5oIrJxXPB/PkULSoVu0e4khvPiqpF9vljmhkSKg0FI=");
-    }
 
     #[test]
     fn only_what_may_pass_is_transient() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::{adopt, awaits};
-use super::settle::{line, settle};
+use super::settle::{die, line, settle};
 use super::table::Trigger;
 use super::{Effects, queue, wait};
 use crate::clock::Timestamp;
@@ -62,8 +62,8 @@ fn accept(record: &mut Record, outcome: Outcome, now: Timestamp, effects: &mut E
         }
         Outcome::Failed { error } if !cancelled => {
             record.remember("failed", line(&error), now);
-            effects.error = Some(error);
-            end(record, JobStatus::Failed, now)
+            die(record, Trigger::Finish, error, now, effects);
+            JobStatus::Failed
         }
         Outcome::Retry { delay, error } if !cancelled => {
             record.remember("retry", line(&error), now);

@@ -3,7 +3,9 @@
 use super::table::Trigger;
 use super::{Effects, enter};
 use crate::clock::Timestamp;
+use crate::id::WorkerId;
 use crate::limits::LOSTS_MAX;
+use crate::notice::Noted;
 use crate::outcome::ErrorInfo;
 use crate::record::{Record, Rel};
 use crate::status::JobStatus;
@@ -34,8 +36,20 @@ pub(super) fn fail(
     now: Timestamp,
     effects: &mut Effects,
 ) {
+    die(record, trigger, error.bounded(), now, effects);
+}
+
+/// Ends a job as Failed: it becomes a dead letter, and people are told.
+pub(super) fn die(
+    record: &mut Record,
+    trigger: Trigger,
+    error: ErrorInfo,
+    now: Timestamp,
+    effects: &mut Effects,
+) {
     settle(record, trigger, JobStatus::Failed, now);
-    effects.error = Some(error.bounded());
+    effects.error = Some(error);
+    effects.noted.push(Noted::DeadLetter);
 }
 
 /// Counts a lost worker and remembers the attempt. What follows is the caller's, unless the job ended by it.
@@ -50,6 +64,7 @@ pub(super) fn lose(
         .worker
         .as_ref()
         .map_or("unknown", |worker| worker.0.as_str());
+    effects.noted.push(Noted::WorkerLost(WorkerId(worker.to_owned())));
     let message = format!("worker {worker} was lost: its lease ended without a beat");
     record.remember("lost", message.clone(), now);
     if record.cancel.is_some() {

@@ -41,6 +41,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         worker,
         scheduler: scheduler(&values),
         cron: super::cron::entries(&values, problems),
+        notify: super::notify::section(&values, problems),
         log: Log {
             format: if values.text("log.format") == "json" {
                 LogFormat::Json
@@ -245,6 +246,7 @@ fn scheduler(values: &Values) -> Scheduler {
             release_parked: every("release_parked"),
             fire_cron: every("fire_cron"),
             apply_cron: every("apply_cron"),
+            send_notifications: every("send_notifications"),
             lease_shards: every("lease_shards"),
         },
     }

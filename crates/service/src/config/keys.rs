@@ -7,6 +7,7 @@ use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX, TIMEOUT_DEFAULT};
 
 mod cron;
 mod log;
+mod notify;
 mod scheduler;
 mod servers;
 mod worker;
@@ -36,6 +37,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of queue names.
     Queues,
+    /// A list of texts that somebody else reads; this is what they call them.
+    Texts(&'static str),
     /// A list of arguments of a program; only the names of options are shown.
     Arguments,
     /// A table of texts that are never shown.
@@ -80,6 +83,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         worker::KEYS,
         scheduler::KEYS,
         cron::KEYS,
+        notify::KEYS,
         log::KEYS,
     ]
     .concat()
@@ -121,10 +125,12 @@ impl Key {
             Kind::Path => "path".to_owned(),
             Kind::Filter => "log filter".to_owned(),
             Kind::Switch => "true or false".to_owned(),
+            Kind::Count(min, u64::MAX) => format!("{min} or more"),
             Kind::Count(min, max) => format!("{min} to {max}"),
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
             Kind::Choice(words) => words.join(" or "),
             Kind::Queues => "list of queue names".to_owned(),
+            Kind::Texts(name) => format!("list of {name}"),
             Kind::Arguments => "list of texts".to_owned(),
             Kind::SecretTable => "table of texts".to_owned(),
         }

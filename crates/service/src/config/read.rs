@@ -217,7 +217,7 @@ fn unknown(path: &[String]) -> String {
     // A known key under the same name: `worker.commands.resize.progam`.
     let section = path.first().map(String::as_str);
     let named = match section {
-        Some("worker") if path.len() > 3 => path.get(2),
+        Some("worker" | "notify") if path.len() > 3 => path.get(2),
         Some("cron") if path.len() > 2 => path.get(1),
         _ => None,
     };
@@ -257,7 +257,7 @@ fn typed(
     value: &ValueKind,
     judge: &dyn Fn(&str) -> Result<(), String>,
 ) -> Result<Typed, String> {
-    if let Kind::Queues | Kind::Arguments = kind {
+    if let Kind::Queues | Kind::Texts(_) | Kind::Arguments = kind {
         return list(kind, value);
     }
     let text = scalar(value).ok_or_else(|| format!("is a list or table; use {}", wanted(kind)))?;
@@ -287,7 +287,7 @@ fn typed(
             field.unwrap_or_default(),
             Secret::new(text),
         )]))),
-        Kind::Queues | Kind::Arguments => list(kind, value),
+        Kind::Queues | Kind::Texts(_) | Kind::Arguments => list(kind, value),
     }
 }
 
@@ -302,7 +302,7 @@ fn wanted(kind: Kind) -> String {
         Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Time(..) => duration::FORMS.to_owned(),
         Kind::Choice(words) => words.join(" or "),
-        Kind::Queues | Kind::Arguments => "a list such as [\"a\", \"b\"]".to_owned(),
+        Kind::Queues | Kind::Texts(_) | Kind::Arguments => "a list such as [\"a\", \"b\"]".to_owned(),
         Kind::SecretTable => "texts by name".to_owned(),
     }
 }
@@ -353,6 +353,15 @@ fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
         other => scalar(other).map(|text| text.split(',').map(|item| item.trim().to_owned()).collect()),
     };
     let items = items.ok_or_else(|| format!("is not {}", wanted(kind)))?;
+    if let Kind::Texts(name) = kind {
+        let named = items.iter().all(|item| !item.is_empty());
+        let problem = format!("has an empty text; use {name} such as [\"a\", \"b\"], or leave the key out");
+        return if named {
+            Ok(Typed::List(items))
+        } else {
+            Err(problem)
+        };
+    }
     if kind != Kind::Queues {
         return Ok(Typed::Arguments(items));
     }

@@ -15,7 +15,7 @@ Values come from, the later the stronger:
 
 Durations are numbers with a unit (`500ms`, `30s`, `5m`, `2h`, `7d`) or numbers of seconds. In the environment and on the
 command line a list is written with commas. `longshore config check` lists every problem at once; `longshore config show`
-prints the values in force, without secrets. NAME is the name of a function, or of a cron entry. The environment knows small letters alone:
+prints the values in force, without secrets. NAME is the name of a function, a cron entry, a queue or a channel. The environment knows small letters alone:
 functions with capitals in their names, and `env` and `headers` with capitals, belong into the file.
 
 This page is rendered from the code; a test holds it equal.

@@ -10,7 +10,7 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::{JobId, Nonce, WorkerId};
-use longshore_core::message::{Gen, Message};
+use longshore_core::message::{Epoch, Gen, Message};
 use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::{
@@ -24,6 +24,7 @@ use longshore_core::port::enqueue::{
     ParentOutcome, ParentState, Registration,
 };
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
+use longshore_core::port::notify::{Mailbox, MailboxChange, Notices, NotifyPort};
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
     Relation, SchedulePort, TwinState, Watermark,
@@ -44,6 +45,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         schedule: remote.clone(),
         inspect: remote.clone(),
         cron: remote.clone(),
+        notify: remote.clone(),
         publish: remote.clone(),
         consume: remote,
     }
@@ -408,5 +410,31 @@ impl CronPort for Remote {
 
     fn cron_run(&self, name: CronName, job: NewJob) -> Reply<'_, Option<Enqueued>> {
         ask!(self, Request::CronRun(name, job), CronMade)
+    }
+}
+
+impl NotifyPort for Remote {
+    fn want_notices(&self, _shard: u16, _time: Duration) -> Reply<'_, ()> {
+        elsewhere()
+    }
+
+    fn notices(&self, shard: u16, limit: usize) -> Reply<'_, Notices> {
+        ask!(self, Request::Notices(shard, limit), Notices)
+    }
+
+    fn notices_taken(&self, _shard: u16, _epoch: Epoch, _up_to: u64) -> Reply<'_, ()> {
+        elsewhere()
+    }
+
+    fn mailbox(&self) -> Reply<'_, Mailbox> {
+        ask!(self, Request::Mailbox, Mailbox)
+    }
+
+    fn change_mailbox(&self, _change: MailboxChange) -> Reply<'_, bool> {
+        elsewhere()
+    }
+
+    fn oldest_waiting(&self, _queue: QueueName) -> Reply<'_, Option<Timestamp>> {
+        elsewhere()
     }
 }

@@ -10,6 +10,7 @@ use longshore_core::port::broker::{ConsumePort, PublishPort};
 use longshore_core::port::cron::CronPort;
 use longshore_core::port::enqueue::EnqueuePort;
 use longshore_core::port::inspect::InspectPort;
+use longshore_core::port::notify::NotifyPort;
 use longshore_core::port::schedule::SchedulePort;
 use longshore_core::port::{self};
 use tokio::io::BufReader;
@@ -193,6 +194,8 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::SaveOperation(operation) => done(core.save_operation(operation).await)?,
         Request::Operations => Answer::Operations(core.operations().await?),
         Request::Statistics(query) => Answer::Statistics(Box::new(core.statistics(query).await?)),
+        Request::Notices(shard, limit) => Answer::Notices(core.notices(shard, limit).await?),
+        Request::Mailbox => Answer::Mailbox(core.mailbox().await?),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })
 }

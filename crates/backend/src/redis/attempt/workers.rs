@@ -40,7 +40,8 @@ impl Store {
         let mut gone = redis::cmd("HDEL");
         gone.arg(views).arg(worker.0.as_str());
         self.0.link.command(&gone).await?;
-        Ok(())
+        // Strictly after it: whoever looks at the workers in between changes the mailbox in vain.
+        self.forget_live(&worker).await
     }
 }
 

@@ -161,9 +161,31 @@ end
 
 -- Whether a row of `rel` was made: schedulers are told once a script.
 local has_ended_parents = false
+-- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
+-- somebody wants it. A full list keeps the number of what it had no room for.
+local noted = {}
+local function note(...)
+  noted[#noted + 1] = { ... }
+end
+
+local function write_notices()
+  local key = P .. 'notices'
+  if (tonumber(call('HGET', KEYS[1], 'notices') or nil) or 0) <= NOW then return end
+  local left = NOTICES - call('LLEN', key)
+  for i, row in ipairs(noted) do
+    if i > left then
+      call('HINCRBY', KEYS[1], 'notices_dropped', #noted - i + 1)
+      return
+    end
+    -- The error stands in the job's own key by now.
+    if row[1] == 'd' then row[#row + 1] = call('GET', P .. 'e:' .. row[2]) or '' end
+    call('RPUSH', key, cmsgpack.pack({ call('HINCRBY', KEYS[1], 'notices_last', 1), NOW, row }))
+  end
+end
 
 -- Ends every script that writes.
 local function done(reply)
+  if noted[1] then write_notices() end
   flush()
   if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
   for field, by in pairs(counts) do
@@ -409,6 +431,7 @@ local function settle(r, to, ran)
   cut(r, 'D')
   cut(r, 'G')
   if has_children_to_tell(r, false) then put(r, 'R', NOW) else cut(r, 'R') end
+  if to == FAILED then note('d', r.id, r.g, r.fn, r.q, r.a) end
   if r.z then
     call('UNLINK', P .. 'gs:' .. r.id)
     cut(r, 'z')
@@ -447,6 +470,7 @@ end
 local function lose(r)
   note(r, 'l')
   put(r, 'l', r.l + 1)
+  note('w', r.id, r.fn, r.q, r.w or 'unknown')
   local message = 'worker ' .. (r.w or 'unknown') .. ' was lost: its lease ended without a beat'
   remember(r, 'lost', message)
   if r.c then

@@ -488,6 +488,14 @@ impl Twins {
                 .await;
             }
         }
+        let up_to = self.dice.below(10) as u64;
+        self.ask("notices_taken", async |side| {
+            let epoch = side.ports.notify.notices(0, 1).await.unwrap().epoch;
+            side.ports.notify.notices_taken(0, epoch, up_to).await.unwrap();
+            let wanted = Duration::from_secs(100_000);
+            side.ports.notify.want_notices(0, wanted).await.unwrap();
+        })
+        .await;
         let clear = self.dice.below(3) == 0;
         self.ask("removals_pending", async |side| {
             side.ports.schedule.removals_pending(0, clear).await.unwrap()
@@ -619,6 +627,7 @@ async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
         attempt: redis.attempt_port(),
         schedule: redis.schedule_port(),
         inspect: redis.inspect_port(),
+        notify: redis.notify_port(),
         ..embedded.clone()
     };
     let side = |ports| Side {

@@ -124,6 +124,12 @@ pub(super) const KEYS: &[Key] = &[
         "How often the entries below are brought into the store until that succeeds.",
     ),
     key(
+        "scheduler.intervals.send_notifications",
+        INTERVAL,
+        "1s",
+        "How often notices are made into notifications, and those that are due are sent.",
+    ),
+    key(
         "scheduler.intervals.lease_shards",
         Kind::Time(10, 60 * SECOND),
         "2s",
