@@ -3,6 +3,7 @@
 pub mod config;
 pub mod duration;
 pub mod exit;
+pub mod metrics;
 pub mod signals;
 pub mod telemetry;
 
