@@ -58,7 +58,11 @@ mod pipeline;
 #[cfg(feature = "client")]
 mod quarantine;
 #[cfg(feature = "client")]
+pub mod names;
+#[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod trace;
 #[cfg(feature = "client")]
 mod why;
 

@@ -11,7 +11,7 @@ use tracing::Span;
 pub mod context;
 mod event;
 
-pub use context::Begin;
+pub use context::{Begin, Value};
 pub use event::{Event, Repair};
 
 /// Looks at what happens. It is called on hot paths and from the control loop: it must neither wait nor fail.
@@ -28,6 +28,16 @@ pub trait Observer: Send + Sync {
     fn traceparent(&self, span: &Span) -> Option<String> {
         let _ = span;
         None
+    }
+
+    /// Sets an attribute of a span.
+    fn set(&self, span: &Span, name: &'static str, value: Value<'_>) {
+        let _ = (span, name, value);
+    }
+
+    /// What a span is around has failed: with an error of this type.
+    fn failed(&self, span: &Span, error_type: &str) {
+        let _ = (span, error_type);
     }
 
     /// Ties a span to another one, which is given as a W3C `traceparent`.
@@ -81,6 +91,20 @@ impl Telemetry {
     /// The span's W3C `traceparent`, to hand to another process.
     pub fn traceparent(&self, span: &Span) -> Option<String> {
         self.0.as_ref()?.traceparent(span)
+    }
+
+    /// Sets an attribute of a span.
+    pub fn set(&self, span: &Span, name: &'static str, value: Value<'_>) {
+        if let Some(observer) = &self.0 {
+            observer.set(span, name, value);
+        }
+    }
+
+    /// What a span is around has failed: with an error of this type.
+    pub fn failed(&self, span: &Span, error_type: &str) {
+        if let Some(observer) = &self.0 {
+            observer.failed(span, error_type);
+        }
     }
 
     /// Ties a span to another one.

@@ -42,6 +42,7 @@ pub(crate) fn queue(name: &str) -> QueueName {
 pub(crate) fn message(queue_name: &str, priority: Priority) -> Message {
     let now = SystemClock.now();
     Message {
+        traceparent: None,
         id: longshore_core::port::broker::message_id(),
         queue: queue(queue_name),
         priority,
@@ -113,6 +114,7 @@ pub(crate) async fn end(subscription: &mut dyn Subscription) {
 }
 
 pub(crate) fn sent(delivery: &Delivery) -> &Message {
+    traceparent: None,
     match &delivery.payload {
         Payload::Jobs(message) => message,
         other => panic!("not jobs: {other:?}"),

@@ -49,6 +49,7 @@ pub(crate) async fn enqueued(ports: &Ports, shape: impl FnOnce(&mut JobSpec)) ->
 
 pub(crate) fn message(job: &NewJob) -> Message {
     Message {
+        traceparent: None,
         id: message_id(),
         queue: job.queue.clone(),
         priority: job.priority,
@@ -140,6 +141,7 @@ pub(crate) async fn delivery(subscription: &mut dyn Subscription) -> Delivery {
 }
 
 pub(crate) fn jobs(delivery: &Delivery) -> &Message {
+    traceparent: None,
     match &delivery.payload {
         Payload::Jobs(message) => message,
         other => panic!("{other:?}"),

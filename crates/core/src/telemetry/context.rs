@@ -22,6 +22,17 @@ pub struct Begin<'a> {
     pub links: Vec<String>,
 }
 
+/// The value of an attribute.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A number of things.
+    Count(u64),
+    /// A time.
+    Seconds(f64),
+}
+
 /// The trace of a job that has none of its own.
 pub fn trace_id(id: JobId) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();

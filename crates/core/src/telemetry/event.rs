@@ -145,8 +145,8 @@ pub enum Repair {
     FinishRefused,
     /// A delivery of a job that is over, or of an older dispatch, was dropped.
     StartRefused,
-    /// A Blocked job was registered with its parents again.
-    EdgesVerified,
+    /// A child was told of a parent's end by the sweep: nobody had told it.
+    EdgeSettled,
     /// A tick that another scheduler had fired was not fired again.
     TickRefused,
     /// A message that the broker had lost was published again.
@@ -160,7 +160,7 @@ impl Repair {
         Self::Quarantined,
         Self::FinishRefused,
         Self::StartRefused,
-        Self::EdgesVerified,
+        Self::EdgeSettled,
         Self::TickRefused,
         Self::MessageRepublished,
     ];
@@ -172,7 +172,7 @@ impl Repair {
             Self::Quarantined => "quarantined",
             Self::FinishRefused => "finish_refused",
             Self::StartRefused => "start_refused",
-            Self::EdgesVerified => "edges_verified",
+            Self::EdgeSettled => "edge_settled",
             Self::TickRefused => "tick_refused",
             Self::MessageRepublished => "message_republished",
         }
@@ -184,7 +184,7 @@ impl Repair {
             Self::RecordRebuilt | Self::Quarantined => "I1",
             Self::FinishRefused => "I2",
             Self::StartRefused => "I3",
-            Self::EdgesVerified => "I6",
+            Self::EdgeSettled => "I6",
             Self::TickRefused => "I7",
             Self::MessageRepublished => "I8",
         }
@@ -199,7 +199,7 @@ impl Repair {
                 "The finish of an attempt whose job had another owner was refused, and its result discarded."
             }
             Self::StartRefused => "A delivery of a job that is over, or of an older dispatch, was dropped.",
-            Self::EdgesVerified => "A Blocked job was registered with its parents again.",
+            Self::EdgeSettled => "A child was told of a parent's end by the sweep: nobody had told it.",
             Self::TickRefused => "A tick that another scheduler had fired was not fired again.",
             Self::MessageRepublished => "A message that the broker had lost was published again.",
         }
