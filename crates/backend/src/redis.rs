@@ -166,7 +166,12 @@ impl Store {
         let target = target::Target::new(config)?;
         let hub = Hub::new(target.clone());
         let strict = (config.strict && config.replicas > 0).then(|| {
-            let link = Link::new(target.clone(), config.response_timeout, "strict", &config.telemetry);
+            let link = Link::new(
+                target.clone(),
+                config.response_timeout,
+                "strict",
+                &config.telemetry,
+            );
             Strict::new(link, config.replicas, config.response_timeout)
         });
         let link = Link::new(target, config.response_timeout, "calls", &config.telemetry);

@@ -130,10 +130,7 @@ impl PublishPort for Traced {
         self.port.is_ready()
     }
 
-    fn archive(
-        &self,
-        letters: Vec<DeadLetter>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
+    fn archive(&self, letters: Vec<DeadLetter>) -> Pin<Box<dyn Future<Output = Vec<Published>> + Send + '_>> {
         self.port.archive(letters)
     }
 }

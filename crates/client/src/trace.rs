@@ -58,7 +58,8 @@ impl Seen {
                 "failed"
             }
         };
-        self.telemetry.set(&self.span, names::OUTCOME, Value::Text(outcome));
+        self.telemetry
+            .set(&self.span, names::OUTCOME, Value::Text(outcome));
         self.telemetry.observe(&Event::Enqueued {
             queue: &self.queue,
             function: &self.function,

@@ -25,7 +25,7 @@ mod stats;
 mod worker;
 
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};
-pub use longshore_core::{FunctionName, Job, JobError, JobId, QueueName, WorkerId};
+pub use longshore_core::{FunctionName, Job, JobError, JobId, QueueName, WorkerId, telemetry};
 pub use tokio_util::sync::CancellationToken;
 
 pub use builder::Builder;

@@ -74,12 +74,7 @@ impl std::fmt::Debug for State {
 }
 
 impl Link {
-    pub(super) fn new(
-        target: Target,
-        timeout: Duration,
-        name: &'static str,
-        telemetry: &Telemetry,
-    ) -> Self {
+    pub(super) fn new(target: Target, timeout: Duration, name: &'static str, telemetry: &Telemetry) -> Self {
         Self {
             target,
             timeout,

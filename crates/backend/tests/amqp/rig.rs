@@ -114,7 +114,6 @@ pub(crate) async fn end(subscription: &mut dyn Subscription) {
 }
 
 pub(crate) fn sent(delivery: &Delivery) -> &Message {
-    traceparent: None,
     match &delivery.payload {
         Payload::Jobs(message) => message,
         other => panic!("not jobs: {other:?}"),

@@ -141,7 +141,6 @@ pub(crate) async fn delivery(subscription: &mut dyn Subscription) -> Delivery {
 }
 
 pub(crate) fn jobs(delivery: &Delivery) -> &Message {
-    traceparent: None,
     match &delivery.payload {
         Payload::Jobs(message) => message,
         other => panic!("{other:?}"),

@@ -85,7 +85,9 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
         let fired = cx.ports.schedule.cron_fire(shard, fire).await?;
         if !fired || cx.is_stopping() {
             // Another scheduler is at it, or somebody changed the entry.
-            cx.ports.telemetry.repaired(Repair::TickRefused, usize::from(!fired));
+            cx.ports
+                .telemetry
+                .repaired(Repair::TickRefused, usize::from(!fired));
             break;
         }
         moved += 1;

@@ -32,7 +32,9 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
     }
     let states = register(cx, &open).await;
     let found = sort(&open, &states, cx.clock.now());
-    cx.ports.telemetry.repaired(Repair::EdgeSettled, found.settled.len());
+    cx.ports
+        .telemetry
+        .repaired(Repair::EdgeSettled, found.settled.len());
     for page in found.settled.chunks(SCRIPT_JOBS_MAX) {
         settle_edges(cx, shard, page.to_vec()).await?;
     }

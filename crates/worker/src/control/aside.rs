@@ -213,7 +213,9 @@ impl Control {
                 for aside in self.asides.landed() {
                     let count = usize::from(!aside.newer_schema);
                     self.stats.quarantined.add(count);
-                    self.ports.telemetry.repaired(longshore_core::telemetry::Repair::Quarantined, count);
+                    self.ports
+                        .telemetry
+                        .repaired(longshore_core::telemetry::Repair::Quarantined, count);
                     self.deliveries.settle(aside.delivery, aside.place);
                 }
             }

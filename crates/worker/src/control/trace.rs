@@ -33,7 +33,9 @@ impl Control {
             return span;
         }
         let published = self.deliveries.origin(held.delivery);
-        let waited = published.map_or(Duration::ZERO, |origin| self.clock.now().since(origin.published_at));
+        let waited = published.map_or(Duration::ZERO, |origin| {
+            self.clock.now().since(origin.published_at)
+        });
         let parent = envelope.traceparent.as_deref();
         let first = (grant.attempt > 1).then(|| context::run(parent, envelope.id, 1, 0));
         let publisher = self.deliveries.publisher(held.delivery);
@@ -204,7 +206,10 @@ impl RunTimes {
 
     /// What a beat tells.
     pub(super) fn tell(&self) -> Vec<(longshore_core::QueueName, longshore_core::view::RunTime)> {
-        self.0.iter().map(|(queue, mean)| (queue.clone(), *mean)).collect()
+        self.0
+            .iter()
+            .map(|(queue, mean)| (queue.clone(), *mean))
+            .collect()
     }
 }
 
@@ -227,12 +232,16 @@ mod tests {
             times.took(&queue, Duration::from_secs(2));
         }
         times.took(&queue, Duration::from_secs(12));
-        let [(_, mean)] = times.tell()[..] else { panic!("one queue") };
+        let [(_, mean)] = times.tell()[..] else {
+            panic!("one queue")
+        };
         assert!((mean.seconds - 4.0).abs() < 1e-9 && mean.count == 5, "{mean:?}");
         for _ in 0..200 {
             times.took(&queue, Duration::from_secs(1));
         }
-        let [(_, mean)] = times.tell()[..] else { panic!("one queue") };
+        let [(_, mean)] = times.tell()[..] else {
+            panic!("one queue")
+        };
         assert!((mean.seconds - 1.0).abs() < 0.01, "{mean:?}");
     }
 }

@@ -97,7 +97,12 @@ fn away(since: Timestamp, reason: String) -> State {
 }
 
 /// Publishes the connection as the link's state and returns when it has ended, with the reason.
-async fn watch_over(dialer: &Dialer, epoch: u64, connection: Connection, state: &watch::Sender<State>) -> String {
+async fn watch_over(
+    dialer: &Dialer,
+    epoch: u64,
+    connection: Connection,
+    state: &watch::Sender<State>,
+) -> String {
     let events = connection.events_listener();
     let mut events = std::pin::pin!(events);
     let connection = Arc::new(connection);
