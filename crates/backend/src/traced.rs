@@ -91,7 +91,7 @@ fn span(message: &Message) -> Span {
         messaging.operation.name = "publish",
         messaging.destination.name = %message.queue,
         messaging.message.id = %message.id,
-        messaging.batch.message_count = message.jobs.len(),
+        messaging.batch.message_count = i64::try_from(message.jobs.len()).unwrap_or(i64::MAX),
         longshore.job.priority = %message.priority,
         longshore.job.id = field::Empty,
         longshore.outcome = field::Empty,

@@ -107,7 +107,12 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
             setting.observe("scheduler", &MultiProgress::new())?;
             scheduler::run(setting).await
         }
-        command => with_client(setting, command, out).await,
+        command => {
+            if matches!(command, Command::Enqueue(_)) {
+                setting.observe_quietly("enqueue")?;
+            }
+            with_client(setting, command, out).await
+        }
     }
 }
 

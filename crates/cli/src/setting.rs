@@ -89,6 +89,23 @@ impl Setting {
         Ok(())
     }
 
+    /// Exports the traces of a command that asks and answers, when there is a receiver. Such a command has no log.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be used.
+    pub(crate) fn observe_quietly(&self, role: &str) -> Result<(), Failure> {
+        if self.config.telemetry.endpoint.is_none() {
+            return Ok(());
+        }
+        let mut config = self.config.clone();
+        "off".clone_into(&mut config.log.level);
+        config.health.listen = None;
+        let observed = telemetry::install(&config, role, std::io::sink)
+            .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+        self.observed.set(observed).ok();
+        Ok(())
+    }
+
     /// Who the parts of this process tell what happens.
     pub(crate) fn telemetry(&self) -> Telemetry {
         self.observed

@@ -6,9 +6,11 @@ use std::time::Duration;
 use longshore_core::{FunctionName, JobError, QueueName};
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
+use longshore_service::telemetry::TRACE_TARGET;
 use longshore_worker::{BackendSource, Builder, JobContext, StopCause, Worker};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::adapter::command::{self, CommandFunction};
 use crate::adapter::http::{self, HttpFunction};
@@ -125,7 +127,12 @@ fn register_commands(builder: Builder, config: &config::Worker) -> Builder {
         });
         builder.register_named(name.as_str(), move |args: Value, ctx: JobContext| {
             let function = Arc::clone(&function);
-            async move { limit(timeout, command::run(&function, &args, &ctx)).await }
+            let span = tracing::debug_span!(
+                target: TRACE_TARGET,
+                "command",
+                process.executable.path = %function.program.display(),
+            );
+            async move { limit(timeout, command::run(&function, &args, &ctx)).await }.instrument(span)
         })
     })
 }
@@ -157,7 +164,14 @@ fn register_http(builder: Builder, config: &config::Worker) -> Result<Builder, F
         Ok(
             builder.register_named(name.as_str(), move |args: Value, ctx: JobContext| {
                 let (client, function) = (client.clone(), Arc::clone(&function));
+                let span = tracing::debug_span!(
+                    target: TRACE_TARGET,
+                    "POST",
+                    otel.kind = "client",
+                    http.request.method = "POST",
+                );
                 async move { limit(timeout, http::run(&client, &function, &args, &ctx)).await }
+                    .instrument(span)
             }),
         )
     })

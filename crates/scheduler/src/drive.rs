@@ -103,7 +103,8 @@ impl Driver {
         let began = Instant::now();
         let result = pass(daemon, &self.context, shards).instrument(span.clone()).await;
         let rows = result.as_ref().map_or(0, |done| done.rows);
-        span.record(names::ROWS, rows);
+        // Numbers without a sign are texts in OpenTelemetry's hands.
+        span.record(names::ROWS, i64::try_from(rows).unwrap_or(i64::MAX));
         if let Err(error) = &result {
             telemetry.failed(&span, error.name());
         }

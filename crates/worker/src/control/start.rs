@@ -263,6 +263,7 @@ impl Control {
             port: self.ports.attempt.clone(),
             inbox: self.inbox.clone(),
             span,
+            telemetry: self.ports.telemetry.clone(),
         });
         Attempt {
             ctx,
