@@ -110,6 +110,7 @@ impl Store {
             notify: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
+            telemetry: longshore_core::telemetry::Telemetry::off(),
         }
     }
 

@@ -12,8 +12,10 @@ pub mod embedded;
 pub mod floor;
 #[cfg(feature = "bench")]
 pub mod gauge;
+pub mod names;
 pub mod redis;
 pub mod secret;
+mod traced;
 mod wire;
 
 pub use config::{BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};

@@ -7,13 +7,16 @@ use longshore_core::{FunctionName, JobError, QueueName};
 use longshore_notify::signature::Key;
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
+use longshore_service::telemetry::TRACE_TARGET;
 use longshore_worker::{BackendSource, Builder, JobContext, StopCause, Worker};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::adapter::command::{self, CommandFunction};
 use crate::adapter::http::{self, HttpFunction};
 use crate::failure::Failure;
+use crate::health;
 use crate::samples;
 use crate::setting::Setting;
 
@@ -60,7 +63,7 @@ pub(crate) async fn run_on(
         .drain_deadline(config.drain_deadline)
         .cancel_grace(config.cancel_grace)
         .job_timeout(config.job_timeout)
-        .shutdown(stop);
+        .shutdown(stop.clone());
     let queues = if extra.queues.is_empty() {
         &config.queues
     } else {
@@ -81,7 +84,13 @@ pub(crate) async fn run_on(
              to longshore.toml; or try --samples",
         ));
     }
-    let report = builder.run().await?;
+    let worker = builder.build()?;
+    setting.health.add(health::part(health::Worker {
+        health: worker.health(),
+        limits: setting.config.health.clone(),
+        stop,
+    }));
+    let report = worker.run().await?;
     if report.is_clean() {
         return Ok(());
     }
@@ -119,7 +128,12 @@ fn register_commands(builder: Builder, config: &config::Worker) -> Builder {
         });
         builder.register_named(name.as_str(), move |args: Value, ctx: JobContext| {
             let function = Arc::clone(&function);
-            async move { limit(timeout, command::run(&function, &args, &ctx)).await }
+            let span = tracing::debug_span!(
+                target: TRACE_TARGET,
+                "command",
+                process.executable.path = %function.program.display(),
+            );
+            async move { limit(timeout, command::run(&function, &args, &ctx)).await }.instrument(span)
         })
     })
 }
@@ -151,7 +165,14 @@ fn register_http(builder: Builder, config: &config::Worker) -> Result<Builder, F
         Ok(
             builder.register_named(name.as_str(), move |args: Value, ctx: JobContext| {
                 let (client, function) = (client.clone(), Arc::clone(&function));
+                let span = tracing::debug_span!(
+                    target: TRACE_TARGET,
+                    "POST",
+                    otel.kind = "client",
+                    http.request.method = "POST",
+                );
                 async move { limit(timeout, http::run(&client, &function, &args, &ctx)).await }
+                    .instrument(span)
             }),
         )
     })

@@ -8,6 +8,8 @@ mod bench;
 mod cron;
 #[path = "fleet/dead_letters.rs"]
 mod dead_letters;
+#[path = "fleet/observed.rs"]
+mod observed;
 #[path = "fleet/process.rs"]
 mod process;
 

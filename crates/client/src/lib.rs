@@ -50,6 +50,8 @@ mod handle;
 #[cfg(feature = "client")]
 mod list;
 #[cfg(feature = "client")]
+pub mod names;
+#[cfg(feature = "client")]
 mod options;
 #[cfg(feature = "client")]
 mod parent;
@@ -59,6 +61,8 @@ mod pipeline;
 mod quarantine;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod trace;
 #[cfg(feature = "client")]
 mod why;
 
@@ -100,7 +104,6 @@ pub use longshore_core::spec::{
 pub use longshore_core::stats::{
     FunctionRow, Histogram, Point, QueueRow, Statistics, StatisticsQuery, Tally,
 };
-pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,
 };
@@ -109,6 +112,7 @@ pub use longshore_core::{
     Clock, FunctionName, Job, JobId, JobSpec, JobStatus, Priority, QueueName, SystemClock, Timestamp,
     WorkerId,
 };
+pub use longshore_core::{telemetry, value};
 #[cfg(feature = "worker")]
 pub use longshore_worker as worker;
 

@@ -27,6 +27,7 @@ pub mod shard;
 pub mod spec;
 pub mod stats;
 pub mod status;
+pub mod telemetry;
 pub mod transition;
 pub mod value;
 pub mod view;

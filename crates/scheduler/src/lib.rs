@@ -11,6 +11,7 @@ mod drive;
 mod error;
 mod hints;
 mod message;
+pub mod names;
 mod notifications;
 mod publisher;
 mod scheduler;

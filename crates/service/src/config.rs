@@ -23,11 +23,13 @@ pub mod reference;
 mod secret;
 mod sources;
 mod suggest;
+mod telemetry;
 
 pub use notify::{EmailChannel, MailTls, Notify, QueueLimit, WebhookChannel};
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use sources::Sources;
+pub use telemetry::{Health, OtlpProtocol, Telemetry};
 
 use read::Values;
 
@@ -68,6 +70,10 @@ pub struct Config {
     pub notify: Notify,
     /// The log.
     pub log: Log,
+    /// Traces and metrics.
+    pub telemetry: Telemetry,
+    /// Probes of the process.
+    pub health: Health,
     values: Values,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use longshore_core::port::AttemptPort;
 use longshore_core::port::enqueue::ParentOutcome;
+use longshore_core::telemetry::Telemetry;
 use longshore_core::{Envelope, JobError, JobId, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,9 @@ pub(crate) struct Inner {
     pub(crate) state: Arc<StateMap>,
     pub(crate) port: Arc<dyn AttemptPort>,
     pub(crate) inbox: Inbox,
+    /// The `process` span.
+    pub(crate) span: tracing::Span,
+    pub(crate) telemetry: Telemetry,
 }
 
 impl JobContext {
@@ -96,6 +100,14 @@ impl JobContext {
         if self.inner.progress.log(text) {
             self.inner.inbox.progress(self.inner.key);
         }
+    }
+
+    /// The W3C `traceparent` of where this is called, to hand to what the handler calls; `None` when the attempt is in no
+    /// trace.
+    pub fn traceparent(&self) -> Option<String> {
+        let telemetry = &self.inner.telemetry;
+        let here = telemetry.traceparent(&tracing::Span::current());
+        here.or_else(|| telemetry.traceparent(&self.inner.span))
     }
 
     /// Whether the attempt is to stop (cancel, timeout, or a worker that drains).

@@ -33,6 +33,8 @@ fn message() -> impl Strategy<Value = Message> {
         prop::collection::vec(job(), 1..=BUNDLE_JOBS_MAX),
     )
         .prop_map(|(id, queue, level, shard, epoch, at, norecord, jobs)| Message {
+            traceparent: norecord
+                .then(|| "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             id: Uuid::from_u128(id),
             queue: QueueName::new(queue).unwrap(),
             priority: Priority::from_level(level).unwrap(),
@@ -46,6 +48,7 @@ fn message() -> impl Strategy<Value = Message> {
 
 fn one(envelope: Bytes) -> Message {
     Message {
+        traceparent: None,
         id: Uuid::from_u128(7),
         queue: QueueName::default(),
         priority: Priority::High,

@@ -1,7 +1,7 @@
 //! Runs a configured program as a handler: arguments as JSON on stdin, progress as JSON lines on stdout, outcome by exit
 //! code and stderr. The program runs in a process group of its own, which dies with the program and with the attempt. It
 //! inherits the worker's environment without the variables `LONGSHORE_…`, and gets `LONGSHORE_JOB_ID`,
-//! `LONGSHORE_ATTEMPT` and `LONGSHORE_FENCE`.
+//! `LONGSHORE_ATTEMPT` and `LONGSHORE_FENCE`; in a trace also `TRACEPARENT`.
 //!
 //! A line on stdout that is a JSON object with one of these keys speaks to Longshore; every other line is logged:
 //!
@@ -187,6 +187,7 @@ fn spawn(function: &CommandFunction, ctx: &JobContext) -> Result<Child, JobError
         .env("LONGSHORE_JOB_ID", ctx.id().to_string())
         .env("LONGSHORE_ATTEMPT", ctx.attempt().to_string())
         .env("LONGSHORE_FENCE", ctx.fence().to_string())
+        .envs(ctx.traceparent().map(|traceparent| ("TRACEPARENT", traceparent)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

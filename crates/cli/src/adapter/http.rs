@@ -100,6 +100,9 @@ pub(crate) async fn run(
     let mut request = client
         .post(&function.url)
         .header(CONTENT_TYPE, "application/json");
+    if let Some(traceparent) = ctx.traceparent() {
+        request = request.header("traceparent", traceparent);
+    }
     for (name, value) in &function.headers {
         request = request.header(name, value);
     }

@@ -1,5 +1,6 @@
 //! The binary, pointed at servers of the test.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub(crate) struct Fleet {
     amqp: String,
     redis: String,
     profile: &'static str,
+    env: BTreeMap<String, String>,
     logs: ServerDir,
     started: std::sync::atomic::AtomicU32,
     /// Keeps the virtual host and the database for this test alone.
@@ -37,10 +39,16 @@ impl Fleet {
             amqp,
             redis,
             profile,
+            env: BTreeMap::new(),
             logs,
             started: 0.into(),
             servers: None,
         }
+    }
+
+    /// Sets variables of every command from now on.
+    pub(crate) fn env(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+        self.env.extend(variables);
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
@@ -50,7 +58,8 @@ impl Fleet {
             .current_dir(self.logs.path())
             .env("LONGSHORE_AMQP_URL", &self.amqp)
             .env("LONGSHORE_REDIS_URL", &self.redis)
-            .env("LONGSHORE_PROFILE", self.profile);
+            .env("LONGSHORE_PROFILE", self.profile)
+            .envs(&self.env);
         command
     }
 

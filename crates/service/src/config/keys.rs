@@ -10,6 +10,7 @@ mod log;
 mod notify;
 mod scheduler;
 mod servers;
+mod telemetry;
 mod worker;
 
 /// What a key holds.
@@ -33,6 +34,8 @@ pub enum Kind {
     Count(u64, u64),
     /// A duration from the first to the second, in milliseconds.
     Time(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of queue names.
@@ -85,6 +88,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         cron::KEYS,
         notify::KEYS,
         log::KEYS,
+        telemetry::KEYS,
     ]
     .concat()
 });
@@ -128,6 +132,7 @@ impl Key {
             Kind::Count(min, u64::MAX) => format!("{min} or more"),
             Kind::Count(min, max) => format!("{min} to {max}"),
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
+            Kind::Ratio => "number from 0 to 1".to_owned(),
             Kind::Choice(words) => words.join(" or "),
             Kind::Queues => "list of queue names".to_owned(),
             Kind::Texts(name) => format!("list of {name}"),

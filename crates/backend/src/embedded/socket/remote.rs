@@ -48,6 +48,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         notify: remote.clone(),
         publish: remote.clone(),
         consume: remote,
+        telemetry: longshore_core::telemetry::Telemetry::off(),
     }
 }
 

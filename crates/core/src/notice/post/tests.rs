@@ -263,6 +263,7 @@ fn a_worker_that_vanishes_is_told_of_once() {
         started_at: Timestamp::ZERO,
         seen_at: Timestamp::ZERO,
         watermarks: Vec::new(),
+        run_times: Vec::new(),
     };
     store.with(|post| post.watch_workers(&all(), &policy, std::slice::from_ref(&worker)));
     for _ in 0..2 {
