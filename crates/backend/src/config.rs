@@ -36,6 +36,9 @@ pub struct BackendConfig {
     /// Connect although the broker cannot be reached now, and go on trying. A wrong password, virtual host or
     /// topology is an error all the same. Default: false, every failure is an error.
     pub wait_for_broker: bool,
+    /// Connect for looking alone: a Redis that may lose jobs, and a RabbitMQ that refuses or differs, are no errors;
+    /// [`crate::Backend::unfit`] tells them. Default: false.
+    pub only_look: bool,
 }
 
 impl BackendConfig {
@@ -53,6 +56,7 @@ impl BackendConfig {
             consumer_timeout: Duration::from_secs(30 * 60),
             connection_name: "longshore".to_owned(),
             wait_for_broker: false,
+            only_look: false,
         }
     }
 }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::port::{AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
+use longshore_core::port::{
+    AttemptPort, CheckupPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort,
+};
 use longshore_core::shard::Shards;
 
 use crate::secret::SecretUrl;
@@ -18,6 +20,7 @@ use script::Script;
 
 mod attempt;
 mod call;
+mod checkup;
 mod cron;
 mod enqueue;
 mod fault;
@@ -33,6 +36,7 @@ mod target;
 mod view;
 mod watch;
 
+pub(crate) use checkup::examine;
 pub use gate::Finding;
 use link::Link;
 use strict::Strict;
@@ -119,7 +123,7 @@ pub enum ConnectError {
     },
     /// Redis is set up so that it may lose jobs.
     #[error(
-        "{url} may lose jobs as it is set up:{}\nor allow a degraded start and accept it",
+        "{url} may lose jobs as it is set up:{}\nor accept that, and start with allow_degraded = true (--set allow_degraded=true)",
         gate::lines(findings)
     )]
     Unsafe {
@@ -149,6 +153,8 @@ struct Inner {
     shards: Shards,
     /// For writes that wait for replicas.
     strict: Option<Strict>,
+    /// What a degraded start has accepted.
+    unfit: Vec<Finding>,
 }
 
 impl Store {
@@ -166,13 +172,14 @@ impl Store {
             Strict::new(link, config.replicas, config.response_timeout)
         });
         let link = Link::new(target, config.response_timeout);
-        gate::check(&link, config).await?;
+        let unfit = gate::check(&link, config).await?;
         let shards = shards::agree(&link, config).await?;
         Ok(Self(Arc::new(Inner {
             link,
             hub,
             shards,
             strict,
+            unfit,
         })))
     }
 
@@ -196,6 +203,11 @@ impl Store {
         Arc::new(self.clone())
     }
 
+    /// The store for the doctor.
+    pub fn checkup_port(&self) -> Arc<dyn CheckupPort> {
+        Arc::new(self.clone())
+    }
+
     /// The store for keepers of cron entries.
     pub fn cron_port(&self) -> Arc<dyn CronPort> {
         Arc::new(self.clone())
@@ -208,6 +220,11 @@ impl Store {
         if let Some(strict) = &self.0.strict {
             strict.close();
         }
+    }
+
+    /// What makes the server one that may lose jobs, as far as [`Config::allow_degraded`] has accepted it.
+    pub fn unfit(&self) -> &[Finding] {
+        &self.0.unfit
     }
 
     fn shard_count(&self) -> Shards {

@@ -7,9 +7,11 @@ mod config;
 mod cron;
 mod dev;
 mod dlq;
+mod doctor;
 mod enqueue;
 mod failure;
 mod job;
+mod man;
 mod output;
 mod quarantine;
 mod queue;
@@ -70,6 +72,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
+        Command::Man { out: folder } => return man::run(folder.as_deref(), &mut out),
         Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);
@@ -100,6 +103,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             start_log(&setting, &MultiProgress::new())?;
             scheduler::run(&setting).await
         }
+        Command::Doctor(options) => Box::pin(doctor::run(&setting, options, &mut out)).await,
         command => with_client(&setting, command, &mut out).await,
     }
 }
@@ -128,9 +132,19 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         Command::Cron(args::Cron::Add(options)) => Some(cron::add::read(options)?),
         _ => None,
     };
-    let Some(backend) = setting.connect(Purpose::Client).await? else {
+    let purpose = if command.only_looks() {
+        Purpose::Look
+    } else {
+        Purpose::Client
+    };
+    let Some(backend) = setting.connect(purpose).await? else {
         return Err(interrupted());
     };
+    if purpose == Purpose::Look && !setting.config.allow_degraded {
+        for finding in backend.unfit() {
+            output::warn(format!("warning: Redis may lose jobs as it is set up: {finding}"));
+        }
+    }
     let client = Setting::client(&backend)?;
     let ended = match command {
         Command::Cron(command) => {
@@ -171,7 +185,7 @@ async fn ask(
         (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
-        (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
+        (Command::Queue(command), _) => unless(stop, queue::run(client, ports, command, out)).await,
         _ => Ok(()),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     /// A command that asks and answers. Most of them need Redis alone, and what is enqueued while RabbitMQ is away is
     /// deferred.
     Client,
+    /// A command that only looks: what makes a server unfit is told, and no reason to refuse.
+    Look,
 }
 
 /// What every command works with.
@@ -106,7 +108,8 @@ impl Setting {
             self.check_folder(folder)?;
         }
         let mut config = self.backend_config()?;
-        config.wait_for_broker = purpose == Purpose::Client;
+        config.wait_for_broker = matches!(purpose, Purpose::Client | Purpose::Look);
+        config.only_look = purpose == Purpose::Look;
         tokio::select! {
             connected = Box::pin(Backend::connect(&config)) => Ok(Some(connected?)),
             () = self.stop.gentle.cancelled() => Ok(None),

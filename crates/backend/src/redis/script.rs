@@ -103,8 +103,9 @@ scripts! { Script::shared:
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_REMOVE = "cron_remove",
     CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
+    COMPARE_RECORDS = "compare_records", COMPARE_ROWS = "compare_rows", SHARD_STATE = "shard_state", IN_LINE = "in_line",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
-    KEEP_OPERATION = "keep_operation",
+    KEEP_OPERATION = "keep_operation", QUARANTINE_FILL = "quarantine_fill",
 }
