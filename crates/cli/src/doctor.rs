@@ -30,7 +30,7 @@ pub(crate) async fn run(setting: &Setting, options: Doctor, out: &mut Out) -> Re
     if let Some(redis) = checkup::redis(&config).await {
         report.take(redis);
     }
-    match setting.connect(Purpose::Look).await {
+    match setting.connect(Purpose::Doctor).await {
         Ok(Some(backend)) => {
             let looked = examine(setting, &backend, options, &mut report).await;
             backend.close().await;

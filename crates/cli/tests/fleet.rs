@@ -6,6 +6,8 @@
 mod cron;
 #[path = "fleet/dead_letters.rs"]
 mod dead_letters;
+#[path = "fleet/doctor.rs"]
+mod doctor;
 #[path = "fleet/process.rs"]
 mod process;
 
@@ -246,7 +248,7 @@ async fn real_servers_a_redis_that_evicts_is_refused_and_left_empty() {
     let fleet = Fleet::on(servers.amqp_url().to_owned(), redis.url(), "quorum");
     for args in [
         &["enqueue", "f"][..],
-        &["job", "ls"],
+        &["queue", "pause", "default"],
         &["worker", "--samples"],
         &["scheduler"],
     ] {

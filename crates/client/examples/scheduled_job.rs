@@ -4,11 +4,11 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::{Clock, Job, JobError, SystemClock, secs};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,11 @@ async fn daily_report(job: DailyReport) -> Result<String, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(daily_report)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(daily_report)).await?;
     let report = |day: &str| {
         let day = day.to_owned();
         fleet.client.enqueue(DailyReport { day })

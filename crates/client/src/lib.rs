@@ -36,6 +36,8 @@ mod batch;
 #[cfg(feature = "client")]
 mod builder;
 #[cfg(feature = "client")]
+mod cleanup;
+#[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "cron")]
 pub mod cron;
@@ -66,6 +68,8 @@ mod why;
 pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
 #[cfg(feature = "client")]
 pub use builder::{ClientBuilder, RedisAway};
+#[cfg(feature = "client")]
+pub use cleanup::{Cleaned, Cleanup};
 #[cfg(feature = "client")]
 pub use client::Client;
 #[cfg(feature = "client")]

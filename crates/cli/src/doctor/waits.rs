@@ -29,11 +29,7 @@ const FULL_PERCENT: u64 = 80;
 ///
 /// # Errors
 /// When the store does not answer.
-pub(super) async fn run(
-    ports: &Ports,
-    depths: Option<&[Depth]>,
-    report: &mut Report,
-) -> Result<(), Failure> {
+pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Report) -> Result<(), Failure> {
     let queues = asked(ports.inspect.queues()).await?;
     let mut shards = Vec::new();
     for shard in ports.enqueue.shards().all() {
