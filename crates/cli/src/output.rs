@@ -40,6 +40,11 @@ impl Out {
         }
     }
 
+    /// Whether the reader has gone, so that there is nobody left to tell.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Writes one line.
     ///
     /// # Errors

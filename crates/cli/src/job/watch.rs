@@ -44,6 +44,9 @@ pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut
         if watch.open().is_empty() {
             break;
         }
+        if out.is_closed() {
+            return Ok(());
+        }
         due = watch.wait().await;
     }
     watch.results(out).await?;
