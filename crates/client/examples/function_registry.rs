@@ -28,8 +28,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
-    // Enqueued before anybody has registered the function.
-    let fleet = Fleet::start(place, |worker| worker).await?;
+    // Enqueued while no worker has the function: the job is put aside.
+    let fleet = Fleet::start(place, |worker| {
+        worker.register_named("something_else", calculate_report)
+    })
+    .await?;
     let args = value::encode("args", &json!({ "user_id": "user123" }))?;
     let spec = JobSpec::new(FunctionName::new("calculate_report")?, args);
     let handle = fleet.client.enqueue_spec(spec).name("Report").await?;
