@@ -93,7 +93,7 @@ pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
     println!("{} {}", report.wait().await?, upkeep.wait().await?);
     match call.wait().await {
         Err(WaitError::Failed { error, .. }) if error.error_type == "timeout" => {
-            println!("{}", error.message)
+            println!("{}", error.message);
         }
         other => return Err(format!("an unexpected end: {other:?}").into()),
     }

@@ -27,6 +27,7 @@ async fn complex_task(job: ComplexTask, ctx: JobContext) -> Result<u64, JobError
     // Step 1: fetch data (0-30 %). How long it takes is not known: the bar says what it waits for.
     ctx.stage("Fetching data...");
     let data = job.numbers;
+    let total = u32::try_from(data.len())?;
     ctx.progress(0.3, "Data fetched");
 
     // Step 2: process data (30-70 %).
@@ -34,7 +35,7 @@ async fn complex_task(job: ComplexTask, ctx: JobContext) -> Result<u64, JobError
     for (done, number) in (1_u32..).zip(&data) {
         ctx.check_cancelled()?;
         sum += number * number;
-        let part = f64::from(done) / data.len() as f64;
+        let part = f64::from(done) / f64::from(total);
         ctx.progress(0.3 + 0.4 * part, "Processing data...")
             .field("current_item", number)
             .field("items_processed", done);

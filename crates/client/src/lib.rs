@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Features: `client` (default) is the producer; `cron` adds recurring jobs (`Client::cron`); `worker` brings the worker's half as
-//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers.
+//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers; `testing` a
+//! bench for tests, `longshore::testing`.
 
 #[cfg(feature = "client")]
 mod batch;
@@ -61,6 +62,8 @@ mod pipeline;
 mod quarantine;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "client")]
 mod why;
 

@@ -14,7 +14,7 @@ pub(crate) struct Place {
     folder: tempfile::TempDir,
     settings: Vec<(String, String)>,
     /// Ended with this.
-    _processes: Vec<Proc>,
+    processes: Vec<Proc>,
     /// Keeps the virtual host and the database for this session alone.
     _servers: Option<SharedServers>,
 }
@@ -46,7 +46,7 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             settings: urls.into_iter().flatten().collect(),
-            _processes: Vec::new(),
+            processes: Vec::new(),
             _servers: servers,
         }
     }
@@ -59,7 +59,7 @@ impl Place {
             command.env_remove(name);
         }
         command.envs(self.environment());
-        self._processes.push(Proc::spawn(command, log.clone()).unwrap());
+        self.processes.push(Proc::spawn(command, log.clone()).unwrap());
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
         eventually(UP, "the process is up", || async {
             let said = said();

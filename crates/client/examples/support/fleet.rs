@@ -1,5 +1,5 @@
 //! A fleet of one process for the examples: a worker and a scheduler, on an embedded store in a temporary folder, or on the
-//! servers that LONGSHORE_AMQP_URL and LONGSHORE_REDIS_URL name.
+//! servers that `LONGSHORE_AMQP_URL` and `LONGSHORE_REDIS_URL` name.
 //!
 //! In production these are three programs: the service that enqueues connects with
 //! `Client::connect(("amqp://…", "redis://…"))`, a worker binary registers the handlers, and `longshore scheduler` runs
