@@ -1,6 +1,10 @@
 //! The client's example programs, one for each example of the requirements, on the embedded store and on servers. Each
 //! checks what it prints, and fails when it is something else.
 #![cfg(test)]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "each program brings its fleet along, as it does alone"
+)]
 
 use longshore_testkit::servers::SharedServers;
 

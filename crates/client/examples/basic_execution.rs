@@ -1,7 +1,10 @@
 //! One job: enqueue, poll, wait.
 //!
 //! `cargo run -p longshore --features worker,embedded --example basic_execution`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

@@ -1,7 +1,10 @@
 //! Time-outs, priorities, tags, metadata, and data in pieces.
 //!
 //! `cargo run -p longshore --features worker,embedded --example best_practices`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

@@ -1,7 +1,10 @@
 //! Cancelling: a job that waits never starts, one that runs is told to stop.
 //!
 //! `cargo run -p longshore --features worker,embedded --example cancel_job`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

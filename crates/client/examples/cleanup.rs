@@ -1,7 +1,10 @@
 //! Deleting what ended long ago. A scheduler does so by itself; this is for another retention, now.
 //!
 //! `cargo run -p longshore --features worker,embedded --example cleanup`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

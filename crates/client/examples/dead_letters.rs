@@ -1,7 +1,10 @@
 //! Looking at what failed for good, and trying it again.
 //!
 //! `cargo run -p longshore --features worker,embedded --example dead_letters`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

@@ -1,7 +1,10 @@
 //! Jobs that wait for others: one after another, and a batch whose last job gathers the results of all before it.
 //!
 //! `cargo run -p longshore --features worker,embedded --example dependencies`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

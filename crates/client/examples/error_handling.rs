@@ -1,7 +1,10 @@
 //! Which errors are tried again, and how a handler says so itself.
 //!
 //! `cargo run -p longshore --features worker,embedded --example error_handling`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

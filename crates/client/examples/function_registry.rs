@@ -1,7 +1,10 @@
 //! Handlers by name: a job survives every restart, because only its name and arguments are kept.
 //!
 //! `cargo run -p longshore --features worker,embedded --example function_registry`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

@@ -1,7 +1,10 @@
 //! One bar over several steps, each with its share.
 //!
 //! `cargo run -p longshore --features worker,embedded --example multi_step_progress`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

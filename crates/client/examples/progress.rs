@@ -1,7 +1,10 @@
 //! Progress as it happens, with a message and fields of the job's own.
 //!
 //! `cargo run -p longshore --features worker,embedded --example progress`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

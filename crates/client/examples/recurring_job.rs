@@ -1,7 +1,10 @@
 //! A recurring job: made, run by hand, paused, removed.
 //!
 //! `cargo run -p longshore --features worker,embedded,cron --example recurring_job`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

@@ -1,7 +1,10 @@
 //! A job that fails at first: transient errors are retried with growing delays, permanent ones are not.
 //!
 //! `cargo run -p longshore --features worker,embedded --example retry_configuration`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

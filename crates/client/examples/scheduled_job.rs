@@ -1,7 +1,10 @@
 //! A job for later: after a delay, or at a time; and one that is called off in time.
 //!
 //! `cargo run -p longshore --features worker,embedded --example scheduled_job`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;

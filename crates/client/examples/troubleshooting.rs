@@ -1,7 +1,10 @@
 //! A job does not start, runs for too long, or fails: what to ask.
 //!
 //! `cargo run -p longshore --features worker,embedded --example troubleshooting`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
 pub(crate) mod fleet;
