@@ -253,6 +253,15 @@ macro_rules! each_case {
             a_watcher_is_woken_by_a_change_of_status
             a_watcher_is_woken_by_progress
             the_store_answers_a_ping
+            a_sound_store_has_no_faults
+            lost_rows_are_found_and_written_anew
+            what_is_found_without_a_repair_stays_as_it_is
+            stray_rows_are_found_and_taken_away
+            a_comparison_takes_bites
+            parked_jobs_are_counted_by_function
+            the_state_of_a_shard_names_what_is_due_first
+            the_next_in_line_are_the_most_urgent_then_the_oldest
+            the_quarantine_tells_how_full_it_is
             a_shard_is_leased_to_one_holder
             a_holder_renews_what_it_has
             leases_end_unless_renewed
@@ -317,6 +326,7 @@ macro_rules! each_area {
             pause Pause
             progress Progress
             inspect Inspect
+            checkup Checkup
             leases Leases
             notify Notify
             broker Broker

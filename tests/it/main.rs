@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod outages;
+mod pause;
 mod paused;
 mod priority;
 mod rig;

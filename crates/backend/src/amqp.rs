@@ -4,6 +4,7 @@
 //! client hold everything back on that connection, acknowledgements included. Each has a supervised link that rebuilds
 //! it for ever and counts its epochs; nothing outlives the epoch that made it.
 
+mod checkup;
 mod consumer;
 mod declare;
 mod dial;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use longshore_core::shard::Shards;
 use longshore_core::telemetry::Telemetry;
 
+pub(crate) use checkup::examine;
 pub use drift::Drift;
 pub use link::Error;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub wait_for_broker: bool,
     /// See [`crate::BackendConfig::telemetry`].
     pub telemetry: Telemetry,
+    /// See [`crate::BackendConfig::only_look`].
+    pub only_look: bool,
 }
 
 /// Whether connecting could take this URL.
@@ -88,12 +92,14 @@ impl Broker {
     /// that differs from ours.
     pub async fn connect(config: Config) -> Result<Self, Error> {
         let dialer = |role| Dialer::new(&config, role);
-        let publishing = Link::start(dialer("publish")?, config.wait_for_broker).await?;
-        let consuming = Link::start(dialer("consume")?, config.wait_for_broker).await?;
+        let goes_on = |error: &Error| config.only_look || (config.wait_for_broker && error.may_pass());
+        let publishing = Link::start(dialer("publish")?, goes_on).await?;
+        let consuming = Link::start(dialer("consume")?, goes_on).await?;
         let declarer = Arc::new(Declarer::new(config.profile, config.shards));
-        if let Some(live) = publishing.live() {
+        // Whoever only looks leaves everything as it is.
+        if let Some(live) = publishing.live().filter(|_| !config.only_look) {
             match declarer.base(&live.connection).await {
-                Err(error) if config.wait_for_broker && error.may_pass() => {
+                Err(error) if goes_on(&error) => {
                     tracing::warn!(%error, "the topology is asserted later");
                 }
                 asserted => asserted?,

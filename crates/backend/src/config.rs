@@ -39,6 +39,9 @@ pub struct BackendConfig {
     pub wait_for_broker: bool,
     /// Who is told of calls, connections and publishes. Default: nobody.
     pub telemetry: Telemetry,
+    /// Connect for looking alone: a Redis that may lose jobs, and a RabbitMQ that refuses or differs, are no errors;
+    /// [`crate::Backend::unfit`] tells them. Default: false.
+    pub only_look: bool,
 }
 
 impl BackendConfig {
@@ -57,6 +60,7 @@ impl BackendConfig {
             connection_name: "longshore".to_owned(),
             wait_for_broker: false,
             telemetry: Telemetry::off(),
+            only_look: false,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{amqp, redis, traced};
 pub struct Backend {
     ports: Ports,
     is_owner: bool,
+    unfit: Vec<redis::Finding>,
     held: Arc<Mutex<Option<Held>>>,
 }
 
@@ -80,7 +81,7 @@ impl Backend {
         // Redis first: how many shards there are is written there.
         let store = redis::Store::connect(&redis::Config {
             shards: config.shards,
-            allow_degraded: config.allow_degraded,
+            allow_degraded: config.allow_degraded || config.only_look,
             ca_file: config.redis_ca_file.clone(),
             strict: config.durability == Durability::Strict,
             replicas: config.redis_replicas,
@@ -98,6 +99,7 @@ impl Backend {
             connection_name: config.connection_name.clone(),
             wait_for_broker: config.wait_for_broker,
             telemetry: config.telemetry.clone(),
+            only_look: config.only_look,
         }))
         .await
         .inspect_err(|_| store.close())?;
@@ -106,6 +108,7 @@ impl Backend {
             attempt: store.attempt_port(),
             schedule: store.schedule_port(),
             inspect: store.inspect_port(),
+            checkup: store.checkup_port(),
             cron: store.cron_port(),
             notify: store.notify_port(),
             publish: traced::publish(broker.publisher(), &config.telemetry),
@@ -115,6 +118,7 @@ impl Backend {
         Ok(Self {
             ports,
             is_owner: true,
+            unfit: store.unfit().to_vec(),
             held: Arc::new(Mutex::new(Some(Held::Servers(broker, store)))),
         })
     }
@@ -142,6 +146,7 @@ impl Backend {
         Ok(Self {
             ports,
             is_owner: opened.role == Role::Owner,
+            unfit: Vec::new(),
             held: Arc::new(Mutex::new(Some(Held::Folder(opened)))),
         })
     }
@@ -160,6 +165,12 @@ impl Backend {
     /// the process that owns the folder.
     pub fn is_owner(&self) -> bool {
         self.is_owner
+    }
+
+    /// What makes this Redis one that may lose jobs; it was connected to all the same because
+    /// [`BackendConfig::allow_degraded`] or [`BackendConfig::only_look`] says so.
+    pub fn unfit(&self) -> &[redis::Finding] {
+        &self.unfit
     }
 
     /// Closes every connection after what was acknowledged is sent. Deliveries that are still unacknowledged come
@@ -183,7 +194,7 @@ impl Backend {
 }
 
 /// Two connections with two TLS libraries' defaults would be one too many: whoever has not chosen gets ring.
-fn use_one_tls_provider() {
+pub(crate) fn use_one_tls_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // An error means that another thread has just chosen.
         drop(rustls::crypto::ring::default_provider().install_default());

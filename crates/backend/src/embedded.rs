@@ -20,6 +20,7 @@ use longshore_core::shard::Shards;
 
 mod attempt;
 mod broker;
+mod checkup;
 mod core;
 mod cron;
 mod disk;
@@ -106,6 +107,7 @@ impl Store {
             attempt: self.core.clone(),
             schedule: self.core.clone(),
             inspect: self.core.clone(),
+            checkup: self.core.clone(),
             cron: self.core.clone(),
             notify: self.core.clone(),
             publish: self.core.clone(),
@@ -155,6 +157,12 @@ impl Store {
     #[doc(hidden)]
     pub fn inject(&self, queue: &QueueName, body: &'static [u8]) {
         self.core.broker.inject(queue, body);
+    }
+
+    /// Takes the index rows of a job away, or gives it a row that it must not have. For tests of the doctor.
+    #[doc(hidden)]
+    pub fn spoil_rows(&self, id: longshore_core::JobId, stray: bool) {
+        self.core.spoil_rows(id, stray);
     }
 
     /// Deletes a queue with its messages; its subscriptions end. For tests of the protocol.

@@ -98,6 +98,7 @@ impl Floor {
             consumer_timeout: config.consumer_timeout,
             connection_name: format!("{} floor", config.connection_name),
             wait_for_broker: false,
+            only_look: false,
             telemetry: config.telemetry.clone(),
         };
         let connection = Box::pin(amqp::dial(&broker)).await?;

@@ -4,6 +4,7 @@
 //! [`BackendConfig`] how to use it, and [`Backend::connect`] makes the ports.
 
 pub mod amqp;
+pub mod checkup;
 pub mod config;
 mod connect;
 #[cfg(feature = "embedded")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::port::{
-    AttemptPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
+    AttemptPort, CheckupPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
 };
 use longshore_core::shard::Shards;
 use longshore_core::telemetry::Telemetry;
@@ -21,6 +21,7 @@ use script::Script;
 
 mod attempt;
 mod call;
+mod checkup;
 mod cron;
 mod enqueue;
 mod fault;
@@ -38,6 +39,7 @@ mod target;
 mod view;
 mod watch;
 
+pub(crate) use checkup::examine;
 pub use gate::Finding;
 use link::Link;
 use strict::Strict;
@@ -127,7 +129,7 @@ pub enum ConnectError {
     },
     /// Redis is set up so that it may lose jobs.
     #[error(
-        "{url} may lose jobs as it is set up:{}\nor allow a degraded start and accept it",
+        "{url} may lose jobs as it is set up:{}\nor accept that, and start with allow_degraded = true (--set allow_degraded=true)",
         gate::lines(findings)
     )]
     Unsafe {
@@ -169,6 +171,8 @@ struct Inner {
     past: statistics::Past,
     /// For writes that wait for replicas.
     strict: Option<Strict>,
+    /// What a degraded start has accepted.
+    unfit: Vec<Finding>,
 }
 
 impl Store {
@@ -191,7 +195,7 @@ impl Store {
             Strict::new(link, config.replicas, config.response_timeout)
         });
         let link = Link::new(target, config.response_timeout, "calls", &config.telemetry);
-        gate::check(&link, config).await?;
+        let unfit = gate::check(&link, config).await?;
         let shards = shards::agree(&link, config).await?;
         Ok(Self(Arc::new(Inner {
             link,
@@ -199,6 +203,7 @@ impl Store {
             shards,
             past: statistics::Past::default(),
             strict,
+            unfit,
         })))
     }
 
@@ -222,6 +227,11 @@ impl Store {
         Arc::new(self.clone())
     }
 
+    /// The store for the doctor.
+    pub fn checkup_port(&self) -> Arc<dyn CheckupPort> {
+        Arc::new(self.clone())
+    }
+
     /// The store for keepers of cron entries.
     pub fn cron_port(&self) -> Arc<dyn CronPort> {
         Arc::new(self.clone())
@@ -239,6 +249,11 @@ impl Store {
         if let Some(strict) = &self.0.strict {
             strict.close();
         }
+    }
+
+    /// What makes the server one that may lose jobs, as far as [`Config::allow_degraded`] has accepted it.
+    pub fn unfit(&self) -> &[Finding] {
+        &self.0.unfit
     }
 
     fn shard_count(&self) -> Shards {

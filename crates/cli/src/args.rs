@@ -9,6 +9,11 @@ use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
 pub(crate) mod bench;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
+mod looks;
+pub(crate) mod queue;
+#[cfg(test)]
+mod tests;
 
 use crate::job::PageCursor;
 use crate::output::Format;
@@ -67,6 +72,7 @@ pub(crate) enum Command {
     /// Run a worker, or list the live ones
     Worker(Worker),
     /// Run a scheduler; any number of replicas
+    #[command(after_help = "Example:\n  longshore scheduler --config /etc/longshore/longshore.toml")]
     Scheduler,
     /// Hand over a job
     Enqueue(Box<Enqueue>),
@@ -79,9 +85,9 @@ pub(crate) enum Command {
     /// Messages that nobody could handle: list, show, drop
     #[command(subcommand)]
     Quarantine(dlq::Quarantine),
-    /// List, pause and resume queues
+    /// List, look into, pause, resume and purge queues
     #[command(subcommand)]
-    Queue(Queue),
+    Queue(queue::Queue),
     /// List, make, preview and run recurring jobs
     #[command(subcommand)]
     Cron(Cron),
@@ -90,18 +96,37 @@ pub(crate) enum Command {
     /// Notifications: list channels and what waits, send a test
     #[command(subcommand)]
     Notify(Notify),
+    /// Check servers, queues, records and indexes, say what is wrong, and repair it
+    Doctor(doctor::Doctor),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
     /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  longshore completions bash > /etc/bash_completion.d/longshore\n  \
+        longshore completions zsh > ~/.zfunc/_longshore"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands
+    #[command(
+        after_help = "Examples:\n  longshore man | man -l -\n  longshore man --out /usr/local/share/man/man1"
+    )]
+    Man {
+        /// Write one page a command into this folder
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
 /// `longshore dev`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  longshore dev\n  longshore dev --samples once --until-idle\n  \
+    longshore dev --samples off --embedded /var/lib/longshore"
+)]
 pub(crate) struct Dev {
     /// Jobs at once [default: worker.max_workers, 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -265,9 +290,16 @@ pub(crate) enum Job {
     /// List jobs, the newest first
     Ls(JobLs),
     /// Show everything of one job
+    #[command(
+        after_help = "Examples:\n  longshore job show 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore job show 0193f0a1-7c5e-8001-9313-0242ac120002 --full"
+    )]
     Show {
         /// The job
         id: JobId,
+        /// Tracebacks, arguments and results whole, however long they are
+        #[arg(long)]
+        full: bool,
     },
     /// Say why a job does not run, and what would unblock it
     #[command(
@@ -284,6 +316,10 @@ pub(crate) enum Job {
         parents_from: usize,
     },
     /// Follow jobs to their end; the exit code tells how they ended
+    #[command(
+        after_help = "Examples:\n  longshore job watch 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore job watch 0193f0a1-7c5e-8001-9313-0242ac120002 -o jsonl"
+    )]
     Watch {
         /// The jobs
         #[arg(required = true)]
@@ -292,6 +328,8 @@ pub(crate) enum Job {
     /// Delete jobs that ended long ago
     Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running
+    #[command(after_help = "Example:\n  \
+        longshore job cancel 0193f0a1-7c5e-8001-9313-0242ac120002 --reason \"asked for by mistake\"")]
     Cancel {
         /// The jobs
         #[arg(required = true)]
@@ -304,6 +342,8 @@ pub(crate) enum Job {
 
 /// `longshore job ls`
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  longshore job ls --status failed --since 1h\n  \
+    longshore job ls --tag user:123 -n 10 -o jsonl")]
 pub(crate) struct JobLs {
     /// Only this status; may be given several times
     #[arg(long, short)]
@@ -331,23 +371,6 @@ pub(crate) struct JobLs {
     pub(crate) limit: u32,
 }
 
-/// `longshore queue`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Queue {
-    /// List queues with what waits and runs in them
-    Ls,
-    /// Start no job of a queue until it is resumed
-    Pause {
-        /// The queue
-        queue: QueueName,
-    },
-    /// Start the jobs of a paused queue again
-    Resume {
-        /// The queue
-        queue: QueueName,
-    },
-}
-
 /// `longshore notify`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Notify {
@@ -366,8 +389,10 @@ pub(crate) enum Notify {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cron {
     /// List entries with their next ticks
+    #[command(after_help = "Example:\n  longshore cron ls -o json")]
     Ls,
     /// Show everything of one entry, and its next ticks
+    #[command(after_help = "Example:\n  longshore cron show nightly")]
     Show {
         /// The entry
         name: CronName,
@@ -375,24 +400,28 @@ pub(crate) enum Cron {
     /// Make an entry: a job at every tick of an expression
     Add(Box<CronAdd>),
     /// Take entries away; their jobs stay
+    #[command(after_help = "Example:\n  longshore cron rm nightly")]
     Rm {
         /// The entries
         #[arg(required = true)]
         names: Vec<CronName>,
     },
     /// Let entries fire no more until they are resumed
+    #[command(after_help = "Example:\n  longshore cron pause nightly")]
     Pause {
         /// The entries
         #[arg(required = true)]
         names: Vec<CronName>,
     },
     /// Let paused entries fire again, from their next tick on
+    #[command(after_help = "Example:\n  longshore cron resume nightly")]
     Resume {
         /// The entries
         #[arg(required = true)]
         names: Vec<CronName>,
     },
     /// Make a job of an entry now; its next tick stays
+    #[command(after_help = "Example:\n  longshore cron run nightly --watch")]
     Run {
         /// The entry
         name: CronName,
@@ -495,7 +524,9 @@ pub(crate) struct CronNext {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Check the configuration and list every problem at once
+    #[command(after_help = "Example:\n  longshore config check --config /etc/longshore/longshore.toml")]
     Check,
     /// Print the effective configuration without secrets
+    #[command(after_help = "Examples:\n  longshore config show\n  longshore config show -o json")]
     Show,
 }

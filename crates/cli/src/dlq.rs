@@ -26,7 +26,7 @@ pub(crate) async fn run(client: &Client, command: Dlq, out: &mut Out) -> Result<
     match command {
         Dlq::Ls(options) if options.group => groups(client, &options, out).await,
         Dlq::Ls(options) => list(client, options, out).await,
-        Dlq::Show { id } => show_one(client, id, out).await,
+        Dlq::Show { id, full } => show_one(client, id, full, out).await,
         Dlq::Requeue(options) => bulk::change(client, OperationKind::Requeue, &options, true, out).await,
         Dlq::Discard(options) => {
             bulk::change(client, OperationKind::Discard, &options.change, options.yes, out).await
@@ -153,7 +153,7 @@ fn group_document(group: &DeadGroup) -> Value {
     })
 }
 
-async fn show_one(client: &Client, id: JobId, out: &mut Out) -> Result<(), Failure> {
+async fn show_one(client: &Client, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
     let Some(job) = client.dead_letters().show(id).await? else {
         return Err(no_dead_letter(id));
     };
@@ -168,7 +168,7 @@ async fn show_one(client: &Client, id: JobId, out: &mut Out) -> Result<(), Failu
             out.json(&all)?;
         }
         Format::Table => {
-            for line in show::text(&job, SystemClock.now()) {
+            for line in show::text(&job, SystemClock.now(), full) {
                 out.line(line)?;
             }
             out.line(format!("{:<12} {}", "fingerprint", fingerprint(&job)))?;

@@ -27,7 +27,7 @@ use crate::request::parse_moment;
 pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut Out) -> Result<(), Failure> {
     match command {
         Job::Ls(options) => list(client, options, out).await,
-        Job::Show { id } => show::run(client, id, out).await,
+        Job::Show { id, full } => show::run(client, id, full, out).await,
         Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
         Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
         Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,

@@ -8,10 +8,12 @@ mod config;
 mod cron;
 mod dev;
 mod dlq;
+mod doctor;
 mod enqueue;
 mod failure;
 mod health;
 mod job;
+mod man;
 mod notify;
 mod output;
 mod quarantine;
@@ -73,6 +75,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
+        Command::Man { out: folder } => return man::run(folder.as_deref(), &mut out),
         Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);
@@ -105,6 +108,7 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
             };
             worker::run(setting, extra).await
         }
+        Command::Doctor(options) => Box::pin(doctor::run(setting, options, out)).await,
         Command::Bench(options) => bench::run(setting, &options, out).await,
         Command::Notify(args::Notify::Test { channel }) => {
             let test = notify::test(&setting.config, channel.as_deref(), out);
@@ -147,9 +151,19 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         Command::Cron(args::Cron::Add(options)) => Some(cron::add::read(options)?),
         _ => None,
     };
-    let Some(backend) = setting.connect(Purpose::Client).await? else {
+    let purpose = if command.only_looks() {
+        Purpose::Look
+    } else {
+        Purpose::Client
+    };
+    let Some(backend) = setting.connect(purpose).await? else {
         return Err(interrupted());
     };
+    if purpose == Purpose::Look && !setting.config.allow_degraded {
+        for finding in backend.unfit() {
+            output::warn(format!("warning: Redis may lose jobs as it is set up: {finding}"));
+        }
+    }
     let client = Setting::client(&backend)?;
     let ended = match command {
         Command::Cron(command) => {
@@ -191,7 +205,7 @@ async fn ask(
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Notify(_), _) => unless(stop, notify::list(&setting.config, ports, out)).await,
-        (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
+        (Command::Queue(command), _) => unless(stop, queue::run(client, ports, command, out)).await,
         _ => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! What people and programs read: one writer for stdout that takes a closed pipe as success, tables, and JSON.
 
+mod paint;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
@@ -9,6 +10,7 @@ use clap::ValueEnum;
 use indicatif::MultiProgress;
 use serde::Serialize;
 
+pub(crate) use paint::Paint;
 pub(crate) use table::{Column, Give};
 
 /// The shape of output.
@@ -36,6 +38,11 @@ impl Out {
             format,
             closed: false,
         }
+    }
+
+    /// Whether the reader has gone, so that there is nobody left to tell.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Writes one line.

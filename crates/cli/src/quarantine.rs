@@ -30,13 +30,36 @@ pub(crate) async fn run(client: &Client, command: Quarantine, out: &mut Out) -> 
         Quarantine::Drop {
             message_ids,
             all,
+            dry_run,
             yes,
         } => {
-            let ids = if all { all_ids(client).await? } else { message_ids };
+            let ids = if all || dry_run {
+                let known = all_ids(client).await?;
+                known
+                    .into_iter()
+                    .filter(|id| all || message_ids.contains(id))
+                    .collect()
+            } else {
+                message_ids
+            };
+            if dry_run {
+                return tell(&ids, out);
+            }
             confirm(format!("delete {} messages for good", ids.len()), yes).await?;
             delete(client, ids, out).await
         }
     }
+}
+
+/// What a deletion would take.
+fn tell(ids: &[String], out: &mut Out) -> Result<(), Failure> {
+    Ok(match out.format {
+        Format::Table => out.line(format!(
+            "would delete {} messages; nothing was changed",
+            ids.len()
+        )),
+        Format::Json | Format::Jsonl => out.json(&json!({ "dry_run": true, "message_ids": ids })),
+    }?)
 }
 
 async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {

@@ -1,12 +1,16 @@
-//! `longshore queue`: list, pause, resume.
+//! `longshore queue`: list, peek, pause, resume, purge.
+
+mod peek;
+mod purge;
 
 use std::collections::BTreeMap;
 
 use longshore::{Client, QueueView};
+use longshore_core::port::Ports;
 use longshore_core::{JobStatus, QueueName};
 use serde_json::json;
 
-use crate::args::Queue;
+use crate::args::queue::Queue;
 use crate::failure::Failure;
 use crate::output::{Column, Format, Give, Out, warn};
 
@@ -14,9 +18,16 @@ use crate::output::{Column, Format, Give, Out, warn};
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) async fn run(client: &Client, command: Queue, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(
+    client: &Client,
+    ports: &Ports,
+    command: Queue,
+    out: &mut Out,
+) -> Result<(), Failure> {
     match command {
         Queue::Ls => list(client, out).await,
+        Queue::Peek(options) => peek::run(client, ports, &options, out).await,
+        Queue::Purge(options) => purge::run(client, ports, options, out).await,
         Queue::Pause { queue } => {
             if !client.queues().await?.contains_key(&queue) {
                 warn("no job and no worker has named this queue; paused all the same");

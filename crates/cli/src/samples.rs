@@ -15,7 +15,7 @@ pub(crate) mod round;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use longshore_core::port::enqueue::ParentOutcome;
@@ -136,17 +136,17 @@ pub(crate) fn register(worker: Builder) -> Builder {
 }
 
 async fn count_words(job: CountWords, ctx: JobContext) -> Result<WordCounts, JobError> {
-    let size = std::fs::metadata(&job.path)?.len().max(1);
+    let size = std::fs::metadata(&job.path).map_err(of(&job.path))?.len().max(1);
     let mut counts = WordCounts {
         files: 1,
         ..WordCounts::default()
     };
     let mut done = 0;
-    for (number, line) in BufReader::new(std::fs::File::open(&job.path)?)
+    for (number, line) in BufReader::new(std::fs::File::open(&job.path).map_err(of(&job.path))?)
         .lines()
         .enumerate()
     {
-        let line = line?;
+        let line = line.map_err(of(&job.path))?;
         ctx.check_cancelled()?;
         add_words(&mut counts, &line);
         done += line.len() as u64 + 1;
@@ -222,12 +222,12 @@ async fn write_report(job: WriteReport, ctx: JobContext) -> Result<u64, JobError
         words.len(),
         lines.concat()
     );
-    tokio::fs::write(&job.path, report).await?;
+    tokio::fs::write(&job.path, report).await.map_err(of(&job.path))?;
     Ok(total.words)
 }
 
 async fn hash_file(job: HashFile, ctx: JobContext) -> Result<String, JobError> {
-    let mut file = tokio::fs::File::open(&job.path).await?;
+    let mut file = tokio::fs::File::open(&job.path).await.map_err(of(&job.path))?;
     let size = file.metadata().await?.len().max(1);
     let (mut hasher, mut chunk, mut done) = (Sha256::new(), vec![0_u8; 16 * 1024], 0_u64);
     loop {
@@ -251,22 +251,55 @@ async fn hash_file(job: HashFile, ctx: JobContext) -> Result<String, JobError> {
 
 async fn read_spool(job: ReadSpool, ctx: JobContext) -> Result<usize, JobError> {
     ctx.stage("waiting for the spool file");
-    let text = tokio::fs::read_to_string(&job.path).await?;
-    tokio::fs::remove_file(&job.path).await?;
+    let text = tokio::fs::read_to_string(&job.path)
+        .await
+        .map_err(of(&job.path))?;
+    tokio::fs::remove_file(&job.path).await.map_err(of(&job.path))?;
     Ok(text.len())
 }
 
 async fn write_spool(job: WriteSpool, _ctx: JobContext) -> Result<(), JobError> {
-    Ok(tokio::fs::write(&job.path, "spooled\n").await?)
+    Ok(tokio::fs::write(&job.path, "spooled\n")
+        .await
+        .map_err(of(&job.path))?)
 }
 
 async fn parse_ledger(job: ParseLedger, _ctx: JobContext) -> Result<i64, JobError> {
-    let text = tokio::fs::read_to_string(&job.path).await?;
+    let text = tokio::fs::read_to_string(&job.path)
+        .await
+        .map_err(of(&job.path))?;
     let mut sum = 0;
-    for line in text.lines() {
-        sum += line.trim().parse::<i64>()?;
+    for (number, line) in text.lines().enumerate() {
+        let parsed = line.trim().parse::<i64>();
+        sum += parsed.map_err(|source| NotANumber {
+            path: job.path.clone(),
+            line: number + 1,
+            source,
+        })?;
     }
     Ok(sum)
+}
+
+/// An error of a file, with its name. Whether it may pass is told by the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+struct FileError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+fn of(path: &Path) -> impl FnOnce(std::io::Error) -> FileError + use<> {
+    let path = path.to_owned();
+    move |source| FileError { path, source }
+}
+
+/// A line of a ledger that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: line {line} is no whole number", path.display())]
+struct NotANumber {
+    path: PathBuf,
+    line: usize,
+    source: std::num::ParseIntError,
 }
 
 fn ratio(done: u64, all: u64) -> f64 {

@@ -28,6 +28,10 @@ pub(crate) enum Purpose {
     /// A command that asks and answers. Most of them need Redis alone, and what is enqueued while RabbitMQ is away is
     /// deferred.
     Client,
+    /// A command that only looks: what makes Redis unfit to keep jobs is told, and no reason to refuse.
+    Look,
+    /// `longshore doctor`: nothing that is wrong with a server is a reason to refuse.
+    Doctor,
 }
 
 /// What every command works with.
@@ -181,7 +185,9 @@ impl Setting {
             self.check_folder(folder)?;
         }
         let mut config = self.backend_config()?;
-        config.wait_for_broker = purpose == Purpose::Client;
+        config.wait_for_broker = matches!(purpose, Purpose::Client | Purpose::Look);
+        config.allow_degraded |= purpose == Purpose::Look;
+        config.only_look = purpose == Purpose::Doctor;
         tokio::select! {
             connected = Box::pin(Backend::connect(&config)) => Ok(Some(connected?)),
             () = self.stop.gentle.cancelled() => Ok(None),

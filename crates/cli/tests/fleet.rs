@@ -8,6 +8,8 @@ mod bench;
 mod cron;
 #[path = "fleet/dead_letters.rs"]
 mod dead_letters;
+#[path = "fleet/doctor.rs"]
+mod doctor;
 #[path = "fleet/observed.rs"]
 mod observed;
 #[path = "fleet/process.rs"]
@@ -250,7 +252,7 @@ async fn real_servers_a_redis_that_evicts_is_refused_and_left_empty() {
     let fleet = Fleet::on(servers.amqp_url().to_owned(), redis.url(), "quorum");
     for args in [
         &["enqueue", "f"][..],
-        &["job", "ls"],
+        &["queue", "pause", "default"],
         &["worker", "--samples"],
         &["scheduler"],
     ] {

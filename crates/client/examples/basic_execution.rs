@@ -1,15 +1,18 @@
 //! One job: enqueue, poll, wait.
 //!
 //! `cargo run -p longshore --features worker,embedded --example basic_execution`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 use std::time::Duration;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::worker::JobContext;
 use longshore::{Job, JobError, Priority};
 use serde::{Deserialize, Serialize};
@@ -46,7 +49,11 @@ async fn calculate_report(job: CalculateReport, ctx: JobContext) -> Result<Repor
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(calculate_report)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(calculate_report)).await?;
     let job = CalculateReport {
         user_id: "user123".to_owned(),
     };

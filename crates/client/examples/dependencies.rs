@@ -1,14 +1,17 @@
 //! Jobs that wait for others: one after another, and a batch whose last job gathers the results of all before it.
 //!
 //! `cargo run -p longshore --features worker,embedded --example dependencies`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::worker::JobContext;
 use longshore::{Batch, Job, JobError};
 use serde::{Deserialize, Serialize};
@@ -45,7 +48,11 @@ async fn sum(_job: Sum, ctx: JobContext) -> Result<u64, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(fetch).register(sum)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(fetch).register(sum)).await?;
 
     let fetched = fleet.client.enqueue(Fetch { page: 7 }).await?;
     let summed = fleet.client.enqueue(Sum).depends_on([&fetched]).await?;

@@ -1,15 +1,18 @@
 //! Progress as it happens, with a message and fields of the job's own.
 //!
 //! `cargo run -p longshore --features worker,embedded --example progress`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 use std::time::Duration;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::worker::JobContext;
 use longshore::{Job, JobError};
 use serde::{Deserialize, Serialize};
@@ -39,7 +42,11 @@ async fn import(job: Import, ctx: JobContext) -> Result<u32, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(import)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(import)).await?;
     let handle = fleet.client.enqueue(Import { items: 60 }).await?;
     let mut updates = handle.progress();
     while let Some(event) = updates.next().await {

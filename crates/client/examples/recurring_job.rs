@@ -1,14 +1,17 @@
 //! A recurring job: made, run by hand, paused, removed.
 //!
 //! `cargo run -p longshore --features worker,embedded,cron --example recurring_job`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::cron::{Overlap, Schedule};
 use longshore::{Clock, Job, JobError, JobFilter, SystemClock};
 use serde::{Deserialize, Serialize};
@@ -29,6 +32,10 @@ async fn collect_metrics(job: CollectMetrics) -> Result<String, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
     // A preview asks nobody.
     let nightly = Schedule {
         expression: "30 2 * * MON-FRI".parse()?,
@@ -38,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{nightly}: {}", nightly.zone.show(tick));
     }
 
-    let fleet = Fleet::start(|worker| worker.register(collect_metrics)).await?;
+    let fleet = Fleet::start(place, |worker| worker.register(collect_metrics)).await?;
     let cron = fleet.client.cron();
     let source = "the shop".to_owned();
     let entry = cron

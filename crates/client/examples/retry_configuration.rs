@@ -1,15 +1,18 @@
 //! A job that fails at first: transient errors are retried with growing delays, permanent ones are not.
 //!
 //! `cargo run -p longshore --features worker,embedded --example retry_configuration`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 use std::time::Duration;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::worker::JobContext;
 use longshore::{Job, JobError, WaitError, secs};
 use serde::{Deserialize, Serialize};
@@ -38,7 +41,11 @@ async fn call_api(job: CallApi, ctx: JobContext) -> Result<u32, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(call_api)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(call_api)).await?;
     let call = |endpoint: &str| {
         let endpoint = endpoint.to_owned();
         fleet

@@ -1,14 +1,17 @@
 //! A job for later: after a delay, or at a time; and one that is called off in time.
 //!
 //! `cargo run -p longshore --features worker,embedded --example scheduled_job`
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![cfg_attr(
+    not(test),
+    expect(clippy::print_stdout, reason = "an example shows what it does")
+)]
 
 #[path = "support/fleet.rs"]
-mod fleet;
+pub(crate) mod fleet;
 
 use std::error::Error;
 
-use fleet::Fleet;
+use fleet::{Fleet, Place};
 use longshore::{Clock, Job, JobError, SystemClock, secs};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +31,11 @@ async fn daily_report(job: DailyReport) -> Result<String, JobError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let fleet = Fleet::start(|worker| worker.register(daily_report)).await?;
+    run(&Place::from_environment()?).await
+}
+
+pub(crate) async fn run(place: &Place) -> Result<(), Box<dyn Error>> {
+    let fleet = Fleet::start(place, |worker| worker.register(daily_report)).await?;
     let report = |day: &str| {
         let day = day.to_owned();
         fleet.client.enqueue(DailyReport { day })

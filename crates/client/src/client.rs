@@ -14,6 +14,7 @@ use longshore_core::{Clock, Job, JobId, JobSpec, QueueName};
 
 use crate::batch::{Batch, EnqueueMany};
 use crate::builder::{ClientBuilder, Settings};
+use crate::cleanup::Cleanup;
 use crate::dead_letters::DeadLetters;
 use crate::enqueue::Enqueue;
 use crate::error::{ClientError, ConnectError};
@@ -236,6 +237,12 @@ impl Client {
         let request = CancelRequest { id, reason };
         let replies = self.asking(|ports| ports.enqueue.cancel(shard, vec![request.clone()]));
         Ok(replies.await?.first().copied().unwrap_or(CancelReply::Unknown))
+    }
+
+    /// Deletes jobs that ended at least `keep` ago, in bounded steps: await it. A scheduler does so by itself, by its
+    /// own retention (seven days unless configured).
+    pub fn cleanup(&self, keep: std::time::Duration) -> Cleanup {
+        Cleanup::new(self.clone(), keep)
     }
 
     /// The dead letters: jobs that were given up.

@@ -29,12 +29,15 @@
 //! ```
 //!
 //! Features: `client` (default) is the producer; `cron` adds recurring jobs (`Client::cron`); `worker` brings the worker's half as
-//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers.
+//! `longshore::worker`; `embedded` the durable store for one process, `embedded://FOLDER`, which needs no servers; `testing` a
+//! bench for tests, `longshore::testing`.
 
 #[cfg(feature = "client")]
 mod batch;
 #[cfg(feature = "client")]
 mod builder;
+#[cfg(feature = "client")]
+mod cleanup;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "cron")]
@@ -61,6 +64,8 @@ mod pipeline;
 mod quarantine;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "client")]
 mod trace;
 #[cfg(feature = "client")]
@@ -70,6 +75,8 @@ mod why;
 pub use batch::{Batch, BatchHandles, BatchJob, BatchParent, BatchProgress, BatchRef, EnqueueMany};
 #[cfg(feature = "client")]
 pub use builder::{ClientBuilder, RedisAway};
+#[cfg(feature = "client")]
+pub use cleanup::{Cleaned, Cleanup};
 #[cfg(feature = "client")]
 pub use client::Client;
 #[cfg(feature = "client")]

@@ -1,6 +1,6 @@
 //! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
-//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`notify`] for
-//! who tells people, [`broker`] for messages.
+//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`checkup`] for the doctor, [`cron`] for keepers of
+//! cron entries, [`notify`] for who tells people, [`broker`] for messages.
 //!
 //! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
 //! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
@@ -14,6 +14,7 @@ use crate::telemetry::Telemetry;
 
 pub mod attempt;
 pub mod broker;
+pub mod checkup;
 pub mod cron;
 pub mod enqueue;
 pub mod inspect;
@@ -22,6 +23,7 @@ pub mod schedule;
 
 pub use attempt::AttemptPort;
 pub use broker::{ConsumePort, PublishPort};
+pub use checkup::CheckupPort;
 pub use cron::CronPort;
 pub use enqueue::EnqueuePort;
 pub use inspect::InspectPort;
@@ -42,6 +44,8 @@ pub struct Ports {
     pub schedule: Arc<dyn SchedulePort>,
     /// For people.
     pub inspect: Arc<dyn InspectPort>,
+    /// For the doctor.
+    pub checkup: Arc<dyn CheckupPort>,
     /// For keepers of cron entries.
     pub cron: Arc<dyn CronPort>,
     /// For who tells people.

@@ -23,11 +23,13 @@ pub enum ExitCode {
     Forced = 7,
     /// A worker ended, and some of its jobs could not be given back; they run again when their leases end.
     WorkLeft = 8,
+    /// `longshore doctor` found errors that it has not repaired.
+    Unhealthy = 9,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
@@ -37,6 +39,7 @@ impl ExitCode {
         Self::NotFound,
         Self::Forced,
         Self::WorkLeft,
+        Self::Unhealthy,
     ];
 
     /// The number.
@@ -58,6 +61,7 @@ impl ExitCode {
             Self::WorkLeft => {
                 "the worker ended with jobs that it could not give back; they run again when their leases end"
             }
+            Self::Unhealthy => "`longshore doctor` found errors that it has not repaired",
         }
     }
 }
@@ -79,7 +83,8 @@ Exit codes:
   5  a job that was waited for did not complete
   6  what was asked for does not exist
   7  a second signal ended the process before its jobs were given back
-  8  the worker ended with jobs that it could not give back; they run again when their leases end";
+  8  the worker ended with jobs that it could not give back; they run again when their leases end
+  9  `longshore doctor` found errors that it has not repaired";
 
 #[cfg(test)]
 mod tests {

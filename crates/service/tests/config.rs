@@ -309,6 +309,18 @@ const BAD: &[(&str, &str)] = &[
         "worker.commands.f.program: is missing; the function cannot run without it",
     ),
     (
+        "[worker.commands.f]",
+        "worker.commands.f (longshore.toml): is an empty table; it needs program",
+    ),
+    (
+        "[worker.http.f]\n[worker.commands.g]\nprogram = \"x\"",
+        "worker.http.f (longshore.toml): is an empty table; it needs url",
+    ),
+    (
+        "[workerz]",
+        "workerz (longshore.toml): is not a known key; docs/reference/config.md lists every key",
+    ),
+    (
         "[worker.commands.\"bad name\"]\nprogram = \"x\"",
         "worker.commands.bad name (longshore.toml): \"bad name\" has a character that is not allowed; use 1 to 128 characters of a-z, A-Z, 0-9, '_', '-', '.', ':' or '/', starting with a letter or digit",
     ),

@@ -38,6 +38,7 @@ mod audit;
 mod beat;
 mod broker;
 mod cancel;
+mod checkup;
 mod claim;
 mod cron;
 mod dead;
@@ -117,6 +118,8 @@ pub enum Area {
     Progress,
     /// Listings, counters, workers, watches.
     Inspect,
+    /// What the doctor looks at and repairs.
+    Checkup,
     /// Leases over shards.
     Leases,
     /// Notices and the mailbox.
@@ -146,6 +149,7 @@ pub fn cases() -> Vec<Case> {
         pause::cases(),
         progress::cases(),
         inspect::cases(),
+        checkup::cases(),
         leases::cases(),
         notify::cases(),
         broker::cases(),

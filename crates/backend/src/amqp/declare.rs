@@ -130,7 +130,11 @@ impl Declarer {
         Ok(waiting.map_or(0, |waiting| waiting.ready))
     }
 
-    async fn exchange(&self, scratch: &mut Scratch<'_>, exchange: &Exchange) -> Result<(), Error> {
+    /// Asserts one exchange.
+    ///
+    /// # Errors
+    /// When it exists otherwise, or the connection ends.
+    pub(super) async fn exchange(&self, scratch: &mut Scratch<'_>, exchange: &Exchange) -> Result<(), Error> {
         let channel = scratch.channel().await?;
         let declared = channel.exchange_declare(
             exchange.name.into(),
@@ -177,17 +181,13 @@ impl Declarer {
         Ok(Found::Made)
     }
 
-    async fn make(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
+    /// Asserts a queue and its binding.
+    ///
+    /// # Errors
+    /// When it exists with other arguments, or the connection ends.
+    pub(super) async fn make(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
+        self.declare(scratch, queue).await?;
         let channel = scratch.channel().await?;
-        let declared = channel.queue_declare(
-            queue.name.as_str().into(),
-            QueueDeclareOptions {
-                durable: true,
-                ..QueueDeclareOptions::default()
-            },
-            topology::table(&queue.arguments),
-        );
-        answered(&queue.name, declared).await?;
         let bound = channel.queue_bind(
             queue.name.as_str().into(),
             queue.exchange.into(),
@@ -197,23 +197,40 @@ impl Declarer {
         );
         answered(&queue.name, bound).await
     }
+
+    /// Asserts a queue alone.
+    ///
+    /// # Errors
+    /// As [`Declarer::make`].
+    pub(super) async fn declare(&self, scratch: &mut Scratch<'_>, queue: &Queue) -> Result<(), Error> {
+        let channel = scratch.channel().await?;
+        let declared = channel.queue_declare(
+            queue.name.as_str().into(),
+            QueueDeclareOptions {
+                durable: true,
+                ..QueueDeclareOptions::default()
+            },
+            topology::table(&queue.arguments),
+        );
+        answered(&queue.name, declared).await.map(drop)
+    }
 }
 
 /// A channel for declarations, opened when first needed: the broker closes it with every refusal.
-struct Scratch<'a> {
+pub(super) struct Scratch<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
 }
 
 impl<'a> Scratch<'a> {
-    fn new(connection: &'a Connection) -> Self {
+    pub(super) fn new(connection: &'a Connection) -> Self {
         Self {
             connection,
             channel: None,
         }
     }
 
-    async fn channel(&mut self) -> Result<Channel, Error> {
+    pub(super) async fn channel(&mut self) -> Result<Channel, Error> {
         if let Some(channel) = self
             .channel
             .as_ref()
@@ -227,7 +244,7 @@ impl<'a> Scratch<'a> {
     }
 
     /// What waits in a queue, or `None` when it does not exist.
-    async fn look(&mut self, name: &str) -> Result<Option<Waiting>, Error> {
+    pub(super) async fn look(&mut self, name: &str) -> Result<Option<Waiting>, Error> {
         let channel = self.channel().await?;
         let passive = QueueDeclareOptions {
             passive: true,
@@ -245,7 +262,7 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         if let Some(channel) = self.channel {
             // It is closed by its drop as well; waiting keeps the number of open channels down.
             drop(tokio::time::timeout(RPC_TIMEOUT, channel.close(200, "done".into())).await);

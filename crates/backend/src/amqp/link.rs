@@ -54,10 +54,10 @@ impl Link {
     ///
     /// # Errors
     /// When the first attempt fails, unless `wait` says to go on trying and trying can help.
-    pub(super) async fn start(dialer: Dialer, wait: bool) -> Result<Self, Error> {
+    pub(super) async fn start(dialer: Dialer, goes_on: impl Fn(&Error) -> bool) -> Result<Self, Error> {
         let first = match dialer.dial().await {
             Ok(connection) => Ok(connection),
-            Err(error) if wait && error.may_pass() => Err(error),
+            Err(error) if goes_on(&error) => Err(error),
             Err(error) => return Err(error),
         };
         let (state, watched) = watch::channel(State::Away {

@@ -1,15 +1,17 @@
 //! The index rows of one shard, in memory. They follow from the records and are made anew when the folder is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use longshore_core::JobStatus;
 use longshore_core::id::JobId;
 use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::priority::Priority;
 use longshore_core::record::{Index, Record};
+use serde::{Deserialize, Serialize};
 
 /// Some indexes are kept in groups, so that no sweep looks at rows that it does not want.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Group {
     /// One group only.
     All,
@@ -93,6 +95,82 @@ impl Rows {
             .take(limit)
             .map(|(_, id)| *id)
             .collect()
+    }
+}
+
+/// A place among all rows: the index, its group, the score, the job.
+pub(super) type Place = (Index, Group, u64, JobId);
+
+impl Rows {
+    /// Rows after this place, in their order: at most `limit`.
+    pub(super) fn page(&self, after: Option<&Place>, limit: usize) -> Vec<Place> {
+        let from = after.map(|(index, group, _, _)| (*index, group.clone()));
+        let groups = self.0.range((
+            from.clone().map_or(Bound::Unbounded, Bound::Included),
+            Bound::Unbounded,
+        ));
+        let rows = groups.flat_map(|(key, rows)| {
+            let start = match (&from, after) {
+                (Some(from), Some((_, _, score, id))) if from == key => Bound::Excluded((*score, *id)),
+                _ => Bound::Unbounded,
+            };
+            let rows = rows.range((start, Bound::Unbounded));
+            rows.map(|(score, id)| (key.0, key.1.clone(), *score, *id))
+        });
+        rows.take(limit).collect()
+    }
+
+    /// The row that a record must have in an index, and whether it is there.
+    pub(super) fn has(&self, index: Index, id: JobId, record: &Record) -> Option<(Group, u64, bool)> {
+        let (score, group) = row(index, record.indexes().score(index), Some(record))?;
+        let rows = self.0.get(&(index, group.clone()));
+        Some((group, score, rows.is_some_and(|rows| rows.contains(&(score, id)))))
+    }
+
+    /// Whether a record must have this row.
+    pub(super) fn belongs(place: &Place, record: Option<&Record>) -> bool {
+        let (index, group, score, _) = place;
+        let wanted = record.and_then(|record| row(*index, record.indexes().score(*index), Some(record)));
+        wanted.is_some_and(|(at, of)| at == *score && of == *group)
+    }
+
+    /// Puts a row where it belongs.
+    pub(super) fn put(&mut self, (index, group, score, id): Place) {
+        self.0.entry((index, group)).or_default().insert((score, id));
+    }
+
+    /// Takes a row away.
+    pub(super) fn drop_row(&mut self, (index, group, score, id): Place) {
+        self.remove(&(index, group), (score, id));
+    }
+
+    /// The first row of every group: index, group, rows, score, job.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (Index, &Group, usize, u64, JobId)> {
+        self.0.iter().filter_map(|((index, group), rows)| {
+            let (score, id) = rows.first()?;
+            Some((*index, group, rows.len(), *score, *id))
+        })
+    }
+
+    /// Jobs of a queue that are in the broker, the most urgent first, at most `limit`.
+    pub(super) fn in_line(&self, queue: &QueueName, limit: usize) -> Vec<JobId> {
+        let lanes = Priority::DESCENDING.into_iter().filter_map(|priority| {
+            let group = Group::Queue(queue.clone(), priority);
+            self.0.get(&(Index::Ready, group))
+        });
+        lanes.flatten().take(limit).map(|(_, id)| *id).collect()
+    }
+}
+
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => Ok(()),
+            Self::Urgency(std::cmp::Reverse(priority)) => write!(f, ":{priority}"),
+            Self::Queue(queue, priority) => write!(f, ":{queue}:{priority}"),
+            Self::Function(function) => write!(f, ":{function}"),
+            Self::Status(status) => write!(f, ":{status}"),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port;
 use longshore_core::port::broker::{Depth, Published};
+use longshore_core::port::checkup::{IndexLook, QuarantineFill, ShardState};
 use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueueReply, Enqueued, NewJob, ParentState,
@@ -81,6 +82,11 @@ enum Request {
     Statistics(StatisticsQuery),
     Notices(u16, usize),
     Mailbox,
+    CompareIndex(u16, Option<String>, usize, bool),
+    ShardState(u16),
+    NextInLine(u16, QueueName, usize),
+    QuarantineFill,
+    Archived,
 }
 
 /// What the owner answers.
@@ -112,6 +118,11 @@ enum Answer {
     Statistics(Box<Statistics>),
     Notices(Notices),
     Mailbox(Mailbox),
+    IndexLook(IndexLook),
+    ShardState(ShardState),
+    Ids(Vec<JobId>),
+    QuarantineFill(QuarantineFill),
+    Archived(u64),
 }
 
 /// A frame of the client.

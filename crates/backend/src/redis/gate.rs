@@ -60,17 +60,35 @@ impl Info {
         )
     }
 
-    fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    fn number(&self, name: &str) -> u64 {
+    pub(super) fn number(&self, name: &str) -> u64 {
         self.get(name).parse().unwrap_or(0)
     }
 }
 
-/// Checks every master at once.
-pub(super) async fn check(link: &Link, config: &Config) -> Result<(), ConnectError> {
+/// Checks every master at once. Answers what a degraded start has accepted.
+pub(super) async fn check(link: &Link, config: &Config) -> Result<Vec<Finding>, ConnectError> {
+    let findings = findings(link, config).await?;
+    if findings.is_empty() {
+        return Ok(findings);
+    }
+    if config.allow_degraded && !findings.iter().any(|finding| finding.fatal) {
+        for finding in &findings {
+            tracing::warn!(redis = %config.url, "DEGRADED: jobs may be lost: {finding}");
+        }
+        return Ok(findings);
+    }
+    Err(ConnectError::Unsafe {
+        url: config.url.clone(),
+        findings,
+    })
+}
+
+/// What makes a master unfit, of every master at once.
+pub(super) async fn findings(link: &Link, config: &Config) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     match link.command_all(&redis::cmd("INFO")).await {
         Ok(nodes) => nodes.iter().for_each(|node| {
@@ -93,19 +111,7 @@ pub(super) async fn check(link: &Link, config: &Config) -> Result<(), ConnectErr
         }
     }
     findings.dedup();
-    if findings.is_empty() {
-        return Ok(());
-    }
-    if config.allow_degraded && !findings.iter().any(|finding| finding.fatal) {
-        for finding in &findings {
-            tracing::warn!(redis = %config.url, "DEGRADED: jobs may be lost: {finding}");
-        }
-        return Ok(());
-    }
-    Err(ConnectError::Unsafe {
-        url: config.url.clone(),
-        findings,
-    })
+    Ok(findings)
 }
 
 /// A user who may not ask is told what could not be checked; everything else is an error.

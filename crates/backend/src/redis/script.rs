@@ -119,8 +119,9 @@ scripts! { Script::shared:
     STANDING = "standing",
     WANT_NOTICES = "want_notices", NOTICES = "notices", NOTICES_TAKEN = "notices_taken", MAILBOX = "mailbox",
     CHANGE_MAILBOX = "change_mailbox", OLDEST = "oldest",
+    COMPARE_RECORDS = "compare_records", COMPARE_ROWS = "compare_rows", SHARD_STATE = "shard_state", IN_LINE = "in_line",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
-    KEEP_OPERATION = "keep_operation",
+    KEEP_OPERATION = "keep_operation", QUARANTINE_FILL = "quarantine_fill",
 }

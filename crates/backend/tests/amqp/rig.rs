@@ -26,6 +26,8 @@ pub(crate) fn config(url: &str, profile: Profile) -> Config {
         consumer_timeout: Duration::from_secs(30 * 60),
         connection_name: "test".to_owned(),
         wait_for_broker: false,
+        only_look: false,
+        telemetry: longshore_core::telemetry::Telemetry::off(),
     }
 }
 

@@ -15,10 +15,16 @@ pub(crate) enum Dlq {
         longshore dlq ls --group")]
     Ls(DlqLs),
     /// Show a dead letter: error, traceback, every attempt, and why it was given up
-    #[command(after_help = "Example:\n  longshore dlq show 0193f0a1-7c5e-8001-9313-0242ac120002")]
+    #[command(
+        after_help = "Examples:\n  longshore dlq show 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore dlq show 0193f0a1-7c5e-8001-9313-0242ac120002 --full"
+    )]
     Show {
         /// The job
         id: JobId,
+        /// The traceback, arguments and result whole, however long they are
+        #[arg(long)]
+        full: bool,
     },
     /// Send dead letters back to their queues, their retries restored
     #[command(after_help = "Examples:\n  \
@@ -144,6 +150,9 @@ pub(crate) enum Quarantine {
         /// Every message
         #[arg(long)]
         all: bool,
+        /// Tell how many it would be, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
         /// Do not ask; needed where stdin is no terminal
         #[arg(long, short)]
         yes: bool,

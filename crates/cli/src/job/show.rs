@@ -14,18 +14,20 @@ use crate::output::{Format, Out, plain};
 const YEAR_9999_MILLIS: u64 = 253_402_300_799_999;
 /// Lines of a traceback that people see.
 const TRACEBACK_LINES: usize = 12;
+/// Characters of arguments and of a result that people see.
+const VALUE_CHARS: usize = 4_000;
 
 /// Shows everything of one job.
 ///
 /// # Errors
 /// When it is unknown or the store does not answer.
-pub(crate) async fn run(client: &Client, id: JobId, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
     let Some(job) = client.view(id).await? else {
         return Err(unknown(id));
     };
     match out.format {
         Format::Json | Format::Jsonl => out.json(&everything(&job))?,
-        Format::Table => text(&job, SystemClock.now())
+        Format::Table => text(&job, SystemClock.now(), full)
             .iter()
             .try_for_each(|line| out.line(line))?,
     }
@@ -40,8 +42,8 @@ pub(crate) fn unknown(id: JobId) -> Failure {
     )
 }
 
-/// Everything of a job, line by line.
-pub(crate) fn text(job: &JobView, now: Timestamp) -> Vec<String> {
+/// Everything of a job, line by line; with `whole` nothing is folded.
+pub(crate) fn text(job: &JobView, now: Timestamp, whole: bool) -> Vec<String> {
     let full = job.full.clone().unwrap_or_default();
     let mut lines = Vec::new();
     let mut field = |name: &str, text: String| lines.push(format!("{name:<12} {}", plain(&text)));
@@ -77,12 +79,12 @@ pub(crate) fn text(job: &JobView, now: Timestamp) -> Vec<String> {
         field("cancelled", reason.clone());
     }
     if let Some(args) = args(&full) {
-        field("args", args.to_string());
+        field("args", folded(args.to_string(), whole));
     }
     if let Some(result) = result(&full) {
-        field("result", result.to_string());
+        field("result", folded(result.to_string(), whole));
     }
-    lines.extend(error_lines(job));
+    lines.extend(error_lines(job, whole));
     lines.extend(full.history.iter().map(|attempt| {
         let took = short_time(attempt.ended_at.since(attempt.started_at));
         let text = format!(
@@ -104,7 +106,17 @@ pub(crate) fn clock_time(at: Timestamp) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-fn error_lines(job: &JobView) -> Vec<String> {
+/// Arguments and results may be a megabyte.
+fn folded(text: String, whole: bool) -> String {
+    let more = text.chars().count().saturating_sub(VALUE_CHARS);
+    if whole || more == 0 {
+        return text;
+    }
+    let head: String = text.chars().take(VALUE_CHARS).collect();
+    format!("{head} … {more} more characters; --full shows them")
+}
+
+fn error_lines(job: &JobView, whole: bool) -> Vec<String> {
     let Some(error) = &job.error else {
         return Vec::new();
     };
@@ -121,16 +133,17 @@ fn error_lines(job: &JobView) -> Vec<String> {
             .map(|cause| format!("{:<12} {}", "caused by", plain(cause))),
     );
     let traceback: Vec<&str> = error.traceback.iter().flat_map(|text| text.lines()).collect();
+    let shown = if whole { usize::MAX } else { TRACEBACK_LINES };
     lines.extend(
         traceback
             .iter()
-            .take(TRACEBACK_LINES)
+            .take(shown)
             .map(|line| format!("{:<12} {}", "", plain(line))),
     );
-    if traceback.len() > TRACEBACK_LINES {
-        let more = traceback.len() - TRACEBACK_LINES;
+    if traceback.len() > shown {
+        let more = traceback.len() - shown;
         lines.push(format!(
-            "{:<12} … {more} more lines of traceback; -o json has them",
+            "{:<12} … {more} more lines of traceback; --full shows them",
             ""
         ));
     }

@@ -14,14 +14,16 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::document::summary;
-use crate::board::{Board, line};
+use crate::board::{Board, line, short};
 use crate::failure::Failure;
-use crate::output::{Format, Out, warn};
+use crate::output::{Format, Out, plain, warn};
 
 /// How often the jobs are looked at without a hint: hints may be lost.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Shortest time between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Characters of a result that are printed at the end; `longshore job show` has it whole.
+const RESULT_CHARS: usize = 2_000;
 /// How long a store may be away before a watcher gives up.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 
@@ -42,8 +44,12 @@ pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut
         if watch.open().is_empty() {
             break;
         }
+        if out.is_closed() {
+            return Ok(());
+        }
         due = watch.wait().await;
     }
+    watch.results(out).await?;
     watch.conclude(out)
 }
 
@@ -185,6 +191,34 @@ impl<'a> Watch<'a> {
         self.wakes = None;
         sleep_until(late).await;
         self.open()
+    }
+
+    /// What the jobs gave, for people: a bar tells only that they are done.
+    async fn results(&self, out: &mut Out) -> Result<(), Failure> {
+        if out.format != Format::Table {
+            return Ok(());
+        }
+        let alone = self.jobs.len() == 1;
+        for job in &self.jobs {
+            let completed = job
+                .view
+                .as_ref()
+                .is_some_and(|view| view.status == JobStatus::Completed);
+            if !completed {
+                continue;
+            }
+            let full = self.client.view(job.id).await?.and_then(|view| view.full);
+            let Some(result) = full.as_ref().and_then(super::document::result) else {
+                continue;
+            };
+            let text = short(&plain(&result.to_string()), RESULT_CHARS);
+            if alone {
+                out.line(format!("result: {text}"))?;
+            } else {
+                out.line(format!("{}  result: {text}", job.id))?;
+            }
+        }
+        Ok(())
     }
 
     fn conclude(&self, out: &mut Out) -> Result<(), Failure> {

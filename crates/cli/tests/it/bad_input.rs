@@ -72,6 +72,45 @@ const CASES: &[(&[&str], i32, &[&str])] = &[
         3,
         &["worker.http.f.secret", "base64"],
     ),
+    (&["cron", "add", "x", "0 0 31 2 *", "f"], 2, &["never happens"]),
+    (
+        &["cron", "add", "x", "0 0 * * *", "f", "--tz", "Europe/Berln"],
+        2,
+        &["Europe/Berlin"],
+    ),
+    (
+        &["dlq", "requeue", "--filter", "fnuction=f"],
+        2,
+        &["fnuction", "function"],
+    ),
+    (&["dlq", "discard", "--all"], 2, &["--yes", "nothing was changed"]),
+    (
+        &["job", "cleanup", "--retention-days", "0"],
+        2,
+        &["--retention-days", "from 1 to 3650"],
+    ),
+    (
+        &["job", "cleanup", "--retention-days", "-1"],
+        2,
+        &["--retention-days", "from 1 to 3650"],
+    ),
+    (
+        &["queue", "purge", "nowhere", "--yes"],
+        6,
+        &["nowhere", "queue ls"],
+    ),
+    (
+        &["queue", "purge", "nowhere", "--status", "running"],
+        2,
+        &["--status", "job cancel"],
+    ),
+    (&["queue", "peek", "nowhere", "-n", "0"], 2, &["1..=1000"]),
+    (
+        &["man", "--out", "/dev/null/pages"],
+        1,
+        &["--out", "/dev/null/pages"],
+    ),
+    (&["doctor", "--quick", "--fix"], 2, &["--quick", "--fix"]),
     (&["job", "ls", "--after", "7"], 2, &["cursor"]),
     (&["job", "ls", "--since", "soon"], 2, &["--since"]),
     (

@@ -1,4 +1,5 @@
-//! A fleet of one process for the examples: a store in a temporary folder, a worker, a scheduler.
+//! A fleet of one process for the examples: a worker and a scheduler, on an embedded store in a temporary folder, or on the
+//! servers that `LONGSHORE_AMQP_URL` and `LONGSHORE_REDIS_URL` name.
 //!
 //! In production these are three programs: the service that enqueues connects with
 //! `Client::connect(("amqp://…", "redis://…"))`, a worker binary registers the handlers, and `longshore scheduler` runs
@@ -12,19 +13,54 @@ use longshore_scheduler::Scheduler;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// Where an example runs.
+pub(crate) struct Place {
+    endpoints: Endpoints,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    /// The servers of the environment, else a folder.
+    pub(crate) fn from_environment() -> Result<Self, Box<dyn Error>> {
+        let url = |name| std::env::var(name).ok();
+        match (url("LONGSHORE_AMQP_URL"), url("LONGSHORE_REDIS_URL")) {
+            (Some(amqp), Some(redis)) => Self::servers(&amqp, &redis),
+            _ => Self::folder(),
+        }
+    }
+
+    /// An embedded store.
+    pub(crate) fn folder() -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self {
+            endpoints: Endpoints::embedded(folder.path()),
+            _folder: Some(folder),
+        })
+    }
+
+    /// RabbitMQ and Redis.
+    pub(crate) fn servers(amqp: &str, redis: &str) -> Result<Self, Box<dyn Error>> {
+        Ok(Self {
+            endpoints: Endpoints::servers(amqp, redis)?,
+            _folder: None,
+        })
+    }
+}
+
 pub(crate) struct Fleet {
     pub(crate) client: Client,
     backend: Backend,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
 }
 
 impl Fleet {
     /// Starts a worker with the handlers that `register` adds, and a scheduler.
-    pub(crate) async fn start(register: impl FnOnce(Builder) -> Builder) -> Result<Self, Box<dyn Error>> {
-        let folder = tempfile::tempdir()?;
-        let backend = Backend::connect(&BackendConfig::new(Endpoints::embedded(folder.path()))).await?;
+    pub(crate) async fn start(
+        place: &Place,
+        register: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Self, Box<dyn Error>> {
+        let backend = Backend::connect(&BackendConfig::new(place.endpoints.clone())).await?;
         let client = Client::builder().created_by("the examples").backend(&backend)?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -43,7 +79,6 @@ impl Fleet {
             backend,
             tasks,
             stop,
-            _folder: folder,
         })
     }
 

@@ -12,4 +12,6 @@ mod follow;
 mod look;
 mod ports;
 mod rig;
+#[cfg(feature = "testing")]
+mod testing;
 mod why;

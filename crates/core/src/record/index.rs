@@ -1,11 +1,14 @@
 //! Which index rows a record must have. A store compares them before and after a transition and changes the
 //! difference: index equals status by construction.
 
+use serde::{Deserialize, Serialize};
+
 use super::Record;
 use crate::status::JobStatus;
 
 /// The indexes of a shard. Each holds at most one row a job, with a score in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Index {
     /// Scheduled and Retrying jobs, by due time.
@@ -48,6 +51,22 @@ impl Index {
         Self::Finished,
         Self::Dead,
     ];
+
+    /// Its name, as stores write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Outbox => "outbox",
+            Self::Ready => "ready",
+            Self::Parked => "parked",
+            Self::Running => "running",
+            Self::Expiring => "expiring",
+            Self::Edges => "edges",
+            Self::Rel => "rel",
+            Self::Finished => "finished",
+            Self::Dead => "dead",
+        }
+    }
 }
 
 impl Indexes {

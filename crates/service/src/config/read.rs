@@ -50,6 +50,14 @@ impl Values {
         let mut values = Self::default();
         for raw in layers {
             let full = raw.path.join(".");
+            if matches!(&raw.value, ValueKind::Table(table) if table.is_empty()) {
+                problems.extend(empty(&raw.path).map(|message| Problem {
+                    key: full,
+                    origin: raw.origin,
+                    message,
+                }));
+                continue;
+            }
             match place(&raw.path) {
                 Some((key, name, field)) => {
                     let at = if field.is_some() {
@@ -210,6 +218,24 @@ fn default(key: &str) -> Option<Typed> {
         .find(|known| known.path == key && !known.default.is_empty())?;
     let text = ValueKind::String(key.default.to_owned());
     typed(key.kind, None, &text, &|_| Ok(())).ok()
+}
+
+/// What is wrong with an empty table. A section that is empty says nothing; something that is named and has no keys cannot
+/// work.
+fn empty(path: &[String]) -> Option<String> {
+    let texts: Vec<&str> = path.iter().map(String::as_str).collect();
+    let needs = match texts.as_slice() {
+        ["worker", "commands", _] => "program",
+        ["worker", "http", _] => "url",
+        ["cron", _] => "expression and function",
+        _ => {
+            let whole = format!("{}.", path.join("."));
+            let is_known = KEYS.iter().any(|key| key.path.starts_with(&whole));
+            let is_table = Key::find(path).is_some_and(|(key, _)| key.is_table());
+            return (!is_known && !is_table).then(|| unknown(path));
+        }
+    };
+    Some(format!("is an empty table; it needs {needs}"))
 }
 
 fn unknown(path: &[String]) -> String {

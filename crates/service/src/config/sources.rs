@@ -166,7 +166,7 @@ fn flatten(prefix: &[String], table: config::Map<String, Value>, origin: &Origin
         let path = [prefix, &[name]].concat();
         match value.kind {
             ValueKind::Table(table) if !table.is_empty() => raw.extend(flatten(&path, table, origin)),
-            ValueKind::Table(_) => {}
+            // An empty one is judged with the values: a function may be named by it and nothing else.
             value => raw.push(Raw {
                 path,
                 value,

@@ -42,6 +42,8 @@ pub trait Sabotage: Send + Sync {
     fn give_up(&self, queue: &QueueName) -> BoxFuture<'_, ()>;
     /// Deletes the broker's queues of a logical queue, with all messages.
     fn delete_queue(&self, queue: &QueueName) -> BoxFuture<'_, ()>;
+    /// Takes the index rows of a job away, or gives it a row that it must not have.
+    fn spoil_rows(&self, shard: u16, id: JobId, stray: bool) -> BoxFuture<'_, ()>;
 }
 
 /// An empty backend. Clones are the same one.

@@ -18,6 +18,7 @@ use longshore_core::port::attempt::{
     Quarantined, Rebuild,
 };
 use longshore_core::port::broker::{ConsumePort, Depth, PublishPort, Published, Source, Subscription};
+use longshore_core::port::checkup::{CheckupPort, IndexLook, QuarantineFill, ShardState};
 use longshore_core::port::cron::{CronEntry, CronPort, CronPut, CronWritten};
 use longshore_core::port::enqueue::{
     CancelReply, CancelRequest, EdgeSettled, EdgeSettlement, EnqueuePort, EnqueueReply, Enqueued, NewJob,
@@ -44,6 +45,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         attempt: remote.clone(),
         schedule: remote.clone(),
         inspect: remote.clone(),
+        checkup: remote.clone(),
         cron: remote.clone(),
         notify: remote.clone(),
         publish: remote.clone(),
@@ -231,7 +233,7 @@ impl ConsumePort for Remote {
     }
 
     fn archived(&self) -> Reply<'_, u64> {
-        elsewhere()
+        ask!(self, Request::Archived, Archived)
     }
 
     fn consumer_timeout(&self) -> Duration {
@@ -385,6 +387,30 @@ impl SchedulePort for Remote {
 
     fn cron_fire(&self, _shard: u16, _fire: CronFire) -> Reply<'_, bool> {
         elsewhere()
+    }
+}
+
+impl CheckupPort for Remote {
+    fn compare_index(
+        &self,
+        shard: u16,
+        from: Option<String>,
+        limit: usize,
+        repair: bool,
+    ) -> Reply<'_, IndexLook> {
+        ask!(self, Request::CompareIndex(shard, from, limit, repair), IndexLook)
+    }
+
+    fn shard_state(&self, shard: u16) -> Reply<'_, ShardState> {
+        ask!(self, Request::ShardState(shard), ShardState)
+    }
+
+    fn next_in_line(&self, shard: u16, queue: QueueName, limit: usize) -> Reply<'_, Vec<JobId>> {
+        ask!(self, Request::NextInLine(shard, queue, limit), Ids)
+    }
+
+    fn quarantine_fill(&self) -> Reply<'_, QuarantineFill> {
+        ask!(self, Request::QuarantineFill, QuarantineFill)
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 
 use longshore_core::id::JobId;
 use longshore_core::port::broker::{ConsumePort, PublishPort};
+use longshore_core::port::checkup::CheckupPort;
 use longshore_core::port::cron::CronPort;
 use longshore_core::port::enqueue::EnqueuePort;
 use longshore_core::port::inspect::InspectPort;
@@ -196,6 +197,15 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Statistics(query) => Answer::Statistics(Box::new(core.statistics(query).await?)),
         Request::Notices(shard, limit) => Answer::Notices(core.notices(shard, limit).await?),
         Request::Mailbox => Answer::Mailbox(core.mailbox().await?),
+        Request::CompareIndex(shard, from, limit, repair) => {
+            Answer::IndexLook(core.compare_index(shard, from, limit, repair).await?)
+        }
+        Request::ShardState(shard) => Answer::ShardState(core.shard_state(shard).await?),
+        Request::NextInLine(shard, queue, limit) => {
+            Answer::Ids(core.next_in_line(shard, queue, limit).await?)
+        }
+        Request::QuarantineFill => Answer::QuarantineFill(core.quarantine_fill().await?),
+        Request::Archived => Answer::Archived(core.archived().await?),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })
 }

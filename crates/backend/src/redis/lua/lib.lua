@@ -279,6 +279,14 @@ local function load(id)
   return r
 end
 
+-- Whether what is under a job's key can be a record: whoever wrote something else there must break no script.
+local function is_readable(id)
+  local seen = redis.pcall('HMGET', P .. 'j:' .. id, 's', 'q', 'P', 'C', 'B')
+  if seen.err then return false end
+  local s = tonumber(seen[1] or nil)
+  return s ~= nil and s <= EXPIRED and seen[2] and seen[3] and seen[4] and (s < COMPLETED or seen[5]) and true or false
+end
+
 -- A record where there was none. Its fields are put by the caller.
 local function new(id)
   return { id = id, dirty = {}, before = {}, g = 0, a = 0, y = 0, l = 0 }

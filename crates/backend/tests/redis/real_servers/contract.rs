@@ -7,7 +7,7 @@ use longshore_testkit::conformance::{Area, run_area};
 
 use super::rig::{OnRedis, Servers};
 
-const AREAS: [Area; 19] = [
+const AREAS: [Area; 20] = [
     Area::Enqueue,
     Area::Outbox,
     Area::Audit,
@@ -26,6 +26,7 @@ const AREAS: [Area; 19] = [
     Area::Pause,
     Area::Progress,
     Area::Inspect,
+    Area::Checkup,
     Area::Leases,
 ];
 

@@ -15,7 +15,7 @@ use longshore_core::port::attempt::{Claim, Finish};
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::random::SystemRandom;
 use longshore_core::shard::Shards;
-use longshore_core::{Nonce, QueueName, WorkerId};
+use longshore_core::{JobId, Nonce, QueueName, WorkerId};
 use longshore_testkit::clock::{ManualClock, ServerClock};
 use longshore_testkit::conformance::{Area, Harness, Rig, Sabotage, Stage};
 use longshore_testkit::factory::Factory;
@@ -142,6 +142,7 @@ impl Harness for OnRedis {
                 attempt: store.attempt_port(),
                 schedule: store.schedule_port(),
                 inspect: store.inspect_port(),
+                checkup: store.checkup_port(),
                 cron: store.cron_port(),
                 notify: store.notify_port(),
                 ..broker.ports()
@@ -196,6 +197,16 @@ impl Sabotage for OpenStage {
 
     fn give_up(&self, _queue: &QueueName) -> BoxFuture<'_, ()> {
         panic!("the broker's cases are not run here")
+    }
+
+    fn spoil_rows(&self, shard: u16, id: JobId, stray: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let control = match &self.servers.databases {
+                Databases::One(redis) => redis.control(),
+                Databases::Cluster(cluster) => cluster.nodes()[0].control(),
+            };
+            control.spoil_rows(shard, id, stray).await.unwrap();
+        })
     }
 
     fn delete_queue(&self, _queue: &QueueName) -> BoxFuture<'_, ()> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, ready};
 use longshore_backend::embedded::{Options, Store, Sync};
-use longshore_core::QueueName;
 use longshore_core::clock::{Clock, Timestamp};
 use longshore_core::shard::Shards;
+use longshore_core::{JobId, QueueName};
 use parking_lot::Mutex;
 
 use crate::clock::ManualClock;
@@ -98,6 +98,11 @@ impl Sabotage for Opened {
 
     fn give_up(&self, _queue: &QueueName) -> BoxFuture<'_, ()> {
         panic!("the embedded broker gives nothing up: declare the case in cannot()")
+    }
+
+    fn spoil_rows(&self, _shard: u16, id: JobId, stray: bool) -> BoxFuture<'_, ()> {
+        self.with_store(|store| store.spoil_rows(id, stray));
+        Box::pin(ready(()))
     }
 
     fn delete_queue(&self, queue: &QueueName) -> BoxFuture<'_, ()> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
-use longshore_core::QueueName;
 use longshore_core::clock::Timestamp;
 use longshore_core::shard::Shards;
+use longshore_core::{JobId, QueueName};
 
 use crate::clock::ServerClock;
 use crate::conformance::{Area, Harness, Rig, Sabotage, Stage};
@@ -210,6 +210,16 @@ impl Sabotage for FleetStage {
                 .ctl(&[policy.as_slice(), what.as_slice()].concat())
                 .await
                 .unwrap();
+        })
+    }
+
+    fn spoil_rows(&self, shard: u16, id: JobId, stray: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let control = match &self.servers.redis {
+                Databases::Standalone(redis) => redis.control(),
+                Databases::Cluster(cluster) => cluster.nodes()[0].control(),
+            };
+            control.spoil_rows(shard, id, stray).await.unwrap();
         })
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use longshore_core::JobId;
+
 use crate::process::{Error, find_program, run};
 
 /// Number of databases of a server of ours; database 0 keeps the counter that hands out the others.
@@ -89,6 +91,29 @@ impl RedisControl {
         }
         command.args(args);
         run(command, DEADLINE).await
+    }
+
+    /// Takes a job's rows out of every index of a shard of the store, or gives it rows that it must not have. A node of
+    /// a cluster leads to the one that has the shard.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisControl::cli`].
+    pub async fn spoil_rows(&self, shard: u16, job: JobId, stray: bool) -> Result<(), Error> {
+        let script = "local prefix = string.sub(KEYS[1], 1, -5)
+            if ARGV[2] == 'stray' then
+              redis.call('ZADD', prefix .. 'running', 1, ARGV[1])
+              return
+            end
+            for _, key in ipairs(redis.call('KEYS', prefix .. '*')) do
+              if redis.call('TYPE', key).ok == 'zset' then redis.call('ZREM', key, ARGV[1]) end
+            end";
+        let key = format!("{{s{shard:02}}}:meta");
+        let job = job.uuid().simple().to_string();
+        let what = if stray { "stray" } else { "lost" };
+        self.cli(&["-c", "EVAL", script, "1", &key, &job, what])
+            .await
+            .map(drop)
     }
 
     /// Takes an empty database that no other test has.

@@ -1,0 +1,30 @@
+#!lua flags=no-writes,allow-oom
+-- What waits in a shard, and whether a scheduler looks after it.
+--
+-- KEYS: 1 the shard's meta hash
+-- ARGV: seed
+-- Returns: the time, the scheduler that has leased the shard, when its leases were last looked at; then of each index with
+--   rows: name, queue or '', priority or '', rows, the lowest score, its job
+-- Atomic because the heads must be of one moment.
+
+local out = { NOW, call('GET', P .. 'lease'), call('HGET', KEYS[1], 'seen') }
+
+local function head(index, name, queue, priority)
+  local first = call('ZRANGE', P .. index, 0, 0, 'WITHSCORES')
+  if #first == 0 then return end
+  local parts = { name, queue, priority, call('ZCARD', P .. index), first[2], first[1] }
+  for _, part in ipairs(parts) do out[#out + 1] = part end
+end
+
+for priority = 3, 0, -1 do
+  head('due:' .. priority, 'due', '', '')
+  head('outbox:' .. priority, 'outbox', '', '')
+end
+for _, index in ipairs({ 'running', 'expiring', 'edges', 'rel', 'dead' }) do head(index, index, '', '') end
+for _, field in ipairs(call('HKEYS', P .. 'n')) do
+  local queue = string.match(field, '^(.+):' .. QUEUED .. '$')
+  if queue then
+    for priority = 3, 0, -1 do head('ready:' .. queue .. ':' .. priority, 'ready', queue, tostring(priority)) end
+  end
+end
+return out

@@ -1,0 +1,164 @@
+//! `longshore queue purge`: cancels everything that waits in a queue.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use longshore::{Client, ClientError};
+use longshore_core::limits::SCRIPT_JOBS_MAX;
+use longshore_core::port::Ports;
+use longshore_core::port::enqueue::{CancelReply, CancelRequest};
+use longshore_core::view::{Cursor, JobFilter};
+use longshore_core::{Clock, JobId, JobStatus, QueueName, SystemClock};
+use longshore_service::exit::ExitCode;
+use serde_json::json;
+
+use crate::args::queue::QueuePurge;
+use crate::dlq::confirm;
+use crate::failure::Failure;
+use crate::output::{Format, Out, warn};
+
+/// Jobs of one page of the listing.
+const PAGE: usize = 1_000;
+/// Statuses in which a job waits.
+const WAITING: [JobStatus; 4] = [
+    JobStatus::Queued,
+    JobStatus::Scheduled,
+    JobStatus::Retrying,
+    JobStatus::Blocked,
+];
+
+/// What became of the jobs.
+#[derive(Debug, Default)]
+struct Purged {
+    cancelled: u64,
+    /// They ran already, and are told to stop.
+    stopping: u64,
+    /// They had ended.
+    over: u64,
+}
+
+/// Cancels what waits, in bounded steps.
+///
+/// # Errors
+/// When a status is one in which nothing waits or the queue is unknown (nothing is cancelled then), it is not confirmed,
+/// or the store does not answer.
+pub(super) async fn run(
+    client: &Client,
+    ports: &Ports,
+    options: QueuePurge,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    let filter = filter(&options)?;
+    let queue = &options.queue;
+    let queues = client.queues().await?;
+    let Some(view) = queues.get(queue) else {
+        return Err(unknown(queue));
+    };
+    let counted = |status: &JobStatus| view.counts.get(status).copied().unwrap_or(0);
+    let waiting: u64 = filter.statuses.iter().map(counted).sum();
+    if options.dry_run {
+        return Ok(match out.format {
+            Format::Table => out.line(format!(
+                "would cancel {waiting} jobs of {queue}; nothing was changed"
+            )),
+            Format::Json | Format::Jsonl => {
+                out.json(&json!({ "dry_run": true, "queue": queue.as_str(), "jobs": waiting }))
+            }
+        }?);
+    }
+    confirm(format!("cancel {waiting} jobs of the queue {queue}"), options.yes).await?;
+    if !view.paused {
+        warn(format!(
+            "workers go on meanwhile; `longshore queue pause {queue}` before a purge keeps further jobs from starting"
+        ));
+    }
+    let purged = cancel_all(client, ports, &filter, &options.reason, waiting).await?;
+    Ok(match out.format {
+        Format::Table => out.line(format!(
+            "{} jobs cancelled, {} that had just started are told to stop, {} had ended",
+            purged.cancelled, purged.stopping, purged.over
+        )),
+        Format::Json | Format::Jsonl => out.json(&json!({
+            "queue": queue.as_str(),
+            "cancelled": purged.cancelled,
+            "stopping": purged.stopping,
+            "over": purged.over,
+        })),
+    }?)
+}
+
+fn unknown(queue: &QueueName) -> Failure {
+    Failure::new(
+        ExitCode::NotFound,
+        format!("the queue {queue} holds no job; list queues with `longshore queue ls`"),
+    )
+}
+
+fn filter(options: &QueuePurge) -> Result<JobFilter, Failure> {
+    if let Some(status) = options.status.iter().find(|status| !WAITING.contains(status)) {
+        return Err(Failure::usage(format!(
+            "--status: jobs that are {status} do not wait; use queued, scheduled, retrying or blocked \
+             (`longshore job cancel` ends what runs)"
+        )));
+    }
+    let statuses = match options.status.as_slice() {
+        [] => WAITING.to_vec(),
+        given => given.to_vec(),
+    };
+    Ok(JobFilter {
+        statuses,
+        queue: Some(options.queue.clone()),
+        created_until: Some(SystemClock.now()),
+        ..JobFilter::default()
+    })
+}
+
+async fn cancel_all(
+    client: &Client,
+    ports: &Ports,
+    filter: &JobFilter,
+    reason: &str,
+    waiting: u64,
+) -> Result<Purged, Failure> {
+    let bar = bar(waiting);
+    let mut purged = Purged::default();
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = client.list(filter).after(after).limit(PAGE).await?;
+        let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
+        cancel(ports, &ids, reason, &mut purged).await?;
+        bar.set_position(purged.cancelled + purged.stopping + purged.over);
+        after = page.next;
+        if after.is_none() {
+            bar.finish_and_clear();
+            return Ok(purged);
+        }
+    }
+}
+
+/// Cancels the jobs of one page, shard by shard.
+async fn cancel(ports: &Ports, ids: &[JobId], reason: &str, purged: &mut Purged) -> Result<(), ClientError> {
+    let shards = ports.enqueue.shards();
+    for shard in shards.all() {
+        let ours: Vec<_> = ids.iter().filter(|id| shards.of(id) == shard).collect();
+        for bite in ours.chunks(SCRIPT_JOBS_MAX) {
+            let requests = bite.iter().map(|id| CancelRequest {
+                id: **id,
+                reason: reason.to_owned(),
+            });
+            for reply in ports.enqueue.cancel(shard, requests.collect()).await? {
+                match reply {
+                    CancelReply::Cancelled => purged.cancelled += 1,
+                    CancelReply::Requested => purged.stopping += 1,
+                    _ => purged.over += 1,
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Drawn on stderr where that is a terminal, and nowhere else.
+fn bar(jobs: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} jobs cancelled, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(jobs).with_style(style)
+}
