@@ -34,6 +34,7 @@ mod rows;
 mod schedule;
 mod socket;
 mod state;
+mod statistics;
 mod stored;
 mod sync;
 mod together;

@@ -31,6 +31,7 @@ use longshore_core::port::enqueue::{
 };
 use longshore_core::port::inspect::QuarantineEntry;
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,7 @@ enum Request {
     SaveOperation(Operation),
     Operations,
     Access(access::Request),
+    Statistics(StatisticsQuery),
 }
 
 /// What the owner answers.
@@ -107,6 +109,7 @@ enum Answer {
     Operation(Operation),
     Operations(Vec<Operation>),
     Access(access::Answer),
+    Statistics(Box<Statistics>),
 }
 
 /// A frame of the client.
