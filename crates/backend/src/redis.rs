@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::port::{AccessPort, AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
+use longshore_core::port::{
+    AccessPort, AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort,
+};
 use longshore_core::shard::Shards;
 
 use crate::secret::SecretUrl;

@@ -68,7 +68,9 @@ impl std::fmt::Display for TokenId {
 
 /// A text that is no token's id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("id: \"{0}\" is not the id of a token; it has 16 hexadecimal digits, as `longshore token ls` prints it")]
+#[error(
+    "id: \"{0}\" is not the id of a token; it has 16 hexadecimal digits, as `longshore token ls` prints it"
+)]
 pub struct InvalidTokenId(pub String);
 
 impl std::str::FromStr for TokenId {

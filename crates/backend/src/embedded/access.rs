@@ -60,7 +60,9 @@ impl AccessPort for Core {
         let found = self.disk().and_then(|disk| {
             let next = next_seq(&disk)?;
             let last = before.map_or(next, |before| before.min(next));
-            let found = lines_before(&disk, last).take(limit.min(AUDIT_PAGE_MAX)).collect();
+            let found = lines_before(&disk, last)
+                .take(limit.min(AUDIT_PAGE_MAX))
+                .collect();
             found
         });
         Box::pin(std::future::ready(found))
@@ -103,8 +105,11 @@ fn append(tx: &mut Tx<'_>, note: AuditNote) -> Result<(), port::Error> {
         }
     }
     let at = tx.now;
-    tx.batch
-        .meta_of(&audit_key(seq), "line of the audit log", &AuditEntry { seq, at, note });
+    tx.batch.meta_of(
+        &audit_key(seq),
+        "line of the audit log",
+        &AuditEntry { seq, at, note },
+    );
     tx.batch.meta(AUDIT_NEXT, &(seq + 1).to_be_bytes());
     Ok(())
 }
@@ -117,7 +122,12 @@ fn lines_before(disk: &Disk, end: u64) -> impl Iterator<Item = Result<AuditEntry
     };
     (0..end)
         .rev()
-        .map(move |seq| (seq, value::<AuditEntry>(disk, &audit_key(seq), "line of the audit log")))
+        .map(move |seq| {
+            (
+                seq,
+                value::<AuditEntry>(disk, &audit_key(seq), "line of the audit log"),
+            )
+        })
         .take_while(move |(seq, line)| is_kept(line, *seq))
         .filter_map(|(_, line)| line.transpose())
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use longshore_core::Timestamp;
 use longshore_core::access::{AuditNote, Role, Token, TokenId};
 use longshore_core::limits::{AUDIT_ENTRIES_MAX, AUDIT_PAGE_MAX, TOKENS_MAX};
-use longshore_core::Timestamp;
 
 use super::rig::Rig;
 
@@ -48,7 +48,11 @@ async fn a_token_is_kept_listed_and_revoked(rig: Rig) {
         assert_eq!(access.put_token(token(id)).await, Ok(true));
     }
     assert_eq!(access.token(TokenId(2)).await, Ok(Some(token(2))));
-    assert_eq!(access.tokens().await, Ok(vec![token(1), token(2)]), "the oldest first");
+    assert_eq!(
+        access.tokens().await,
+        Ok(vec![token(1), token(2)]),
+        "the oldest first"
+    );
     assert_eq!(access.revoke_token(TokenId(2)).await, Ok(true));
     assert_eq!(access.revoke_token(TokenId(2)).await, Ok(false));
     assert_eq!(access.token(TokenId(2)).await, Ok(None));
@@ -74,7 +78,11 @@ async fn there_is_room_for_so_many_tokens(rig: Rig) {
         assert_eq!(access.put_token(token(id)).await, Ok(true), "{id}");
     }
     assert_eq!(access.put_token(token(5_000)).await, Ok(false));
-    assert_eq!(access.put_token(token(5)).await, Ok(true), "one that is there already");
+    assert_eq!(
+        access.put_token(token(5)).await,
+        Ok(true),
+        "one that is there already"
+    );
     assert_eq!(access.revoke_token(TokenId(0)).await, Ok(true));
     assert_eq!(access.put_token(token(5_000)).await, Ok(true));
 }
