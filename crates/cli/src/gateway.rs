@@ -2,7 +2,7 @@
 
 use longshore::Client;
 use longshore_backend::Backend;
-use longshore_gateway::{Access, Gateway};
+use longshore_gateway::{Access, Gateway, HideRule};
 use longshore_service::exit::ExitCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -80,10 +80,25 @@ pub(crate) async fn serve(
     access: Access,
 ) -> Result<(), Failure> {
     let config = &setting.config.gateway;
+    let hide = config.hide.iter().map(|rule| rule.parse::<HideRule>());
+    let hide = hide
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+    let public_url = config.public_url.as_deref().map(url::Url::parse).transpose();
+    let public_url = public_url.map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     let gateway = Gateway::builder(client.clone(), backend.ports().clone())
         .access(access)
         .base_path(&config.base_path)
         .dashboard(config.dashboard && !options.no_dashboard)
+        .public_url(public_url)
+        .cors_origins(config.cors_origins.clone())
+        .trust_forwarded(config.trust_forwarded)
+        .session_lifetime(config.session_lifetime)
+        .rate_limit(config.rate_limit)
+        .body_bytes_max(config.body_bytes_max)
+        .connections_max(config.connections_max)
+        .request_timeout(config.request_timeout)
+        .hide(hide)
         .build()
         .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     Ok(gateway.serve(listener, stop).await?)
