@@ -25,7 +25,10 @@ async fn the_committed_description_is_that_of_the_code() {
     assert_eq!(document["openapi"], "3.1.0");
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            assert!(operation["summary"].is_string(), "{method} {path} says what it does");
+            assert!(
+                operation["summary"].is_string(),
+                "{method} {path} says what it does"
+            );
         }
     }
 }

@@ -50,24 +50,61 @@ async fn nothing_depends_on_which_replica_answers() {
 
     let form = format!("token={token}");
     let kind = "application/x-www-form-urlencoded";
-    let login = ask(Method::POST, "/login").header("content-type", kind).body(form).send().await.unwrap();
-    let cookie = login.headers()[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let login = ask(Method::POST, "/login")
+        .header("content-type", kind)
+        .body(form)
+        .send()
+        .await
+        .unwrap();
+    let cookie = login.headers()[SET_COOKIE]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
     let job = json!({"function_name": "hang"});
-    let made = ask(Method::POST, "/api/v1/jobs").bearer_auth(&token).json(&job).send().await.unwrap();
+    let made = ask(Method::POST, "/api/v1/jobs")
+        .bearer_auth(&token)
+        .json(&job)
+        .send()
+        .await
+        .unwrap();
     let made: serde_json::Value = made.json().await.unwrap();
     let id = made["id"].as_str().unwrap();
     let path = format!("/api/v1/jobs/{id}/watch-link");
-    let link = ask(Method::POST, &path).bearer_auth(&token).json(&json!({"cancel": true})).send().await.unwrap();
+    let link = ask(Method::POST, &path)
+        .bearer_auth(&token)
+        .json(&json!({"cancel": true}))
+        .send()
+        .await
+        .unwrap();
     let link: serde_json::Value = link.json().await.unwrap();
     let watch = link["token"].as_str().unwrap();
 
     let mut tags = Vec::new();
     for _ in 0..4 {
-        let seen = ask(Method::GET, "/api/v1/session").header(COOKIE, &cookie).send().await.unwrap();
-        assert_eq!(seen.status(), StatusCode::OK, "the session is good on every replica");
-        let seen = ask(Method::GET, &format!("/api/v1/watch/{id}")).bearer_auth(watch).send().await.unwrap();
+        let seen = ask(Method::GET, "/api/v1/session")
+            .header(COOKIE, &cookie)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            seen.status(),
+            StatusCode::OK,
+            "the session is good on every replica"
+        );
+        let seen = ask(Method::GET, &format!("/api/v1/watch/{id}"))
+            .bearer_auth(watch)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(seen.status(), StatusCode::OK, "so is the link");
-        let seen = ask(Method::GET, "/api/v1/queues/nothing").bearer_auth(&token).send().await.unwrap();
+        let seen = ask(Method::GET, "/api/v1/queues/nothing")
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
         tags.push(seen.headers()["etag"].clone());
     }
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
@@ -85,21 +122,44 @@ async fn nothing_depends_on_which_replica_answers() {
         while !text.contains("event: job") {
             text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
         }
-        let id = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_prefix("id: "))
+            .unwrap()
+            .to_owned();
         lasts.push(id.clone());
         last = Some(id);
     }
     assert_eq!(lasts.len(), 4);
     let path = format!("/api/v1/watch/{id}/cancel");
-    assert_eq!(ask(Method::POST, &path).bearer_auth(watch).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        ask(Method::POST, &path)
+            .bearer_auth(watch)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::OK
+    );
     let path = format!("/api/v1/jobs/{id}/wait");
     let ended = ask(Method::GET, &path).bearer_auth(&token).send().await.unwrap();
     let ended: serde_json::Value = ended.json().await.unwrap();
     assert_eq!(ended["status"], "cancelled");
-    one.tokens().revoke(one.tokens().list().await.unwrap()[0].id).await.unwrap();
+    one.tokens()
+        .revoke(one.tokens().list().await.unwrap()[0].id)
+        .await
+        .unwrap();
     for _ in 0..2 {
-        let seen = ask(Method::GET, "/api/v1/session").header(COOKIE, &cookie).send().await.unwrap();
-        assert_eq!(seen.status(), StatusCode::UNAUTHORIZED, "a revocation reaches every replica at once");
+        let seen = ask(Method::GET, "/api/v1/session")
+            .header(COOKIE, &cookie)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            seen.status(),
+            StatusCode::UNAUTHORIZED,
+            "a revocation reaches every replica at once"
+        );
     }
     assert!(taken.load(Ordering::SeqCst) > 8);
 }

@@ -62,19 +62,31 @@ impl Rig {
     }
 
     pub(crate) async fn on(store: Arc<Store>, set: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening(listener, store, set)
+    }
+
+    pub(crate) fn listening(
+        listener: TcpListener,
+        store: Arc<Store>,
+        set: impl FnOnce(GatewayBuilder) -> GatewayBuilder,
+    ) -> Self {
         // Another test may have been quicker.
         rustls::crypto::ring::default_provider().install_default().ok();
         let ports = store.folder.ports();
         let client = Client::builder().ports(ports.clone()).unwrap();
         let gateway = set(Gateway::builder(client.clone(), ports.clone()).rate_limit(0));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn(gateway.build().unwrap().serve(listener, stop.clone()));
         let no_redirects = reqwest::redirect::Policy::none();
         Self {
             address,
-            tokens: Tokens::new(ports.access.clone(), Arc::new(SystemClock), Arc::new(SystemRandom)),
+            tokens: Tokens::new(
+                ports.access.clone(),
+                Arc::new(SystemClock),
+                Arc::new(SystemRandom),
+            ),
             ports,
             client,
             stop,
@@ -86,7 +98,9 @@ impl Rig {
 
     /// A scheduler and a worker with the functions of these tests.
     pub(crate) fn work(&self) {
-        let scheduler = Scheduler::builder(self.ports.clone()).shutdown(self.stop.clone()).build();
+        let scheduler = Scheduler::builder(self.ports.clone())
+            .shutdown(self.stop.clone())
+            .build();
         tokio::spawn(scheduler.run());
         let worker = Worker::builder(self.ports.clone())
             .shutdown(self.stop.clone())

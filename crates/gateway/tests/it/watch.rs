@@ -26,18 +26,37 @@ async fn a_link_shows_its_job_without_what_is_inside_and_nothing_else() {
     rig.until(&token, &id, "failed").await;
     let watch = link(&rig, &id, json!({})).await;
     let (status, job) = rig.get(&watch, &format!("/watch/{id}")).await;
-    assert_eq!((status, &job["status"], &job["ended"]), (StatusCode::OK, &json!("failed"), &json!(true)));
+    assert_eq!(
+        (status, &job["status"], &job["ended"]),
+        (StatusCode::OK, &json!("failed"), &json!(true))
+    );
     let text = job.to_string();
-    assert!(!text.contains("s3cret") && !text.contains("it never works"), "{text}");
+    assert!(
+        !text.contains("s3cret") && !text.contains("it never works"),
+        "{text}"
+    );
     let in_query = body(rig.request(Method::GET, &format!("/watch/{id}?token={watch}"))).await;
     assert_eq!(in_query.0, StatusCode::OK);
 
-    assert_eq!(rig.get(&watch, &format!("/watch/{other}")).await.0, StatusCode::FORBIDDEN, "another job's");
+    assert_eq!(
+        rig.get(&watch, &format!("/watch/{other}")).await.0,
+        StatusCode::FORBIDDEN,
+        "another job's"
+    );
     for path in ["/jobs", "/session", &format!("/jobs/{id}"), "/audit"] {
         assert_eq!(rig.get(&watch, path).await.0, StatusCode::UNAUTHORIZED, "{path}");
     }
-    assert_eq!(rig.get(&token, &format!("/watch/{id}")).await.0, StatusCode::UNAUTHORIZED, "no watch link");
-    assert_eq!(rig.post(&watch, &format!("/watch/{id}/cancel"), json!({})).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(
+        rig.get(&token, &format!("/watch/{id}")).await.0,
+        StatusCode::UNAUTHORIZED,
+        "no watch link"
+    );
+    assert_eq!(
+        rig.post(&watch, &format!("/watch/{id}/cancel"), json!({}))
+            .await
+            .0,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
@@ -62,10 +81,18 @@ async fn an_expired_and_a_changed_link_are_refused() {
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{at}: {problem}");
         assert!(!problem.to_string().contains(&good[5..20]), "{problem}");
     }
-    let (status, _) = rig.post(&token, &format!("/jobs/{id}/watch-link"), json!({"expires_in_ms": 1})).await;
+    let (status, _) = rig
+        .post(
+            &token,
+            &format!("/jobs/{id}/watch-link"),
+            json!({"expires_in_ms": 1}),
+        )
+        .await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     let viewer = rig.token(Role::Viewer).await;
-    let (status, _) = rig.post(&viewer, &format!("/jobs/{id}/watch-link"), json!({})).await;
+    let (status, _) = rig
+        .post(&viewer, &format!("/jobs/{id}/watch-link"), json!({}))
+        .await;
     assert_eq!(status, StatusCode::FORBIDDEN);
 }
 
@@ -82,25 +109,64 @@ async fn a_link_that_may_cancel_cancels_its_job_from_a_page_of_a_known_site() {
         request.header("access-control-request-method", "POST").send()
     };
     let allowed = preflight("https://shop.example").await.unwrap();
-    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://shop.example");
-    assert!(allowed.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert_eq!(
+        allowed.headers()["access-control-allow-origin"],
+        "https://shop.example"
+    );
+    assert!(
+        allowed.headers()["access-control-allow-headers"]
+            .to_str()
+            .unwrap()
+            .contains("authorization")
+    );
     let refused = preflight("https://evil.example").await.unwrap();
     assert!(!refused.headers().contains_key("access-control-allow-origin"));
 
-    let request = rig.request(Method::POST, &path).bearer_auth(&watch).header("origin", "https://shop.example");
-    let response = request.header("sec-fetch-site", "cross-site").send().await.unwrap();
-    assert_eq!(response.headers()["access-control-allow-origin"], "https://shop.example");
+    let request = rig
+        .request(Method::POST, &path)
+        .bearer_auth(&watch)
+        .header("origin", "https://shop.example");
+    let response = request
+        .header("sec-fetch-site", "cross-site")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        response.headers()["access-control-allow-origin"],
+        "https://shop.example"
+    );
     assert_eq!(response.status(), StatusCode::OK);
     let (_, job) = rig.get(&watch, &format!("/watch/{id}")).await;
-    assert_eq!((&job["status"], &job["can_cancel"]), (&json!("cancelled"), &json!(false)));
+    assert_eq!(
+        (&job["status"], &job["can_cancel"]),
+        (&json!("cancelled"), &json!(false))
+    );
     let (_, log) = rig.get(&token, "/audit").await;
-    assert_eq!((&log["lines"][0]["who"], &log["lines"][0]["action"]), (&json!("watch link"), &json!("job.cancel")));
+    assert_eq!(
+        (&log["lines"][0]["who"], &log["lines"][0]["action"]),
+        (&json!("watch link"), &json!("job.cancel"))
+    );
     // The rest of the API is for no other site.
-    let request = rig.request(Method::GET, "/jobs").bearer_auth(&token).header("origin", "https://shop.example");
-    assert!(!request.send().await.unwrap().headers().contains_key("access-control-allow-origin"));
+    let request = rig
+        .request(Method::GET, "/jobs")
+        .bearer_auth(&token)
+        .header("origin", "https://shop.example");
+    assert!(
+        !request
+            .send()
+            .await
+            .unwrap()
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
     // An error can be read by the page as well.
-    let request = rig.request(Method::GET, &format!("/watch/{id}")).header("origin", "https://shop.example");
+    let request = rig
+        .request(Method::GET, &format!("/watch/{id}"))
+        .header("origin", "https://shop.example");
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(response.headers()["access-control-allow-origin"], "https://shop.example");
+    assert_eq!(
+        response.headers()["access-control-allow-origin"],
+        "https://shop.example"
+    );
 }
