@@ -30,6 +30,7 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
     };
     let client = Setting::client(&backend)?;
     out.line(format!("longshore gateway: {}", address(setting, &listener)?))?;
+    warn_of_no_tokens(&backend).await;
     let serving = serve(
         setting,
         options,
@@ -46,6 +47,16 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
     client.close().await;
     backend.close().await;
     ended
+}
+
+/// Without a token nobody gets in.
+async fn warn_of_no_tokens(backend: &Backend) {
+    let tokens = backend.ports().access.tokens().await;
+    if tokens.is_ok_and(|tokens| tokens.is_empty()) {
+        tracing::warn!(
+            "there are no tokens, so nobody gets in; make one: longshore token create NAME --role admin"
+        );
+    }
 }
 
 /// Takes the address.

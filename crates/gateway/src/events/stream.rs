@@ -257,6 +257,8 @@ impl Stream {
         }
         if whole && self.id() == id {
             self.ready.clear();
+            self.ready
+                .push_back(Event::default().comment("nothing was missed"));
         }
     }
 

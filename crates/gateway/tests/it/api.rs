@@ -244,24 +244,3 @@ async fn why_a_job_does_not_run_is_told() {
         (StatusCode::OK, Some("unknown"))
     );
 }
-
-#[tokio::test]
-async fn a_stop_ends_long_polls_and_the_gateway() {
-    let mut rig = Rig::new().await;
-    let token = rig.token(Role::Producer).await;
-    let id = rig.enqueue(&token, json!({"function_name": "echo"})).await;
-    let path = format!("/jobs/{id}/wait?timeout_ms=60000");
-    let stop = rig.stop.clone();
-    let ((status, job), ()) = tokio::join!(rig.get(&token, &path), async {
-        tokio::task::yield_now().await;
-        stop.cancel();
-    });
-    // A stop may come before the request was taken, or while it waits.
-    assert!(status == StatusCode::OK, "{job}");
-    let serving = &mut rig.serving;
-    tokio::time::timeout(crate::rig::LONG, serving)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-}

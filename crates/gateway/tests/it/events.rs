@@ -126,6 +126,7 @@ async fn who_resumes_is_told_what_was_missed_and_nothing_when_nothing_was() {
     let last = events.named("job").await.id;
     drop(events);
     let mut again = Events::open(&rig, &token, &path, Some(&last)).await;
+    while again.next().await.unwrap().comment != "nothing was missed" {}
     rig.post(&token, &format!("/jobs/{one}/cancel"), json!({})).await;
     let first = again.named("job").await;
     assert_eq!(
