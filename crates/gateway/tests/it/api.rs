@@ -39,7 +39,7 @@ async fn a_job_goes_its_whole_way_over_http() {
     assert_eq!(job["progress"]["fraction"], 1.0);
     assert_eq!(job["terms"]["metadata"], json!({"order": 7}));
     assert_eq!(job["terms"]["created_by"], "the producer");
-    let (_, summary) = rig.get(&token, &format!("/jobs/{id}?detail=summary")).await;
+    let (_, summary) = rig.get(&token, &format!("/jobs/{id}/summary")).await;
     assert_eq!(
         (&summary["name"], &summary["args"]),
         (&json!("Say it"), &Value::Null)

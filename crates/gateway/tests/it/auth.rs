@@ -239,7 +239,7 @@ async fn fields_are_hidden_from_roles_everywhere_and_cannot_be_written_over() {
     rig.until(&producer, &id, "failed").await;
     let paths = [
         format!("/jobs/{id}"),
-        format!("/jobs/{id}?detail=summary"),
+        format!("/jobs/{id}/summary"),
         "/jobs".to_owned(),
         "/dead-letters".to_owned(),
         "/dead-letters/groups".to_owned(),
