@@ -111,6 +111,7 @@ impl Backend {
             checkup: store.checkup_port(),
             cron: store.cron_port(),
             notify: store.notify_port(),
+            access: store.access_port(),
             publish: traced::publish(broker.publisher(), &config.telemetry),
             consume: broker.consumer(),
             telemetry: config.telemetry.clone(),

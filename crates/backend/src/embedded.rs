@@ -18,6 +18,7 @@ use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
 use longshore_core::shard::Shards;
 
+mod access;
 mod attempt;
 mod broker;
 mod checkup;
@@ -110,6 +111,7 @@ impl Store {
             checkup: self.core.clone(),
             cron: self.core.clone(),
             notify: self.core.clone(),
+            access: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
             telemetry: longshore_core::telemetry::Telemetry::off(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::port::{
-    AttemptPort, CheckupPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
+    AccessPort, AttemptPort, CheckupPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
 };
 use longshore_core::shard::Shards;
 use longshore_core::telemetry::Telemetry;
@@ -19,6 +19,7 @@ use call::Call;
 use reply::Reader;
 use script::Script;
 
+mod access;
 mod attempt;
 mod call;
 mod checkup;
@@ -239,6 +240,11 @@ impl Store {
 
     /// The store for who tells people.
     pub fn notify_port(&self) -> Arc<dyn NotifyPort> {
+        Arc::new(self.clone())
+    }
+
+    /// The store for the gateway.
+    pub fn access_port(&self) -> Arc<dyn AccessPort> {
         Arc::new(self.clone())
     }
 

@@ -1,12 +1,14 @@
 //! What the command line takes. Comments here are the help texts that people read, so they are not Markdown.
 #![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod access;
 pub(crate) mod bench;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     /// Run a scheduler; any number of replicas
     #[command(after_help = "Example:\n  longshore scheduler --config /etc/longshore/longshore.toml")]
     Scheduler,
+    /// Serve the HTTP API and the dashboard; any number of replicas
+    Gateway(Gateway),
     /// Hand over a job
     Enqueue(Box<Enqueue>),
     /// List, show, explain, watch and cancel jobs
@@ -98,6 +102,12 @@ pub(crate) enum Command {
     Notify(Notify),
     /// Check servers, queues, records and indexes, say what is wrong, and repair it
     Doctor(doctor::Doctor),
+    /// Make, list and revoke tokens of the gateway
+    #[command(subcommand)]
+    Token(access::Token),
+    /// Who did what through the gateway
+    #[command(subcommand)]
+    Audit(access::Audit),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -137,6 +147,20 @@ pub(crate) struct Dev {
     /// End once every job has ended (for scripts and tests)
     #[arg(long)]
     pub(crate) until_idle: bool,
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
+}
+
+/// `longshore gateway`
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Gateway {
+    /// Where the HTTP API and the dashboard are served; port 0 takes a free one [default: gateway.listen,
+    /// 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Serve the HTTP API alone
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
 }
 
 /// How many sample jobs.
@@ -325,6 +349,8 @@ pub(crate) enum Job {
         #[arg(required = true)]
         ids: Vec<JobId>,
     },
+    /// Make a watch link: a token with which a browser of a stranger may follow this job
+    Link(access::Link),
     /// Delete jobs that ended long ago
     Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running

@@ -1,5 +1,6 @@
 //! The `longshore` command: everything meets here.
 
+mod access;
 mod adapter;
 mod args;
 mod bench;
@@ -11,6 +12,7 @@ mod dlq;
 mod doctor;
 mod enqueue;
 mod failure;
+mod gateway;
 mod health;
 mod job;
 mod man;
@@ -118,6 +120,10 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
             setting.observe("scheduler", &MultiProgress::new())?;
             scheduler::run(setting).await
         }
+        Command::Gateway(options) => {
+            setting.observe("gateway", &MultiProgress::new())?;
+            gateway::run(setting, &options, out).await
+        }
         command => {
             if matches!(command, Command::Enqueue(_)) {
                 setting.observe_quietly("enqueue")?;
@@ -206,6 +212,8 @@ async fn ask(
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Notify(_), _) => unless(stop, notify::list(&setting.config, ports, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, ports, command, out)).await,
+        (Command::Token(command), _) => unless(stop, access::token(ports, command, out)).await,
+        (Command::Audit(command), _) => unless(stop, access::audit(ports, command, out)).await,
         _ => Ok(()),
     }
 }

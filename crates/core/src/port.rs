@@ -1,6 +1,6 @@
 //! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
 //! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`checkup`] for the doctor, [`cron`] for keepers of
-//! cron entries, [`notify`] for who tells people, [`broker`] for messages.
+//! cron entries, [`notify`] for who tells people, [`access`] for the gateway, [`broker`] for messages.
 //!
 //! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
 //! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::telemetry::Telemetry;
 
+pub mod access;
 pub mod attempt;
 pub mod broker;
 pub mod checkup;
@@ -21,6 +22,7 @@ pub mod inspect;
 pub mod notify;
 pub mod schedule;
 
+pub use access::AccessPort;
 pub use attempt::AttemptPort;
 pub use broker::{ConsumePort, PublishPort};
 pub use checkup::CheckupPort;
@@ -50,6 +52,8 @@ pub struct Ports {
     pub cron: Arc<dyn CronPort>,
     /// For who tells people.
     pub notify: Arc<dyn NotifyPort>,
+    /// For the gateway.
+    pub access: Arc<dyn AccessPort>,
     /// Messages out.
     pub publish: Arc<dyn PublishPort>,
     /// Messages in.

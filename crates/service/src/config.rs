@@ -15,6 +15,7 @@ use longshore_core::{FunctionName, QueueName};
 mod check;
 mod cron;
 mod dump;
+mod gateway;
 pub mod keys;
 mod notify;
 mod problem;
@@ -25,6 +26,7 @@ mod sources;
 mod suggest;
 mod telemetry;
 
+pub use gateway::Gateway;
 pub use notify::{EmailChannel, MailTls, Notify, QueueLimit, WebhookChannel};
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
@@ -68,6 +70,8 @@ pub struct Config {
     pub cron: BTreeMap<CronName, Definition>,
     /// Who is told of what.
     pub notify: Notify,
+    /// The gateway.
+    pub gateway: Gateway,
     /// The log.
     pub log: Log,
     /// Traces and metrics.

@@ -34,6 +34,7 @@ macro_rules! cases {
     };
 }
 
+mod access;
 mod audit;
 mod beat;
 mod broker;
@@ -126,6 +127,8 @@ pub enum Area {
     Notify,
     /// Messages.
     Broker,
+    /// Tokens, key and audit log of the gateway.
+    Access,
 }
 
 /// Every case, area by area.
@@ -153,6 +156,7 @@ pub fn cases() -> Vec<Case> {
         leases::cases(),
         notify::cases(),
         broker::cases(),
+        access::cases(),
     ]
     .concat()
 }

@@ -5,6 +5,7 @@
 //! The client sends [`Up`], each with a number; the owner answers with [`Down`], in any order. The first frame of the
 //! owner is [`Down::Hello`].
 
+mod access;
 mod client;
 mod frame;
 mod place;
@@ -79,6 +80,7 @@ enum Request {
     BeginOperation(Operation),
     SaveOperation(Operation),
     Operations,
+    Access(access::Request),
     Statistics(StatisticsQuery),
     Notices(u16, usize),
     Mailbox,
@@ -115,6 +117,7 @@ enum Answer {
     Quarantined(Vec<QuarantineEntry>),
     Operation(Operation),
     Operations(Vec<Operation>),
+    Access(access::Answer),
     Statistics(Box<Statistics>),
     Notices(Notices),
     Mailbox(Mailbox),

@@ -42,6 +42,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         scheduler: scheduler(&values),
         cron: super::cron::entries(&values, problems),
         notify: super::notify::section(&values, problems),
+        gateway: super::gateway::build(&values, problems),
         log: Log {
             format: if values.text("log.format") == "json" {
                 LogFormat::Json

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX, TIMEOUT_DEFAULT};
 
 mod cron;
+mod gateway;
 mod log;
 mod notify;
 mod scheduler;
@@ -87,6 +88,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         scheduler::KEYS,
         cron::KEYS,
         notify::KEYS,
+        gateway::KEYS,
         log::KEYS,
         telemetry::KEYS,
     ]

@@ -284,7 +284,7 @@ fn typed(
     judge: &dyn Fn(&str) -> Result<(), String>,
 ) -> Result<Typed, String> {
     if let Kind::Queues | Kind::Texts(_) | Kind::Arguments = kind {
-        return list(kind, value);
+        return list(kind, value, judge);
     }
     let text = scalar(value).ok_or_else(|| format!("is a list or table; use {}", wanted(kind)))?;
     if text.is_empty() {
@@ -314,7 +314,7 @@ fn typed(
             field.unwrap_or_default(),
             Secret::new(text),
         )]))),
-        Kind::Queues | Kind::Texts(_) | Kind::Arguments => list(kind, value),
+        Kind::Queues | Kind::Texts(_) | Kind::Arguments => list(kind, value, judge),
     }
 }
 
@@ -383,20 +383,20 @@ fn time(text: &str, min: u64, max: u64) -> Result<Typed, String> {
 }
 
 /// A list, or a text with commas as the environment and the command line give it.
-fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
+fn list(kind: Kind, value: &ValueKind, judge: &dyn Fn(&str) -> Result<(), String>) -> Result<Typed, String> {
     let items: Option<Vec<String>> = match value {
         ValueKind::Array(items) => items.iter().map(|item| scalar(&item.kind)).collect(),
         other => scalar(other).map(|text| text.split(',').map(|item| item.trim().to_owned()).collect()),
     };
     let items = items.ok_or_else(|| format!("is not {}", wanted(kind)))?;
     if let Kind::Texts(name) = kind {
-        let named = items.iter().all(|item| !item.is_empty());
-        let problem = format!("has an empty text; use {name} such as [\"a\", \"b\"], or leave the key out");
-        return if named {
-            Ok(Typed::List(items))
-        } else {
-            Err(problem)
-        };
+        if items.iter().any(String::is_empty) {
+            return Err(format!(
+                "has an empty text; use {name} such as [\"a\", \"b\"], or leave the key out"
+            ));
+        }
+        items.iter().try_for_each(|item| judge(item))?;
+        return Ok(Typed::List(items));
     }
     if kind != Kind::Queues {
         return Ok(Typed::Arguments(items));

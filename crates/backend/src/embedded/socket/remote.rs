@@ -48,6 +48,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         checkup: remote.clone(),
         cron: remote.clone(),
         notify: remote.clone(),
+        access: remote.clone(),
         publish: remote.clone(),
         consume: remote,
         telemetry: longshore_core::telemetry::Telemetry::off(),
@@ -74,7 +75,7 @@ macro_rules! ask {
     };
 }
 
-fn strange() -> port::Error {
+pub(super) fn strange() -> port::Error {
     port::Error::Corrupt("the owner's answer does not fit the request".to_owned())
 }
 

@@ -145,6 +145,7 @@ impl Harness for OnRedis {
                 checkup: store.checkup_port(),
                 cron: store.cron_port(),
                 notify: store.notify_port(),
+                access: store.access_port(),
                 ..broker.ports()
             };
             let factory = Factory::new(Arc::new(servers.clock.clock()), rand::random());
