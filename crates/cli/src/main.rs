@@ -9,6 +9,7 @@ mod dev;
 mod dlq;
 mod enqueue;
 mod failure;
+mod gateway;
 mod job;
 mod output;
 mod quarantine;
@@ -99,6 +100,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Scheduler => {
             start_log(&setting, &MultiProgress::new())?;
             scheduler::run(&setting).await
+        }
+        Command::Gateway(options) => {
+            start_log(&setting, &MultiProgress::new())?;
+            gateway::run(&setting, &options, &mut out).await
         }
         command => with_client(&setting, command, &mut out).await,
     }
