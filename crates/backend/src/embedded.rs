@@ -33,6 +33,7 @@ mod rows;
 mod schedule;
 mod socket;
 mod state;
+mod statistics;
 mod stored;
 mod sync;
 mod together;

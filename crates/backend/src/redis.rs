@@ -28,6 +28,7 @@ mod reply;
 mod schedule;
 mod script;
 mod shards;
+mod statistics;
 mod strict;
 mod target;
 mod view;

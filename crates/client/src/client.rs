@@ -8,6 +8,7 @@ use longshore_core::port::enqueue::{CancelReply, CancelRequest};
 use longshore_core::port::schedule::DeadLetterChange;
 use longshore_core::port::{Error, Ports};
 use longshore_core::random::Random;
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Detail, JobFilter, JobView, QueueView, WorkerView};
 use longshore_core::{Clock, Job, JobId, JobSpec, QueueName};
 
@@ -194,6 +195,25 @@ impl Client {
     /// When the store does not answer.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, ClientError> {
         Ok(self.asking(|ports| ports.inspect.workers()).await?)
+    }
+
+    /// What happened in a window up to now: throughput, failures and percentiles of wait and run times, step by step, by
+    /// function and by queue; and how jobs stand now. It costs what the window holds, not what the store does.
+    ///
+    /// # Errors
+    /// When the window or step is out of range, or the store does not answer.
+    pub async fn statistics(
+        &self,
+        query: impl std::borrow::Borrow<StatisticsQuery>,
+    ) -> Result<Statistics, ClientError> {
+        let query = query.borrow();
+        query.check().map_err(|error| ClientError::Invalid {
+            field: error.field,
+            problem: error.problem,
+        })?;
+        Ok(self
+            .asking(|ports| ports.inspect.statistics(query.clone()))
+            .await?)
     }
 
     /// Cancels a job, wherever it stands. `reason` says why, and by whom: at most 1 KiB.

@@ -97,6 +97,9 @@ pub use longshore_core::port::schedule::DeadLetterChange;
 pub use longshore_core::spec::{
     Dependency, EdgePolicy, Fencing, InvalidSpec, OnCancelled, OnFailed, OnLostRecord, Start,
 };
+pub use longshore_core::stats::{
+    FunctionRow, Histogram, Point, QueueRow, Statistics, StatisticsQuery, Tally,
+};
 pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,

@@ -25,6 +25,7 @@ pub mod record;
 pub mod retry;
 pub mod shard;
 pub mod spec;
+pub mod stats;
 pub mod status;
 pub mod transition;
 pub mod value;

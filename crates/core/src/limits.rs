@@ -114,3 +114,15 @@ pub const CRON_JITTER_MAX: Duration = Duration::from_secs(86_400);
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 /// Default retention of finished jobs.
 pub const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
+/// How long statistics are kept by the minute; then they are added to their hour.
+pub const STATISTICS_MINUTES_KEPT: Duration = Duration::from_secs(3 * 3600);
+/// How long statistics are kept by the hour.
+pub const STATISTICS_HOURS_KEPT: Duration = Duration::from_secs(8 * 86_400);
+/// Longest window of statistics.
+pub const STATISTICS_WINDOW_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// Pairs of a queue and a function that a minute, or an hour, has rows of their own for; further ones share one.
+pub const STATISTICS_ROWS_MAX: usize = 200;
+/// Rows of an index that are looked at for the oldest job that waits.
+pub const STATISTICS_LOOK: usize = 64;
+/// Most points of a series of statistics.
+pub const STATISTICS_STEPS_MAX: u64 = 240;

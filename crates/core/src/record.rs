@@ -109,6 +109,9 @@ pub struct Record {
     /// Since when looks at its edges have found a parent unknown, while it is Blocked; `None` when the last did not.
     #[serde(default)]
     pub parent_unknown_since: Option<Timestamp>,
+    /// Since when it could run, while it is Queued or Running; give-backs do not move it.
+    #[serde(default)]
+    pub ready_since: Option<Timestamp>,
 }
 
 /// Children of an ended parent are to be told.
@@ -217,6 +220,7 @@ impl Record {
             gave_up_gen: None,
             parent_bytes: 0,
             parent_unknown_since: None,
+            ready_since: (status == JobStatus::Queued).then_some(now),
         }
     }
 

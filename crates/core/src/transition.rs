@@ -66,6 +66,7 @@ fn enter(record: &mut Record, trigger: Trigger, to: JobStatus, now: Timestamp) {
         "no transition {:?} -> {to:?} by {trigger:?}",
         record.status
     );
+    record.ready_since = ready_since(record, to, now);
     record.status = to;
     record.entered_at = now;
     record.owner = None;
@@ -79,6 +80,19 @@ fn enter(record: &mut Record, trigger: Trigger, to: JobStatus, now: Timestamp) {
     record.parent_unknown_since = None;
     record.open_parents.clear();
     record.parent_bytes = 0;
+}
+
+/// Since when a record that comes into `to` can run: since it was due, wherever it waited in vain after that. Whoever
+/// lost its worker can run from now on.
+fn ready_since(record: &Record, to: JobStatus, now: Timestamp) -> Option<Timestamp> {
+    match (record.status, to) {
+        (JobStatus::Queued, JobStatus::Queued | JobStatus::Running) => record.ready_since,
+        (JobStatus::Scheduled | JobStatus::Retrying, JobStatus::Queued) => {
+            Some(record.run_at.map_or(now, |at| at.min(now)))
+        }
+        (_, JobStatus::Queued | JobStatus::Running) => Some(now),
+        _ => None,
+    }
 }
 
 /// Moves a record into Queued as a new dispatch that the sweep publishes at `publish_at` unless somebody else does.

@@ -185,6 +185,7 @@ impl Core {
             hints: Vec::new(),
         };
         let reply = act(&mut state, &mut tx);
+        state.counted.write_if_due(&mut tx.batch, tx.now);
         if self.fails_next.swap(false, Ordering::SeqCst) {
             tx.batch.spoil();
         }
@@ -237,13 +238,18 @@ impl Core {
         self.broker.close();
         self.watches.close();
         // Whoever is inside a change has it written before this goes on.
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let written = disk.as_ref().map_or(Ok(false), |disk| {
+            let mut batch = disk.batch();
+            state.counted.write(&mut batch, self.clock.now());
+            batch.commit()
+        });
         let synced = disk.as_ref().map_or(Ok(()), |disk| disk.sync_all());
         drop(state);
         drop(disk);
         // The folder is free only once the store is shut.
         drop(ownership);
-        synced
+        written.and(synced)
     }
 
     pub(super) fn wipe(&self) -> Result<(), port::Error> {

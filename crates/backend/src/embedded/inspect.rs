@@ -14,6 +14,7 @@ use longshore_core::port::attempt::Hint;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{self, Reply};
 use longshore_core::record::Record;
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::de::DeserializeOwned;
 
@@ -68,6 +69,10 @@ impl InspectPort for Core {
             live.cloned().collect()
         });
         Box::pin(std::future::ready(live))
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
+        Box::pin(std::future::ready(self.statistics_of(&query)))
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
@@ -224,8 +229,11 @@ fn read<T: DeserializeOwned>(
 
 fn queues(state: &State) -> BTreeMap<QueueName, QueueView> {
     let mut queues: BTreeMap<QueueName, QueueView> = BTreeMap::new();
-    for (name, counts) in &state.counts {
-        queues.entry(name.clone()).or_default().counts.clone_from(counts);
+    for ((name, _), counts) in &state.counts {
+        let view = queues.entry(name.clone()).or_default();
+        for (status, count) in counts {
+            *view.counts.entry(*status).or_default() += count;
+        }
     }
     for name in &state.paused {
         queues.entry(name.clone()).or_default().paused = true;

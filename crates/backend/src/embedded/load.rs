@@ -133,6 +133,8 @@ fn load_entry(key: &str, value: &[u8], state: &mut State) -> Option<()> {
     } else if key.starts_with(CRON) {
         let entry = stored::decode::<CronEntry>("cron entry", value).ok()?;
         state.cron.insert(entry.name.clone(), entry);
+    } else {
+        super::statistics::load(key, value, &mut state.counted)?;
     }
     Some(())
 }

@@ -30,6 +30,7 @@ use longshore_core::port::enqueue::{
 };
 use longshore_core::port::inspect::QuarantineEntry;
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +77,7 @@ enum Request {
     BeginOperation(Operation),
     SaveOperation(Operation),
     Operations,
+    Statistics(StatisticsQuery),
 }
 
 /// What the owner answers.
@@ -104,6 +106,7 @@ enum Answer {
     Quarantined(Vec<QuarantineEntry>),
     Operation(Operation),
     Operations(Vec<Operation>),
+    Statistics(Box<Statistics>),
 }
 
 /// A frame of the client.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, WorkerId};
 use longshore_core::message::Epoch;
-use longshore_core::name::{CronName, QueueName};
+use longshore_core::name::{CronName, FunctionName, QueueName};
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::Hint;
 use longshore_core::port::cron::CronEntry;
@@ -18,6 +18,7 @@ use longshore_core::view::WorkerView;
 
 use super::disk::{Batch, Disk, Part};
 use super::rows::Rows;
+use super::statistics::Counted;
 
 /// Everything but the payloads and the messages.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ pub(super) struct State {
     shard: BTreeMap<u16, Shard>,
     /// Every record by its creation: what listings walk.
     pub(super) created: BTreeSet<(Timestamp, JobId)>,
-    pub(super) counts: BTreeMap<QueueName, BTreeMap<longshore_core::JobStatus, u64>>,
+    pub(super) counts: BTreeMap<(QueueName, FunctionName), BTreeMap<longshore_core::JobStatus, u64>>,
+    pub(super) counted: Counted,
     pub(super) children: HashMap<JobId, BTreeMap<JobId, EdgePolicy>>,
     /// Progress of jobs that have not ended; it reaches the disk when they do.
     pub(super) progress: HashMap<JobId, Progress>,
@@ -72,6 +74,7 @@ impl State {
             shard: shards.all().map(|number| (number, Shard::default())).collect(),
             created: BTreeSet::new(),
             counts: BTreeMap::new(),
+            counted: Counted::default(),
             children: HashMap::new(),
             progress: HashMap::new(),
             paused: BTreeSet::new(),
@@ -88,6 +91,7 @@ impl State {
         self.paused = old.paused;
         self.cron = old.cron;
         self.workers = old.workers;
+        self.counted = old.counted;
     }
 
     /// Takes what was read from the disk in the place of what is remembered of it. What is in memory alone stays.
@@ -98,6 +102,7 @@ impl State {
             (fresh.sweep, fresh.lease) = (shard.sweep, shard.lease);
         }
         self.workers = old.workers;
+        self.counted = old.counted;
         self.progress = old.progress;
         self.progress.retain(|id, _| {
             let record = self.records.get(id);
@@ -156,6 +161,7 @@ impl State {
         if before != slot {
             tx.batch.slot(id, &slot);
             self.follow(id, before.record(), slot.record());
+            self.counted.note(before.record(), slot.record(), tx.now);
             self.write_parts(tx, id, &before, &slot, &effects);
         }
         self.put(id, slot);
@@ -235,7 +241,8 @@ impl State {
     }
 
     fn count(&mut self, record: &Record, step: impl FnOnce(u64) -> u64) {
-        let counts = self.counts.entry(record.queue.clone()).or_default();
+        let place = (record.queue.clone(), record.function_name.clone());
+        let counts = self.counts.entry(place.clone()).or_default();
         let count = step(counts.get(&record.status).copied().unwrap_or(0));
         if count > 0 {
             counts.insert(record.status, count);
@@ -243,7 +250,7 @@ impl State {
         }
         counts.remove(&record.status);
         if counts.is_empty() {
-            self.counts.remove(&record.queue);
+            self.counts.remove(&place);
         }
     }
 

@@ -10,6 +10,7 @@ use longshore_core::id::JobId;
 use longshore_core::name::QueueName;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{Error, Reply};
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 use super::Store;
@@ -54,6 +55,10 @@ impl InspectPort for Store {
 
     fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
         Box::pin(self.live_workers())
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
+        Box::pin(async move { self.statistics_of(&query).await })
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {

@@ -18,6 +18,7 @@ use longshore_core::port::inspect::{QuarantineEntry, Wakes};
 use longshore_core::port::schedule::DeadLetter;
 use longshore_core::port::{EnqueuePort, Error, InspectPort, PublishPort, Reply};
 use longshore_core::shard::Shards;
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use longshore_core::{JobId, JobStatus, QueueName};
 
@@ -290,6 +291,10 @@ impl InspectPort for Looks {
 
     fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
         self.inner.workers()
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
+        self.inner.statistics(query)
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {

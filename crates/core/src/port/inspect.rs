@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::dead::Operation;
 use crate::id::JobId;
 use crate::name::QueueName;
+use crate::stats::{Statistics, StatisticsQuery};
 use crate::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 /// Wakes a watcher: one of its jobs changed. Wake-ups may be lost or doubled; a watcher polls as well.
@@ -43,6 +44,10 @@ pub trait InspectPort: Send + Sync {
 
     /// Live workers.
     fn workers(&self) -> Reply<'_, Vec<WorkerView>>;
+
+    /// What happened in a window up to now, and how jobs stand. A query out of its bounds ([`StatisticsQuery::check`]) is
+    /// refused. Costs what the window holds, not what the store does: no job is looked for.
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics>;
 
     /// Wakes for changes of these jobs (status and progress).
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>>;

@@ -30,6 +30,7 @@ use longshore_core::port::schedule::{
 };
 use longshore_core::port::{self, Ports, Reply};
 use longshore_core::shard::Shards;
+use longshore_core::stats::{Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 use super::client::{Remote, RemoteWatch};
@@ -146,6 +147,15 @@ impl InspectPort for Remote {
 
     fn workers(&self) -> Reply<'_, Vec<WorkerView>> {
         ask!(self, Request::Workers, Workers)
+    }
+
+    fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
+        Box::pin(async move {
+            match self.call(Request::Statistics(query)).await? {
+                Answer::Statistics(answer) => Ok(*answer),
+                _ => Err(strange()),
+            }
+        })
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
