@@ -49,7 +49,8 @@ export function startLive() {
 
   // ---- the stream ----
   function address() {
-    const query = new URLSearchParams({ topics: root.dataset.topics });
+    const query = new URLSearchParams();
+    for (const topic of root.dataset.topics.split(",")) query.set(topic, "yes");
     const shown = new Set([...document.querySelectorAll("[data-bar]")].map((bar) => bar.dataset.bar));
     if (shown.size) query.set("jobs", [...shown].slice(0, 100).join(","));
     return `${root.dataset.base}/api/v1/events?${query}`;
@@ -64,8 +65,8 @@ export function startLive() {
       state("away");
       refresh(POLL);
     };
-    for (const name of ["job", "progress"]) source.addEventListener(name, job);
-    for (const name of ["queues", "statistics", "resync"]) source.addEventListener(name, () => refresh(REFRESH_MIN));
+    source.addEventListener("job", job);
+    for (const name of ["queues", "overview", "stats", "gone"]) source.addEventListener(name, () => refresh(REFRESH_MIN));
   }
 
   function job(event) {

@@ -8,7 +8,12 @@ use crate::error::Error;
 use crate::state::AppState;
 
 /// Cancels a job.
-pub(super) async fn cancel(state: &AppState, session: &Session, id: JobId, reason: &str) -> Result<CancelReply, Error> {
+pub(super) async fn cancel(
+    state: &AppState,
+    session: &Session,
+    id: JobId,
+    reason: &str,
+) -> Result<CancelReply, Error> {
     let reason = match reason.trim() {
         "" => format!("cancelled by {}", session.who),
         reason => format!("{reason} ({})", session.who),
@@ -17,12 +22,20 @@ pub(super) async fn cancel(state: &AppState, session: &Session, id: JobId, reaso
 }
 
 /// Requeues a dead letter.
-pub(super) async fn requeue(state: &AppState, _session: &Session, id: JobId) -> Result<DeadLetterChange, Error> {
+pub(super) async fn requeue(
+    state: &AppState,
+    _session: &Session,
+    id: JobId,
+) -> Result<DeadLetterChange, Error> {
     Ok(state.client().requeue(id).await?)
 }
 
 /// Deletes a dead letter.
-pub(super) async fn discard(state: &AppState, _session: &Session, id: JobId) -> Result<DeadLetterChange, Error> {
+pub(super) async fn discard(
+    state: &AppState,
+    _session: &Session,
+    id: JobId,
+) -> Result<DeadLetterChange, Error> {
     let changes = state.client().dead_letters().discard(&[id]).await?;
     Ok(changes.first().copied().unwrap_or(DeadLetterChange::NotDead))
 }
@@ -68,7 +81,12 @@ pub(super) async fn resume(state: &AppState, _session: &Session, id: OperationId
 }
 
 /// Pauses a queue, or ends its pause.
-pub(super) async fn pause_queue(state: &AppState, _session: &Session, queue: &str, paused: bool) -> Result<(), Error> {
+pub(super) async fn pause_queue(
+    state: &AppState,
+    _session: &Session,
+    queue: &str,
+    paused: bool,
+) -> Result<(), Error> {
     if paused {
         state.client().pause(queue).await?;
     } else {
@@ -78,13 +96,22 @@ pub(super) async fn pause_queue(state: &AppState, _session: &Session, queue: &st
 }
 
 /// Deletes messages from the quarantine; answers how many were there.
-pub(super) async fn drop_quarantined(state: &AppState, _session: &Session, ids: Vec<String>) -> Result<u64, Error> {
+pub(super) async fn drop_quarantined(
+    state: &AppState,
+    _session: &Session,
+    ids: Vec<String>,
+) -> Result<u64, Error> {
     let dropped = state.client().drop_quarantined(ids).await?;
     Ok(dropped.into_iter().filter(|was_there| *was_there).count() as u64)
 }
 
 /// Pauses a cron entry, or ends its pause.
-pub(super) async fn pause_entry(state: &AppState, _session: &Session, name: &str, paused: bool) -> Result<(), Error> {
+pub(super) async fn pause_entry(
+    state: &AppState,
+    _session: &Session,
+    name: &str,
+    paused: bool,
+) -> Result<(), Error> {
     if paused {
         state.client().cron().pause(name).await?;
     } else {
@@ -116,7 +143,11 @@ pub(super) async fn save_entry(
 }
 
 /// Hands a job over; answers its id and whether it was known before.
-pub(super) async fn enqueue(state: &AppState, session: &Session, spec: JobSpec) -> Result<(JobId, bool), Error> {
+pub(super) async fn enqueue(
+    state: &AppState,
+    session: &Session,
+    spec: JobSpec,
+) -> Result<(JobId, bool), Error> {
     let spec = JobSpec {
         created_by: spec.created_by.or_else(|| Some(session.who.clone())),
         ..spec

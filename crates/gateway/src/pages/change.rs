@@ -122,7 +122,10 @@ pub(super) async fn requeue(
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let change = super::act::requeue(&state, &posted.session, id).await?;
-    Ok(see(&state, &format!("/jobs/{id}?done={}", word(change, "requeued"))))
+    Ok(see(
+        &state,
+        &format!("/jobs/{id}?done={}", word(change, "requeued")),
+    ))
 }
 
 /// `GET /jobs/{id}/discard`
@@ -133,8 +136,9 @@ pub(super) async fn ask_discard(page: Page, Path(id): Path<JobId>) -> Result<Res
     Confirm {
         frame: page.frame("Discard a dead letter", "jobs").await?,
         question: "Discard this job for good?".to_owned(),
-        meaning: "Its arguments, error and history are deleted. Jobs that depend on it are told that it is gone."
-            .to_owned(),
+        meaning:
+            "Its arguments, error and history are deleted. Jobs that depend on it are told that it is gone."
+                .to_owned(),
         facts: about(&job),
         action: format!("{here}/discard"),
         fields: Vec::new(),
@@ -170,19 +174,32 @@ pub(super) async fn ask_edit(page: Page, Path(id): Path<JobId>) -> Result<Respon
     edit_form(&page, &job, args, Vec::new()).await
 }
 
-async fn edit_form(page: &Page, job: &JobView, args: String, problems: Vec<String>) -> Result<Response, Error> {
+async fn edit_form(
+    page: &Page,
+    job: &JobView,
+    args: String,
+    problems: Vec<String>,
+) -> Result<Response, Error> {
     html(&Edit {
         frame: page.frame("Edit and requeue", "jobs").await?,
         id: job.id.to_string(),
         name: job.name.clone(),
-        error: job.error.as_ref().map(|error| error.message.clone()).unwrap_or_default(),
+        error: job
+            .error
+            .as_ref()
+            .map(|error| error.message.clone())
+            .unwrap_or_default(),
         args,
         problems,
     })
 }
 
 /// `POST /jobs/{id}/edit`
-pub(super) async fn edit(page: Page, Path(id): Path<JobId>, posted: Posted<Edited>) -> Result<Response, Error> {
+pub(super) async fn edit(
+    page: Page,
+    Path(id): Path<JobId>,
+    posted: Posted<Edited>,
+) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let refused = |problem: String| async {
         let job = known(&page, id).await?;
@@ -193,7 +210,10 @@ pub(super) async fn edit(page: Page, Path(id): Path<JobId>, posted: Posted<Edite
         Err(error) => return refused(format!("args: not JSON: {error}")).await,
     };
     match super::act::edit(&page.state, &posted.session, id, &args).await {
-        Ok(change) => Ok(see(&page.state, &format!("/jobs/{id}?done={}", word(change, "edited")))),
+        Ok(change) => Ok(see(
+            &page.state,
+            &format!("/jobs/{id}?done={}", word(change, "edited")),
+        )),
         Err(error) if !error.problems.is_empty() => refused(error.detail).await,
         Err(error) => Err(error),
     }

@@ -122,22 +122,53 @@ impl Chart {
             title: data.title,
             summary: data.summary.clone(),
             lines: data.shape == Shape::Lines,
-            empty: data.series.iter().all(|series| series.values.iter().all(Option::is_none)),
-            ys: (0..=Y_STEPS).rev().map(|step| show(data.unit, top * f64::from(step) / f64::from(Y_STEPS))).collect(),
+            empty: data
+                .series
+                .iter()
+                .all(|series| series.values.iter().all(Option::is_none)),
+            ys: (0..=Y_STEPS)
+                .rev()
+                .map(|step| show(data.unit, top * f64::from(step) / f64::from(Y_STEPS)))
+                .collect(),
             xs: x_labels(&data.times),
-            rules: (0..Y_STEPS).map(|step| percent(f64::from(step) / f64::from(Y_STEPS))).collect(),
+            rules: (0..Y_STEPS)
+                .map(|step| percent(f64::from(step) / f64::from(Y_STEPS)))
+                .collect(),
             legend: legend(data),
-            columns: if data.shape == Shape::Columns { columns(data, top) } else { Vec::new() },
-            paths: if data.shape == Shape::Lines { paths(data, top) } else { Vec::new() },
-            hits: data.times.iter().enumerate().map(|(at, time)| Hit {
-                x: percent(ratio(at, many)),
-                width: percent(ratio(1, many)),
-                text: tip(data, at, *time),
-            }).collect(),
-            rows: data.times.iter().enumerate().rev().map(|(at, time)| Row {
-                time: text::stamp(*time),
-                values: data.series.iter().map(|series| label(value(series, at))).collect(),
-            }).collect(),
+            columns: if data.shape == Shape::Columns {
+                columns(data, top)
+            } else {
+                Vec::new()
+            },
+            paths: if data.shape == Shape::Lines {
+                paths(data, top)
+            } else {
+                Vec::new()
+            },
+            hits: data
+                .times
+                .iter()
+                .enumerate()
+                .map(|(at, time)| Hit {
+                    x: percent(ratio(at, many)),
+                    width: percent(ratio(1, many)),
+                    text: tip(data, at, *time),
+                })
+                .collect(),
+            rows: data
+                .times
+                .iter()
+                .enumerate()
+                .rev()
+                .map(|(at, time)| Row {
+                    time: text::stamp(*time),
+                    values: data
+                        .series
+                        .iter()
+                        .map(|series| label(value(series, at)))
+                        .collect(),
+                })
+                .collect(),
         }
     }
 }
@@ -197,26 +228,36 @@ fn show(unit: Unit, value: f64) -> String {
 
 fn x_labels(times: &[Timestamp]) -> Vec<String> {
     let last = times.len().saturating_sub(1);
-    let long = times.first().zip(times.last()).is_some_and(|(first, last)| last.since(*first).as_secs() >= 36 * 3_600);
+    let long = times
+        .first()
+        .zip(times.last())
+        .is_some_and(|(first, last)| last.since(*first).as_secs() >= 36 * 3_600);
     let picked = (0..X_LABELS).filter_map(|step| times.get(last * step / (X_LABELS - 1)));
     let label = |time: &Timestamp| {
         let stamp = text::stamp(*time);
-        stamp.get(if long { 5..16 } else { 11..16 }).unwrap_or_default().to_owned()
+        stamp
+            .get(if long { 5..16 } else { 11..16 })
+            .unwrap_or_default()
+            .to_owned()
     };
     picked.map(label).collect()
 }
 
 fn legend(data: &Data) -> Vec<Key> {
     let latest = |series: &Series| series.values.iter().rev().find_map(|value| *value);
-    data.series.iter().enumerate().map(|(at, series)| Key {
-        class: format!("s{at}"),
-        name: series.name,
-        latest: if data.shape == Shape::Lines {
-            latest(series).map_or_else(|| "–".to_owned(), |value| show(data.unit, value))
-        } else {
-            String::new()
-        },
-    }).collect()
+    data.series
+        .iter()
+        .enumerate()
+        .map(|(at, series)| Key {
+            class: format!("s{at}"),
+            name: series.name,
+            latest: if data.shape == Shape::Lines {
+                latest(series).map_or_else(|| "–".to_owned(), |value| show(data.unit, value))
+            } else {
+                String::new()
+            },
+        })
+        .collect()
 }
 
 fn columns(data: &Data, top: f64) -> Vec<Column> {
@@ -261,7 +302,10 @@ fn paths(data: &Data, top: f64) -> Vec<Path> {
         };
         for at in 0..data.times.len() {
             match value(series, at) {
-                Some(value) => run.push(((ratio(at, many) + 0.5 * ratio(1, many)) * 1_000.0, (1.0 - value / top) * 1_000.0)),
+                Some(value) => run.push((
+                    (ratio(at, many) + 0.5 * ratio(1, many)) * 1_000.0,
+                    (1.0 - value / top) * 1_000.0,
+                )),
                 None => flush(&mut run),
             }
         }
@@ -282,7 +326,11 @@ fn tip(data: &Data, at: usize, time: Timestamp) -> String {
         format!("{}: {shown}", series.name)
     });
     let stamp = text::stamp(time);
-    format!("{} UTC\n{}", stamp.get(..16).unwrap_or(&stamp), values.collect::<Vec<_>>().join("\n"))
+    format!(
+        "{} UTC\n{}",
+        stamp.get(..16).unwrap_or(&stamp),
+        values.collect::<Vec<_>>().join("\n")
+    )
 }
 
 #[cfg(test)]
@@ -298,8 +346,14 @@ mod tests {
             unit: Unit::Count,
             times: (0..4).map(|minute| Timestamp(minute * 60_000)).collect(),
             series: vec![
-                Series { name: "completed", values: vec![Some(3.0), None, Some(4.0), Some(0.0)] },
-                Series { name: "failed", values: vec![Some(1.0), None, None, None] },
+                Series {
+                    name: "completed",
+                    values: vec![Some(3.0), None, Some(4.0), Some(0.0)],
+                },
+                Series {
+                    name: "failed",
+                    values: vec![Some(1.0), None, None, None],
+                },
             ],
         }
     }
@@ -307,7 +361,10 @@ mod tests {
     #[test]
     fn columns_stand_on_each_other_and_the_second_kind_is_crossed() {
         let html = Chart::draw(&data(Shape::Columns)).to_string();
-        assert!(html.contains("y=\"25.00%\"") && html.contains("y=\"0.00%\""), "{html}");
+        assert!(
+            html.contains("y=\"25.00%\"") && html.contains("y=\"0.00%\""),
+            "{html}"
+        );
         assert!(html.contains("url(#cross)"), "{html}");
         assert!(html.contains("completed: 3"), "{html}");
     }

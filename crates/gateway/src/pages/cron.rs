@@ -62,13 +62,22 @@ fn shape(frame: &Frame, entry: &CronView) -> Row {
         from_file: false,
         problem: String::new(),
         next: Vec::new(),
-        last: entry.last.map(|job| (When::ago(job.fired_at, frame.now), frame.href(&format!("/jobs/{}", job.id)))),
+        last: entry.last.map(|job| {
+            (
+                When::ago(job.fired_at, frame.now),
+                frame.href(&format!("/jobs/{}", job.id)),
+            )
+        }),
     };
     match &entry.definition {
         Ok(definition) => {
             row.function = definition.job.envelope().function_name.to_string();
-            row.expression = definition.schedule.expression.as_str().to_owned();
-            row.zone = definition.schedule.zone.as_str().to_owned();
+            definition
+                .schedule
+                .expression
+                .as_str()
+                .clone_into(&mut row.expression);
+            definition.schedule.zone.as_str().clone_into(&mut row.zone);
             row.from_file = definition.source == longshore::cron::Source::File;
             row.policies = format!("missed: {}, overlap: {}", definition.misfire, definition.overlap);
             if !entry.paused {
@@ -86,8 +95,18 @@ fn shape(frame: &Frame, entry: &CronView) -> Row {
 pub(super) async fn ask(page: Page, Path((name, change)): Path<(String, String)>) -> Result<Response, Error> {
     page.session.require(Role::Operator)?;
     let (question, meaning, button, destroys) = match change.as_str() {
-        "run" => ("Run", "A job of the entry is made now, outside its schedule. The next tick stays.", "Run it now", false),
-        "remove" => ("Remove", "It fires no more. Jobs that it has made stay.", "Remove 1 entry", true),
+        "run" => (
+            "Run",
+            "A job of the entry is made now, outside its schedule. The next tick stays.",
+            "Run it now",
+            false,
+        ),
+        "remove" => (
+            "Remove",
+            "It fires no more. Jobs that it has made stay.",
+            "Remove 1 entry",
+            true,
+        ),
         _ => return Err(Error::not_found("there is nothing under this address")),
     };
     Confirm {
@@ -95,7 +114,9 @@ pub(super) async fn ask(page: Page, Path((name, change)): Path<(String, String)>
         question: format!("{question} {name}?"),
         meaning: meaning.to_owned(),
         facts: Vec::new(),
-        action: page.state.href(&format!("/cron/{}/{change}", super::filter::step(&name))),
+        action: page
+            .state
+            .href(&format!("/cron/{}/{change}", super::filter::step(&name))),
         fields: Vec::new(),
         asks_reason: false,
         button: button.to_owned(),
@@ -114,9 +135,15 @@ pub(super) async fn change(
     posted.session.require(Role::Operator)?;
     let session = &posted.session;
     let done = match change.as_str() {
-        "pause" => super::act::pause_entry(&state, session, &name, true).await.map(|()| "paused")?,
-        "resume" => super::act::pause_entry(&state, session, &name, false).await.map(|()| "resumed")?,
-        "remove" => super::act::remove_entry(&state, session, &name).await.map(|_| "entry-removed")?,
+        "pause" => super::act::pause_entry(&state, session, &name, true)
+            .await
+            .map(|()| "paused")?,
+        "resume" => super::act::pause_entry(&state, session, &name, false)
+            .await
+            .map(|()| "resumed")?,
+        "remove" => super::act::remove_entry(&state, session, &name)
+            .await
+            .map(|_| "entry-removed")?,
         "run" => {
             let id = super::act::run_entry(&state, session, &name).await?;
             return Ok(see(&state, &format!("/jobs/{id}?done=entry-run")));
@@ -127,7 +154,11 @@ pub(super) async fn change(
 }
 
 /// The next ticks of an entry as date and time on its own wall and as time from now.
-pub(super) fn ticks(schedule: &longshore::cron::Schedule, now: longshore_core::Timestamp, many: usize) -> Vec<(String, When)> {
+pub(super) fn ticks(
+    schedule: &longshore::cron::Schedule,
+    now: longshore_core::Timestamp,
+    many: usize,
+) -> Vec<(String, When)> {
     let wall = |tick: longshore_core::Timestamp| {
         let shown = schedule.zone.show(tick);
         match (shown.get(..10), shown.get(11..16), shown.get(19..)) {
@@ -135,5 +166,9 @@ pub(super) fn ticks(schedule: &longshore::cron::Schedule, now: longshore_core::T
             _ => text::stamp(tick),
         }
     };
-    schedule.ticks(now).take(many).map(|tick| (wall(tick), When::ago(tick, now))).collect()
+    schedule
+        .ticks(now)
+        .take(many)
+        .map(|tick| (wall(tick), When::ago(tick, now)))
+        .collect()
 }

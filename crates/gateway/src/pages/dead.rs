@@ -58,18 +58,32 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     let frame = page.frame("Dead letters", "dead").await?;
     let (filter, problems) = asked.dead();
     let letters = page.state.client().dead_letters();
-    let groups = if problems.is_empty() { letters.groups(&filter).await? } else { Vec::new() };
+    let groups = if problems.is_empty() {
+        letters.groups(&filter).await?
+    } else {
+        Vec::new()
+    };
     let total: u64 = groups.iter().map(|group| group.count).sum();
     let mut shown = None;
     let mut next = None;
     if !filter.is_empty() && problems.is_empty() {
         let found = letters.page(&filter, asked.cursor(), SHOWN).await?;
         shown = Some(found.jobs.iter().map(|job| Row::of(job, frame.now)).collect());
-        next = found.next.map(|cursor| frame.href(&format!("/dead{}", asked.from(cursor))));
+        next = found
+            .next
+            .map(|cursor| frame.href(&format!("/dead{}", asked.from(cursor))));
     }
-    let query = Asked { after: String::new(), ..asked.clone() }.query();
+    let query = Asked {
+        after: String::new(),
+        ..asked.clone()
+    }
+    .query();
     html(&Dead {
-        groups: groups.iter().take(GROUPS).map(|group| shape(&frame, group, total)).collect(),
+        groups: groups
+            .iter()
+            .take(GROUPS)
+            .map(|group| shape(&frame, group, total))
+            .collect(),
         requeue: frame.href(&format!("/dead/requeue{query}")),
         discard: frame.href(&format!("/dead/discard{query}")),
         frame,
@@ -113,11 +127,19 @@ fn kind(word: &str) -> Result<OperationKind, Error> {
 
 fn checked(asked: &Asked) -> Result<DeadFilter, Error> {
     let (filter, problems) = asked.dead();
-    if problems.is_empty() { Ok(filter) } else { Err(Error::invalid(problems)) }
+    if problems.is_empty() {
+        Ok(filter)
+    } else {
+        Err(Error::invalid(problems))
+    }
 }
 
 /// `GET /dead/{kind}`
-pub(super) async fn ask(page: Page, Path(word): Path<String>, Query(asked): Query<Asked>) -> Result<Response, Error> {
+pub(super) async fn ask(
+    page: Page,
+    Path(word): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Error> {
     page.session.require(Role::Operator)?;
     let (kind, filter) = (kind(&word)?, checked(&asked)?);
     let count = page.state.client().dead_letters().count(&filter).await?;
@@ -134,16 +156,28 @@ pub(super) async fn ask(page: Page, Path(word): Path<String>, Query(asked): Quer
              are gone.",
         ),
     };
-    let which = if filter.is_empty() { "every dead letter".to_owned() } else { asked.words() };
+    let which = if filter.is_empty() {
+        "every dead letter".to_owned()
+    } else {
+        asked.words()
+    };
     Confirm {
         frame: page.frame(format!("{verb} dead letters"), "dead").await?,
         question: format!("{verb} {many}?"),
         meaning: meaning.to_owned(),
         facts: vec![("which", which)],
         action: page.state.href(&format!("/dead/{word}")),
-        fields: asked.fields().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        fields: asked
+            .fields()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         asks_reason: false,
-        button: if count == 0 { String::new() } else { format!("{verb} {many}") },
+        button: if count == 0 {
+            String::new()
+        } else {
+            format!("{verb} {many}")
+        },
         destroys: kind == OperationKind::Discard,
         back: page.state.href(&format!("/dead{}", asked.query())),
     }

@@ -60,7 +60,11 @@ async fn form(page: &Page, fields: Fields, problems: Vec<String>) -> Result<Resp
 /// Functions that a live worker has.
 pub(super) async fn functions(page: &Page) -> Result<Vec<String>, Error> {
     let workers = page.state.client().workers().await?;
-    let mut functions: Vec<_> = workers.iter().flat_map(|worker| &worker.functions).map(ToString::to_string).collect();
+    let mut functions: Vec<_> = workers
+        .iter()
+        .flat_map(|worker| &worker.functions)
+        .map(ToString::to_string)
+        .collect();
     functions.sort();
     functions.dedup();
     Ok(functions)
@@ -79,7 +83,11 @@ pub(super) async fn submit(page: Page, posted: Posted<Fields>) -> Result<Respons
             Ok(see(&page.state, &format!("/jobs/{id}?done={done}")))
         }
         Err(error) if matches!(error.code, ErrorCode::Invalid | ErrorCode::Conflict) => {
-            let problems = if error.problems.is_empty() { vec![error.detail] } else { error.problems };
+            let problems = if error.problems.is_empty() {
+                vec![error.detail]
+            } else {
+                error.problems
+            };
             form(&page, posted.form, problems).await
         }
         Err(error) => Err(error),
@@ -94,14 +102,23 @@ fn read(fields: &Fields) -> Result<JobSpec, Vec<String>> {
     let mut problems = Vec::new();
     let function = FunctionName::new(fields.function.trim());
     let function = function.map_err(|error| problems.push(error.to_string())).ok();
-    let args = super::entry::encoded(&fields.args).map_err(|problem| problems.push(problem)).ok();
-    let queue = optional(&fields.queue, QueueName::new, &mut problems);
+    let args = super::entry::encoded(&fields.args)
+        .map_err(|problem| problems.push(problem))
+        .ok();
+    let queue = optional(&fields.queue, |text| QueueName::new(text), &mut problems);
     let priority = optional(&fields.priority, str::parse::<Priority>, &mut problems);
     let delay = optional(&fields.delay, |text| duration("delay", text), &mut problems);
     let timeout = optional(&fields.timeout, |text| duration("timeout", text), &mut problems);
-    let retries = optional(&fields.max_retries, |text| whole("max_retries", text), &mut problems);
+    let retries = optional(
+        &fields.max_retries,
+        |text| whole("max_retries", text),
+        &mut problems,
+    );
     let words = |text: &str| -> Vec<String> {
-        text.split([',', ' ', '\n', '\r']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        text.split([',', ' ', '\n', '\r'])
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let mut parents = Vec::new();
     for word in words(&fields.depends_on) {
@@ -138,7 +155,8 @@ fn optional<T, E: std::fmt::Display>(
 }
 
 fn whole(field: &str, text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{field}: \"{text}\" is no whole number"))
+    text.parse()
+        .map_err(|_| format!("{field}: \"{text}\" is no whole number"))
 }
 
 /// A number with its unit: `500ms`, `30s`, `5m`, `2h`, `1d`; without one it is seconds.
@@ -153,7 +171,11 @@ fn duration(field: &str, text: &str) -> Result<Duration, String> {
         "d" => 86_400_000,
         _ => 0,
     };
-    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).filter(|_| factor > 0);
+    let millis = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|_| factor > 0);
     let problem = || format!("{field}: \"{text}\" is no duration; write it as 30s, 5m, 2h or 1d");
     millis.map(Duration::from_millis).ok_or_else(problem)
 }
@@ -193,11 +215,29 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        let cases = [("500ms", 500), ("30s", 30_000), ("30", 30_000), ("5m", 300_000), ("2h", 7_200_000), ("1d", 86_400_000)];
+        let cases = [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("30", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+        ];
         for (text, millis) in cases {
-            assert_eq!(duration("delay", text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                duration("delay", text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
-        for wrong in ["", "h", "1.5s", "1y", "99999999999999999999s", "18446744073709551615d"] {
+        for wrong in [
+            "",
+            "h",
+            "1.5s",
+            "1y",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
             assert!(duration("delay", wrong).is_err(), "{wrong}");
         }
     }

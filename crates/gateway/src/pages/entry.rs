@@ -88,7 +88,11 @@ impl Preview {
         match schedule(expression, zone) {
             Ok(schedule) => {
                 let ticks = super::cron::ticks(&schedule, now, TICKS);
-                let problem = if ticks.is_empty() { "It never ticks.".to_owned() } else { String::new() };
+                let problem = if ticks.is_empty() {
+                    "It never ticks.".to_owned()
+                } else {
+                    String::new()
+                };
                 Self { problem, ticks }
             }
             Err(problem) => Self {
@@ -123,7 +127,9 @@ pub(super) async fn edit(page: Page, Path(name): Path<String>) -> Result<Respons
     let entry = page.state.client().cron().get(&name).await?;
     let entry = entry.ok_or_else(|| Error::not_found(format!("no entry is called {name}")))?;
     let Ok(definition) = &entry.definition else {
-        return Err(Error::conflict("a newer build wrote this entry; upgrade the gateway"));
+        return Err(Error::conflict(
+            "a newer build wrote this entry; upgrade the gateway",
+        ));
     };
     let ours = definition.source == longshore::cron::Source::Call;
     let editable = ours && page.session.role >= Role::Operator;
@@ -146,7 +152,13 @@ fn fields(entry: &CronView, definition: &Definition) -> Fields {
     }
 }
 
-async fn form(page: &Page, title: &str, fields: Fields, problems: Vec<String>, editable: bool) -> Result<Response, Error> {
+async fn form(
+    page: &Page,
+    title: &str,
+    fields: Fields,
+    problems: Vec<String>,
+    editable: bool,
+) -> Result<Response, Error> {
     let frame = page.frame(title, "cron").await?;
     html(&Form {
         preview: Preview::of(&fields.expression, &fields.zone, frame.now),
@@ -174,8 +186,17 @@ pub(super) async fn save(page: Page, posted: Posted<Fields>) -> Result<Response,
     };
     match saved {
         Ok(()) => Ok(see(&page.state, "/cron?done=entry-saved")),
-        Err(error) if matches!(error.code, ErrorCode::Invalid | ErrorCode::Conflict | ErrorCode::PreconditionFailed) => {
-            let problems = if error.problems.is_empty() { vec![error.detail] } else { error.problems };
+        Err(error)
+            if matches!(
+                error.code,
+                ErrorCode::Invalid | ErrorCode::Conflict | ErrorCode::PreconditionFailed
+            ) =>
+        {
+            let problems = if error.problems.is_empty() {
+                vec![error.detail]
+            } else {
+                error.problems
+            };
             form(&page, "Cron entry", fields, problems, true).await
         }
         Err(error) => Err(error),
@@ -186,13 +207,30 @@ pub(super) async fn save(page: Page, posted: Posted<Fields>) -> Result<Response,
 fn read(fields: &Fields, known: Option<&Definition>) -> Result<(CronName, Definition, Over), Vec<String>> {
     let mut problems = Vec::new();
     let mut keep = |problem: String| problems.push(problem);
-    let name = CronName::new(&fields.name).map_err(|error| keep(error.to_string())).ok();
+    let name = CronName::new(&fields.name)
+        .map_err(|error| keep(error.to_string()))
+        .ok();
     let schedule = schedule(&fields.expression, &fields.zone).map_err(&mut keep).ok();
-    let misfire = fields.misfire.parse::<Misfire>().map_err(|error| keep(error.to_string())).ok();
-    let overlap = fields.overlap.parse::<Overlap>().map_err(|error| keep(error.to_string())).ok();
-    let job = spec(fields, known).map_err(|found| found.into_iter().for_each(&mut keep)).ok();
-    let over = if fields.version.is_empty() { Some(0) } else { fields.version.parse().ok() };
-    let (Some(name), Some(schedule), Some(misfire), Some(overlap), Some(job)) = (name, schedule, misfire, overlap, job)
+    let misfire = fields
+        .misfire
+        .parse::<Misfire>()
+        .map_err(|error| keep(error.to_string()))
+        .ok();
+    let overlap = fields
+        .overlap
+        .parse::<Overlap>()
+        .map_err(|error| keep(error.to_string()))
+        .ok();
+    let job = spec(fields, known)
+        .map_err(|found| found.into_iter().for_each(&mut keep))
+        .ok();
+    let over = if fields.version.is_empty() {
+        Some(0)
+    } else {
+        fields.version.parse().ok()
+    };
+    let (Some(name), Some(schedule), Some(misfire), Some(overlap), Some(job)) =
+        (name, schedule, misfire, overlap, job)
     else {
         return Err(problems);
     };
@@ -211,9 +249,17 @@ fn read(fields: &Fields, known: Option<&Definition>) -> Result<(CronName, Defini
 fn spec(fields: &Fields, known: Option<&Definition>) -> Result<JobSpec, Vec<String>> {
     let mut problems = Vec::new();
     let mut keep = |problem: String| problems.push(problem);
-    let function = FunctionName::new(fields.function.trim()).map_err(|error| keep(error.to_string())).ok();
-    let queue = QueueName::new(fields.queue.trim()).map_err(|error| keep(error.to_string())).ok();
-    let priority = fields.priority.parse::<Priority>().map_err(|error| keep(error.to_string())).ok();
+    let function = FunctionName::new(fields.function.trim())
+        .map_err(|error| keep(error.to_string()))
+        .ok();
+    let queue = QueueName::new(fields.queue.trim())
+        .map_err(|error| keep(error.to_string()))
+        .ok();
+    let priority = fields
+        .priority
+        .parse::<Priority>()
+        .map_err(|error| keep(error.to_string()))
+        .ok();
     let args = encoded(&fields.args).map_err(&mut keep).ok();
     let (Some(function), Some(queue), Some(priority), Some(args)) = (function, queue, priority, args) else {
         return Err(problems);
@@ -242,7 +288,8 @@ fn spec(fields: &Fields, known: Option<&Definition>) -> Result<JobSpec, Vec<Stri
 /// Arguments that were typed as JSON.
 pub(super) fn encoded(args: &str) -> Result<Bytes, String> {
     let text = if args.trim().is_empty() { "null" } else { args };
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("args: not JSON: {error}"))?;
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| format!("args: not JSON: {error}"))?;
     value::encode("args", &value).map_err(|error| error.to_string())
 }
 

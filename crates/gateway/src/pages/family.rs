@@ -20,7 +20,11 @@ const DEPTH: usize = 6;
 
 /// The graph of a job; `None` when it stands alone. Of what waits for it, only jobs that still wait are found, among the
 /// newest thousand.
-pub(super) async fn graph(state: &AppState, job: &JobView, envelope: Option<&Envelope>) -> Result<Option<Graph>, Error> {
+pub(super) async fn graph(
+    state: &AppState,
+    job: &JobView,
+    envelope: Option<&Envelope>,
+) -> Result<Option<Graph>, Error> {
     let mut family = Family::new(job, envelope);
     for _ in 0..DEPTH {
         if family.open.is_empty() || family.nodes.len() >= NODES {
@@ -36,14 +40,22 @@ pub(super) async fn graph(state: &AppState, job: &JobView, envelope: Option<&Env
         statuses: vec![JobStatus::Blocked],
         ..JobFilter::default()
     };
-    if !matches!(job.status, JobStatus::Completed | JobStatus::Cancelled | JobStatus::Expired) {
+    if !matches!(
+        job.status,
+        JobStatus::Completed | JobStatus::Cancelled | JobStatus::Expired
+    ) {
         let waiting = state.client().list(waiting).limit(LIST_PAGE_MAX).await?;
         waiting.jobs.iter().for_each(|child| family.child(child));
     }
     if family.nodes.len() < 2 {
         return Ok(None);
     }
-    Ok(Some(Graph::draw(job.id, &family.nodes, family.left_out, |path| state.href(path))))
+    Ok(Some(Graph::draw(
+        job.id,
+        &family.nodes,
+        family.left_out,
+        |path| state.href(path),
+    )))
 }
 
 struct Family {
@@ -68,7 +80,9 @@ impl Family {
     }
 
     fn add(&mut self, job: &JobView, envelope: Option<&Envelope>) {
-        let parents: Vec<JobId> = envelope.map_or(Vec::new(), |envelope| envelope.depends_on.iter().map(|parent| parent.id).collect());
+        let parents: Vec<JobId> = envelope.map_or(Vec::new(), |envelope| {
+            envelope.depends_on.iter().map(|parent| parent.id).collect()
+        });
         for (number, parent) in parents.iter().enumerate() {
             if self.seen.contains(parent) {
                 continue;
@@ -96,7 +110,10 @@ impl Family {
     fn take(&mut self, id: JobId, found: Option<&JobView>) {
         match found {
             Some(job) => {
-                let envelope = job.full.as_ref().and_then(|full| Envelope::decode(&full.envelope).ok());
+                let envelope = job
+                    .full
+                    .as_ref()
+                    .and_then(|full| Envelope::decode(&full.envelope).ok());
                 self.add(job, envelope.as_ref());
             }
             None => self.push(Node {
@@ -111,7 +128,8 @@ impl Family {
 
     /// A job that waits for this one.
     fn child(&mut self, child: &JobView) {
-        if self.seen.contains(&child.id) || !child.open_parents.iter().any(|(parent, _)| *parent == self.own) {
+        if self.seen.contains(&child.id) || !child.open_parents.iter().any(|(parent, _)| *parent == self.own)
+        {
             return;
         }
         if self.nodes.len() >= NODES {

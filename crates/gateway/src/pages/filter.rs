@@ -1,6 +1,8 @@
 //! Filters as they stand in addresses: what is asked for, and the links that ask for a little else.
 
-use longshore::{Cursor, DeadFilter, Fingerprint, JobFilter, JobId, JobStatus, JobView, QueueName, Timestamp};
+use longshore::{
+    Cursor, DeadFilter, Fingerprint, JobFilter, JobId, JobStatus, JobView, QueueName, Timestamp,
+};
 use longshore_core::FunctionName;
 use serde::Deserialize;
 
@@ -31,7 +33,8 @@ impl Asked {
         let statuses = statuses.collect();
         let filter = JobFilter {
             statuses,
-            function_name: given(&self.function).and_then(|name| kept(FunctionName::new(name), &mut problems)),
+            function_name: given(&self.function)
+                .and_then(|name| kept(FunctionName::new(name), &mut problems)),
             queue: given(&self.queue).and_then(|name| kept(QueueName::new(name), &mut problems)),
             tags: words(&self.tag).map(str::to_owned).collect(),
             ..JobFilter::default()
@@ -42,7 +45,8 @@ impl Asked {
     /// Which dead letters are meant.
     pub(crate) fn dead(&self) -> (DeadFilter, Problems) {
         let (jobs, mut problems) = self.jobs();
-        let fingerprint = given(&self.fingerprint).and_then(|text| kept(text.parse::<Fingerprint>(), &mut problems));
+        let fingerprint =
+            given(&self.fingerprint).and_then(|text| kept(text.parse::<Fingerprint>(), &mut problems));
         let filter = DeadFilter {
             function_name: jobs.function_name,
             queue: jobs.queue,
@@ -120,13 +124,21 @@ impl Asked {
             query.append_pair("after", &self.after);
         }
         let query = query.finish();
-        if query.is_empty() { query } else { format!("?{query}") }
+        if query.is_empty() {
+            query
+        } else {
+            format!("?{query}")
+        }
     }
 
     /// The filter in words: `function resize_image, tag user:1`.
     pub(crate) fn words(&self) -> String {
         let words = self.fields().into_iter().map(|(name, value)| {
-            let name = if name == "fingerprint" { "errors like" } else { name };
+            let name = if name == "fingerprint" {
+                "errors like"
+            } else {
+                name
+            };
             format!("{name} {value}")
         });
         words.collect::<Vec<_>>().join(", ")
@@ -140,19 +152,26 @@ pub(crate) fn has_text(job: &JobView, needle: &str) -> bool {
         || stands(job.function_name.as_str())
         || job.id.to_string().starts_with(needle)
         || job.tags.iter().any(|tag| stands(tag))
-        || job.error.as_ref().is_some_and(|error| stands(&error.message) || stands(&error.error_type))
+        || job
+            .error
+            .as_ref()
+            .is_some_and(|error| stands(&error.message) || stands(&error.error_type))
         || job.cancel_reason.as_deref().is_some_and(stands)
         || stands(&job.progress.message)
 }
 
 /// One pair of a query, encoded.
 pub(crate) fn pair(name: &str, value: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, value)
+        .finish()
 }
 
 /// One step of a path, encoded.
 pub(crate) fn step(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+    url::form_urlencoded::byte_serialize(text.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
 }
 
 fn given(text: &str) -> Option<&str> {

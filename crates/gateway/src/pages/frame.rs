@@ -83,9 +83,15 @@ impl Page {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub(crate) async fn frame(&self, title: impl Into<String>, section: &'static str) -> Result<Frame, Error> {
+    pub(crate) async fn frame(
+        &self,
+        title: impl Into<String>,
+        section: &'static str,
+    ) -> Result<Frame, Error> {
         let queues = self.state.client().queues().await?;
-        let dead = queues.values().filter_map(|queue| queue.counts.get(&JobStatus::Failed));
+        let dead = queues
+            .values()
+            .filter_map(|queue| queue.counts.get(&JobStatus::Failed));
         let dead: u64 = dead.sum();
         Ok(Frame {
             title: title.into(),
@@ -96,7 +102,11 @@ impl Page {
             theme: self.theme,
             done: self.done.clone(),
             now: self.state.now(),
-            dead: if dead == 0 { String::new() } else { text::count(dead) },
+            dead: if dead == 0 {
+                String::new()
+            } else {
+                text::count(dead)
+            },
             search: String::new(),
             signed_in: self.state.settings().access != crate::settings::Access::Open,
             base: self.state.href(""),
@@ -137,8 +147,14 @@ pub(crate) fn bare(state: &AppState, title: &str) -> Frame {
 }
 
 fn theme(parts: &Parts) -> &'static str {
-    let cookies = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let cookies = parts
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
     match pairs.find(|(name, _)| *name == THEME_COOKIE) {
         Some((_, "light")) => "light",
         Some((_, "dark")) => "dark",
@@ -148,9 +164,18 @@ fn theme(parts: &Parts) -> &'static str {
 
 /// What a link says was done. Only sentences of ours are shown: anybody can make a link.
 fn done(query: &str) -> Option<String> {
-    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let find = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let many = find("n").and_then(|number| number.parse::<u64>().ok()).unwrap_or(0);
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
+    let find = |wanted: &str| {
+        pairs
+            .iter()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.as_str())
+    };
+    let many = find("n")
+        .and_then(|number| number.parse::<u64>().ok())
+        .unwrap_or(0);
     let sentence = match find("done")? {
         "enqueued" => "Enqueued.".to_owned(),
         "existing" => "This job is known already; nothing was enqueued twice.".to_owned(),
@@ -165,7 +190,10 @@ fn done(query: &str) -> Option<String> {
         "has-children" => "It stays for now: jobs that depend on it are told first. Ask again.".to_owned(),
         "paused" => "Paused. What runs goes on; nothing new starts.".to_owned(),
         "resumed" => "Resumed.".to_owned(),
-        "dropped" => format!("{} deleted from the quarantine.", text::plural(many, "message", "messages")),
+        "dropped" => format!(
+            "{} deleted from the quarantine.",
+            text::plural(many, "message", "messages")
+        ),
         "entry-saved" => "The entry is saved.".to_owned(),
         "entry-removed" => "The entry is removed; its jobs stay.".to_owned(),
         "entry-run" => "A job of the entry was made now; its next tick stays.".to_owned(),
@@ -184,6 +212,9 @@ mod tests {
     fn a_link_can_make_us_say_nothing_of_its_own() {
         assert_eq!(done("done=<script>"), None);
         assert_eq!(done("x=1"), None);
-        assert_eq!(done("done=dropped&n=2").as_deref(), Some("2 messages deleted from the quarantine."));
+        assert_eq!(
+            done("done=dropped&n=2").as_deref(),
+            Some("2 messages deleted from the quarantine.")
+        );
     }
 }

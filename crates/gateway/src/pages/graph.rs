@@ -115,13 +115,16 @@ fn edges(nodes: &[Node], places: &BTreeMap<JobId, (u32, u32)>) -> Vec<Edge> {
     let mut edges = Vec::new();
     for node in nodes {
         for parent in &node.parents {
-            let (Some((from_x, from_y)), Some((to_x, to_y))) = (places.get(parent), places.get(&node.id)) else {
+            let (Some((from_x, from_y)), Some((to_x, to_y))) = (places.get(parent), places.get(&node.id))
+            else {
                 continue;
             };
             let (x, y) = (from_x + NODE.0, from_y + NODE.1 / 2);
             let (end, end_y) = (to_x.saturating_sub(5), to_y + NODE.1 / 2);
             let middle = u32::midpoint(x, end);
-            let done = nodes.iter().any(|node| node.id == *parent && node.status == Some(JobStatus::Completed));
+            let done = nodes
+                .iter()
+                .any(|node| node.id == *parent && node.status == Some(JobStatus::Completed));
             edges.push(Edge {
                 path: format!("M{x} {y}C{middle} {y} {middle} {end_y} {end} {end_y}"),
                 open: !done,
@@ -175,7 +178,10 @@ mod tests {
             name: format!("<{key}>"),
             status: Some(status),
             fraction: Some(0.25),
-            parents: parents.iter().map(|key| JobId::from_idempotency_key(key)).collect(),
+            parents: parents
+                .iter()
+                .map(|key| JobId::from_idempotency_key(key))
+                .collect(),
         }
     }
 
@@ -194,7 +200,10 @@ mod tests {
         assert_eq!(graph.edges.len(), 3);
         assert_eq!(graph.edges.iter().filter(|edge| edge.open).count(), 1);
         let html = graph.to_string();
-        assert!(html.contains("&#60;merge&#62;") && !html.contains("<merge>"), "{html}");
+        assert!(
+            html.contains("&#60;merge&#62;") && !html.contains("<merge>"),
+            "{html}"
+        );
     }
 
     #[test]

@@ -19,7 +19,12 @@ pub(crate) struct Moment {
 }
 
 /// Everything that is known of a job's life, the oldest first.
-pub(crate) fn moments(job: &JobView, full: &FullView, envelope: Option<&Envelope>, now: Timestamp) -> Vec<Moment> {
+pub(crate) fn moments(
+    job: &JobView,
+    full: &FullView,
+    envelope: Option<&Envelope>,
+    now: Timestamp,
+) -> Vec<Moment> {
     let mut moments = vec![enqueued(job, envelope)];
     if let Some(due) = envelope.and_then(|envelope| envelope.run_at) {
         moments.push(Moment {
@@ -31,11 +36,18 @@ pub(crate) fn moments(job: &JobView, full: &FullView, envelope: Option<&Envelope
         });
     }
     let lost = job.attempts as usize;
-    if let Some(first) = full.history.first().filter(|first| first.number > 1 && lost > full.history.len()) {
+    if let Some(first) = full
+        .history
+        .first()
+        .filter(|first| first.number > 1 && lost > full.history.len())
+    {
         moments.push(Moment {
             kind: String::new(),
             shape: "queued",
-            title: format!("{} earlier", text::plural(u64::from(first.number) - 1, "attempt", "attempts")),
+            title: format!(
+                "{} earlier",
+                text::plural(u64::from(first.number) - 1, "attempt", "attempts")
+            ),
             when: None,
             detail: "not kept".to_owned(),
         });
@@ -82,29 +94,60 @@ fn attempt(attempt: &AttemptView) -> Moment {
 
 /// How it stands.
 fn latest(job: &JobView, now: Timestamp) -> Moment {
-    let on = job.worker.as_ref().map(|worker| format!("on {worker}")).unwrap_or_default();
+    let on = job
+        .worker
+        .as_ref()
+        .map(|worker| format!("on {worker}"))
+        .unwrap_or_default();
     let (title, when, detail) = match job.status {
-        JobStatus::Running => (format!("Attempt {} runs", job.attempts), job.started_at.map(|at| When::since(at, now)), on),
-        JobStatus::Completed => ("Completed".to_owned(), job.finished_at.map(When::stamp), String::new()),
-        JobStatus::Failed => ("Given up: a dead letter".to_owned(), job.finished_at.map(When::stamp), String::new()),
+        JobStatus::Running => (
+            format!("Attempt {} runs", job.attempts),
+            job.started_at.map(|at| When::since(at, now)),
+            on,
+        ),
+        JobStatus::Completed => (
+            "Completed".to_owned(),
+            job.finished_at.map(When::stamp),
+            String::new(),
+        ),
+        JobStatus::Failed => (
+            "Given up: a dead letter".to_owned(),
+            job.finished_at.map(When::stamp),
+            String::new(),
+        ),
         JobStatus::Cancelled => (
             "Cancelled".to_owned(),
             job.finished_at.map(When::stamp),
             job.cancel_reason.clone().unwrap_or_default(),
         ),
-        JobStatus::Expired => ("Expired".to_owned(), job.finished_at.map(When::stamp), String::new()),
+        JobStatus::Expired => (
+            "Expired".to_owned(),
+            job.finished_at.map(When::stamp),
+            String::new(),
+        ),
         JobStatus::Retrying => (
             format!("Attempt {} is due", job.attempts + 1),
             job.run_at.map(|at| When::ago(at, now)),
             String::new(),
         ),
-        JobStatus::Scheduled => ("Waits for its time".to_owned(), job.run_at.map(|at| When::ago(at, now)), String::new()),
+        JobStatus::Scheduled => (
+            "Waits for its time".to_owned(),
+            job.run_at.map(|at| When::ago(at, now)),
+            String::new(),
+        ),
         JobStatus::Blocked => (
-            format!("Waits for {}", text::plural(job.open_parents.len() as u64, "job", "jobs")),
+            format!(
+                "Waits for {}",
+                text::plural(job.open_parents.len() as u64, "job", "jobs")
+            ),
             None,
             String::new(),
         ),
-        JobStatus::Queued => ("Waits to be run".to_owned(), job.published_at.map(|at| When::since(at, now)), String::new()),
+        JobStatus::Queued => (
+            "Waits to be run".to_owned(),
+            job.published_at.map(|at| When::since(at, now)),
+            String::new(),
+        ),
     };
     Moment {
         kind: job.status.to_string(),
@@ -137,7 +180,10 @@ mod tests {
             history: history.to_vec(),
             ..FullView::default()
         };
-        let titles: Vec<_> = moments(&job, &full, None, Timestamp(10_000)).into_iter().map(|moment| moment.title).collect();
+        let titles: Vec<_> = moments(&job, &full, None, Timestamp(10_000))
+            .into_iter()
+            .map(|moment| moment.title)
+            .collect();
         assert_eq!(
             titles,
             [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::response::Response;
 use longshore::{JobId, JobStatus, JobView, value};
-use longshore_core::{Envelope, Timestamp};
+use longshore_core::Envelope;
 
 use super::frame::{Frame, Page};
 use super::graph::Graph;
@@ -82,7 +82,8 @@ struct Can {
 pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, Error> {
     let client = page.state.client();
     let job = client.view(id).await?;
-    let job = job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    let job =
+        job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
     let frame = page.frame(job.name.clone(), "jobs").await?;
     let full = job.full.clone().unwrap_or_default();
     let envelope = Envelope::decode(&full.envelope).ok();
@@ -103,14 +104,39 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
         status: job.status.into(),
         bar: Bar::of(&job, frame.now).large(),
         facts: facts(&frame, &job, envelope.as_ref()),
-        tags: job.tags.iter().map(|tag| (tag.clone(), frame.href(&format!("/jobs?{}", super::filter::pair("tag", tag))))).collect(),
-        fields: job.progress.fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        tags: job
+            .tags
+            .iter()
+            .map(|tag| {
+                (
+                    tag.clone(),
+                    frame.href(&format!("/jobs?{}", super::filter::pair("tag", tag))),
+                )
+            })
+            .collect(),
+        fields: job
+            .progress
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect(),
         error: problem(&frame, &job),
-        args: envelope.as_ref().and_then(|envelope| super::hidden::args(&page, &job.function_name, &envelope.args)),
-        metadata: envelope.as_ref().filter(|envelope| !envelope.metadata.is_empty()).and_then(|envelope| serde_json::to_string_pretty(&envelope.metadata).ok()),
+        args: envelope
+            .as_ref()
+            .and_then(|envelope| super::hidden::args(&page, &job.function_name, &envelope.args)),
+        metadata: envelope
+            .as_ref()
+            .filter(|envelope| !envelope.metadata.is_empty())
+            .and_then(|envelope| serde_json::to_string_pretty(&envelope.metadata).ok()),
         result: full.result.as_ref().and_then(|result| pretty("result", result)),
         moments: moments(&job, &full, envelope.as_ref(), frame.now),
-        why: why.into_iter().map(|obstacle| Obstacle { explanation: obstacle.explanation, remedy: obstacle.remedy }).collect(),
+        why: why
+            .into_iter()
+            .map(|obstacle| Obstacle {
+                explanation: obstacle.explanation,
+                remedy: obstacle.remedy,
+            })
+            .collect(),
         graph: family::graph(&page.state, &job, envelope.as_ref()).await?,
         can,
         frame,
@@ -158,14 +184,20 @@ fn wait(job: &JobView) -> Option<Duration> {
 }
 
 fn attempts(job: &JobView, envelope: Option<&Envelope>) -> String {
-    let mut text = job.attempts.to_string();
+    let mut parts = vec![job.attempts.to_string()];
     if let Some(envelope) = envelope {
-        text.push_str(&format!(", {} of {} retries used", job.retries, envelope.max_retries));
+        parts.push(format!(
+            "{} of {} retries used",
+            job.retries, envelope.max_retries
+        ));
     }
     if job.losts > 0 {
-        text.push_str(&format!(", {} lost", text::plural(job.losts.into(), "worker", "workers")));
+        parts.push(format!(
+            "{} lost",
+            text::plural(job.losts.into(), "worker", "workers")
+        ));
     }
-    text
+    parts.join(", ")
 }
 
 /// What its enqueue said, where it is not the default.
@@ -175,7 +207,10 @@ fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
         lines.push(("by", by.clone()));
     }
     let delay = Duration::from_millis(envelope.retry_delay_ms);
-    lines.push(("retry delay", format!("{}, × {}", text::span(delay), envelope.retry_backoff)));
+    lines.push((
+        "retry delay",
+        format!("{}, × {}", text::span(delay), envelope.retry_backoff),
+    ));
     if let Some(timeout) = envelope.timeout() {
         lines.push(("time limit", text::span(timeout)));
     }
@@ -184,21 +219,29 @@ fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
             lines.push((name, format!("{} UTC", text::stamp(at))));
         }
     }
-    if let Some(trace) = envelope.traceparent.as_deref().and_then(|trace| trace.split('-').nth(1)) {
+    if let Some(trace) = envelope
+        .traceparent
+        .as_deref()
+        .and_then(|trace| trace.split('-').nth(1))
+    {
         lines.push(("trace", trace.to_owned()));
     }
     lines
 }
 
 fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
-    let error = job.error.as_ref().filter(|_| job.status != JobStatus::Completed)?;
+    let error = job
+        .error
+        .as_ref()
+        .filter(|_| job.status != JobStatus::Completed)?;
     let fingerprint = longshore::Fingerprint::of(Some(error));
     Some(Problem {
         kind: error.error_type.clone(),
         message: error.message.clone(),
         causes: error.causes.clone(),
         traceback: error.traceback.clone(),
-        alike: (job.status == JobStatus::Failed).then(|| frame.href(&format!("/dead?fingerprint={fingerprint}"))),
+        alike: (job.status == JobStatus::Failed)
+            .then(|| frame.href(&format!("/dead?fingerprint={fingerprint}"))),
     })
 }
 
@@ -211,9 +254,4 @@ pub(super) fn pretty(field: &'static str, bytes: &[u8]) -> Option<String> {
 /// A field of the progress: a text without its quotes.
 fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Whether a time is set and lies ahead.
-pub(super) fn is_ahead(at: Option<Timestamp>, now: Timestamp) -> bool {
-    at.is_some_and(|at| at > now)
 }

@@ -53,13 +53,23 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     let mut frame = page.frame("Jobs", "jobs").await?;
     frame.search.clone_from(&asked.text);
     let (filter, problems) = asked.jobs();
-    let found = if problems.is_empty() { find(&page, &asked, &filter).await? } else { Found::default() };
+    let found = if problems.is_empty() {
+        find(&page, &asked, &filter).await?
+    } else {
+        Found::default()
+    };
     let queues = state.client().queues().await?;
     let workers = state.client().workers().await?;
-    let mut functions: Vec<_> = workers.iter().flat_map(|worker| &worker.functions).map(ToString::to_string).collect();
+    let mut functions: Vec<_> = workers
+        .iter()
+        .flat_map(|worker| &worker.functions)
+        .map(ToString::to_string)
+        .collect();
     functions.sort();
     functions.dedup();
-    let counted = queues.iter().filter(|(name, _)| filter.queue.as_ref().is_none_or(|queue| queue == *name));
+    let counted = queues
+        .iter()
+        .filter(|(name, _)| filter.queue.as_ref().is_none_or(|queue| queue == *name));
     let count = |status: Option<JobStatus>| {
         let counts = counted.clone().flat_map(|(_, queue)| &queue.counts);
         let wanted = counts.filter(|(found, _)| status.is_none_or(|status| status == **found));
@@ -68,17 +78,23 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     let tab = |word: &'static str, status: Option<JobStatus>| Tab {
         word,
         count: count(status),
-        href: state.href(&format!("/jobs{}", asked.with_status(status.map_or("", JobStatus::as_str)))),
+        href: state.href(&format!(
+            "/jobs{}",
+            asked.with_status(status.map_or("", JobStatus::as_str))
+        )),
         current: asked.status == status.map_or("", JobStatus::as_str),
     };
-    let tabs = std::iter::once(tab("all", None)).chain(JobStatus::ALL.map(|status| tab(status.as_str(), Some(status))));
+    let tabs = std::iter::once(tab("all", None))
+        .chain(JobStatus::ALL.map(|status| tab(status.as_str(), Some(status))));
     let rows: Vec<Row> = found.jobs.iter().map(|job| Row::of(job, frame.now)).collect();
     let stoppable = filter.statuses.is_empty() || filter.statuses.iter().any(|status| !status.is_terminal());
     let bulk = (frame.can_operate() && stoppable && !rows.is_empty())
         .then(|| frame.href(&format!("/jobs/cancel{}", asked.query())));
     html(&Jobs {
         tabs: tabs.collect(),
-        next: found.next.map(|cursor| frame.href(&format!("/jobs{}", asked.from(cursor)))),
+        next: found
+            .next
+            .map(|cursor| frame.href(&format!("/jobs{}", asked.from(cursor)))),
         looked_on: found.looked_on,
         queues: queues.keys().map(ToString::to_string).collect(),
         frame,
@@ -107,7 +123,13 @@ async fn find(page: &Page, asked: &Asked, filter: &longshore::JobFilter) -> Resu
     };
     let at_once = if needle.is_some() { LIST_PAGE_MAX } else { SHOWN };
     for _ in 0..(LOOKED_AT / at_once) {
-        let list = page.state.client().list(filter).after(found.next).limit(at_once).await?;
+        let list = page
+            .state
+            .client()
+            .list(filter)
+            .after(found.next)
+            .limit(at_once)
+            .await?;
         found.next = list.next;
         for job in list.jobs {
             if needle.as_deref().is_some_and(|needle| !has_text(&job, needle)) {

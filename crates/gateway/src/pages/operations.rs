@@ -42,7 +42,10 @@ pub(super) struct Nothing {}
 pub(super) async fn list(page: Page) -> Result<Response, Error> {
     let frame = page.frame("Operations", "operations").await?;
     let operations = page.state.client().dead_letters().operations().await?;
-    let rows = operations.iter().map(|operation| shape(operation, &frame)).collect();
+    let rows = operations
+        .iter()
+        .map(|operation| shape(operation, &frame))
+        .collect();
     html(&Operations { frame, rows })
 }
 
@@ -50,8 +53,17 @@ fn shape(operation: &Operation, frame: &Frame) -> Row {
     let total = operation.total;
     let handled = operation.done + operation.kept;
     #[expect(clippy::cast_precision_loss, reason = "a fraction for a bar")]
-    let fraction = total.map(|total| if total == 0 { 1.0 } else { handled as f64 / total as f64 });
-    let of = total.map_or_else(|| "counting".to_owned(), |total| format!("{} of {}", text::count(operation.done), text::count(total)));
+    let fraction = total.map(|total| {
+        if total == 0 {
+            1.0
+        } else {
+            handled as f64 / total as f64
+        }
+    });
+    let of = total.map_or_else(
+        || "counting".to_owned(),
+        |total| format!("{} of {}", text::count(operation.done), text::count(total)),
+    );
     let ended = operation.ended_at.is_some();
     let started = When::since(operation.started_at, frame.now);
     Row {
@@ -67,11 +79,17 @@ fn shape(operation: &Operation, frame: &Frame) -> Row {
                 Some(at) => format!("{of}, done in {}", text::span(at.since(operation.started_at))),
                 None => of,
             },
-            far: fraction.map(|fraction| format!("{} %", percentage(fraction))).unwrap_or_default(),
+            far: fraction
+                .map(|fraction| format!("{} %", percentage(fraction)))
+                .unwrap_or_default(),
             time: fraction.is_none().then_some(started),
             large: false,
         },
-        kept: if operation.kept == 0 { String::new() } else { format!("{} stay", text::count(operation.kept)) },
+        kept: if operation.kept == 0 {
+            String::new()
+        } else {
+            format!("{} stay", text::count(operation.kept))
+        },
         started: When::ago(operation.started_at, frame.now),
         open: !ended,
     }
@@ -99,7 +117,11 @@ fn which(operation: &Operation) -> String {
     if let Some(until) = filter.died_until {
         words.push(format!("died before {} UTC", text::stamp(until)));
     }
-    if words.is_empty() { "every dead letter".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "every dead letter".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// `POST /operations/{id}/resume`

@@ -134,7 +134,10 @@ impl Bar {
             _ => waiting(job, now),
         };
         let percent = fraction.map(percentage);
-        let far = percent.as_ref().map(|percent| format!("{percent} %")).unwrap_or_default();
+        let far = percent
+            .as_ref()
+            .map(|percent| format!("{percent} %"))
+            .unwrap_or_default();
         Self {
             job: job.id.to_string(),
             kind: job.status.as_str(),
@@ -178,7 +181,11 @@ fn running(job: &JobView, now: Timestamp) -> (Option<f64>, String, Option<When>)
         job.progress.message.clone()
     };
     let started = job.started_at.filter(|_| job.progress.fraction.is_none());
-    (job.progress.fraction, message, started.map(|at| When::since(at, now)))
+    (
+        job.progress.fraction,
+        message,
+        started.map(|at| When::since(at, now)),
+    )
 }
 
 /// What a job waits for.
@@ -197,15 +204,25 @@ fn waiting(job: &JobView, now: Timestamp) -> (Option<f64>, String, Option<When>)
             let message = error.unwrap_or_else(|| "waits for its next attempt".to_owned());
             (far, message, Some(due(job.run_at)))
         }
-        _ if job.parked.is_some() => (far, "waits for a worker that has its function".to_owned(), Some(since)),
+        _ if job.parked.is_some() => (
+            far,
+            "waits for a worker that has its function".to_owned(),
+            Some(since),
+        ),
         _ => (far, "waits for a free slot".to_owned(), Some(since)),
     }
 }
 
 fn ended(job: &JobView) -> String {
     match job.status {
-        JobStatus::Cancelled => job.cancel_reason.clone().unwrap_or_else(|| "cancelled".to_owned()),
-        _ => job.error.as_ref().map_or_else(|| job.status.to_string(), |error| error.message.clone()),
+        JobStatus::Cancelled => job
+            .cancel_reason
+            .clone()
+            .unwrap_or_else(|| "cancelled".to_owned()),
+        _ => job
+            .error
+            .as_ref()
+            .map_or_else(|| job.status.to_string(), |error| error.message.clone()),
     }
 }
 
@@ -243,7 +260,10 @@ mod tests {
         let mut job = sample::job(JobStatus::Running);
         job.progress.fraction = Some(0.375);
         let html = Bar::of(&job, Timestamp(15_000)).to_string();
-        assert!(html.contains("aria-valuenow=\"37.5\"") && html.contains("width=\"37.5%\""), "{html}");
+        assert!(
+            html.contains("aria-valuenow=\"37.5\"") && html.contains("width=\"37.5%\""),
+            "{html}"
+        );
     }
 
     #[test]
@@ -251,7 +271,10 @@ mod tests {
         let mut job = sample::job(JobStatus::Scheduled);
         job.run_at = Some(Timestamp(20_000));
         let html = Bar::of(&job, Timestamp(15_000)).to_string();
-        assert!(html.contains("waits for its time") && html.contains("in 5 s"), "{html}");
+        assert!(
+            html.contains("waits for its time") && html.contains("in 5 s"),
+            "{html}"
+        );
         let html = Bar::of(&sample::job(JobStatus::Queued), Timestamp(15_000)).to_string();
         assert!(html.contains("waits for a free slot"), "{html}");
     }

@@ -12,7 +12,7 @@ use super::part::When;
 use super::{html, see, text};
 use crate::auth::Posted;
 use crate::error::Error;
-use crate::extract::{Path, Query};
+use crate::extract::Query;
 use crate::state::AppState;
 use serde::Deserialize;
 
@@ -67,17 +67,27 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
 
 fn shape(frame: &Frame, entry: &QuarantineEntry) -> Row {
     let message = &entry.message;
-    let headers = message.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    let headers = message
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
     Row {
         id: message.message_id.clone(),
-        path: frame.href(&format!("/quarantine/drop?{}", super::filter::pair("id", &message.message_id))),
+        path: frame.href(&format!(
+            "/quarantine/drop?{}",
+            super::filter::pair("id", &message.message_id)
+        )),
         queue: message.queue.to_string(),
         reason: message.reason.clone(),
         at: entry.at.map(|at| When::ago(at, frame.now)),
         size: text::bytes(message.body.len()),
         headers: headers.collect::<Vec<_>>().join("\n"),
         body: dump(&message.body),
-        jobs: message.jobs.iter().map(|id| (id.to_string(), frame.href(&format!("/jobs/{id}")))).collect(),
+        jobs: message
+            .jobs
+            .iter()
+            .map(|id| (id.to_string(), frame.href(&format!("/jobs/{id}"))))
+            .collect(),
     }
 }
 
@@ -91,10 +101,24 @@ fn dump(body: &[u8]) -> String {
     }
     let line = |(number, bytes): (usize, &[u8])| {
         let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let seen: String = bytes.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
+        let seen: String = bytes
+            .iter()
+            .map(|byte| {
+                if byte.is_ascii_graphic() {
+                    char::from(*byte)
+                } else {
+                    '.'
+                }
+            })
+            .collect();
         format!("{:06x}  {:<47}  {seen}", number * 16, digits.join(" "))
     };
-    shown.chunks(16).enumerate().map(line).collect::<Vec<_>>().join("\n")
+    shown
+        .chunks(16)
+        .enumerate()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// `GET /quarantine/drop?id=…`

@@ -40,7 +40,7 @@ pub(super) struct Row {
     pub(super) paused: bool,
     pub(super) queued: String,
     /// Since when the oldest job waits; `None` when none does, or that is not known.
-    oldest: Option<When>,
+    pub(super) oldest: Option<When>,
     counts: Vec<(Status, String, String)>,
     /// What waits in the broker, by priority.
     ready: Vec<(Urgency, String)>,
@@ -54,7 +54,7 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
     let frame = page.frame("Queues", "queues").await?;
     let queues = page.state.client().queues().await?;
     let depths = depths(&page.state, queues.keys().cloned().collect()).await;
-    let oldest = super::overview::oldest(&page.state).await;
+    let oldest = super::overview::oldest(&page.state).await?;
     let rows = rows(&frame, &queues, &depths, &oldest);
     html(&Queues { frame, rows })
 }
@@ -90,7 +90,11 @@ pub(super) fn rows(
             counts: counts
                 .map(|(status, count)| {
                     let query = format!("{}&status={status}", super::filter::pair("queue", name.as_str()));
-                    (Status::from(*status), text::count(*count), frame.href(&format!("/jobs?{query}")))
+                    (
+                        Status::from(*status),
+                        text::count(*count),
+                        frame.href(&format!("/jobs?{query}")),
+                    )
                 })
                 .collect(),
             ready: Priority::DESCENDING
@@ -100,7 +104,11 @@ pub(super) fn rows(
                     Some((priority.into(), text::count(ready)))
                 })
                 .collect(),
-            consumers: mine().map(|depth| depth.consumers).max().map(|count| text::plural(count, "consumer", "consumers")).unwrap_or_default(),
+            consumers: mine()
+                .map(|depth| depth.consumers)
+                .max()
+                .map(|count| text::plural(count, "consumer", "consumers"))
+                .unwrap_or_default(),
             share: super::part::percentage(share),
         }
     };
@@ -118,7 +126,11 @@ pub(super) async fn ask(page: Page, Path((name, change)): Path<(String, String)>
     let pauses = is_pause(&change)?;
     Confirm {
         frame: page.frame("Queue", "queues").await?,
-        question: if pauses { format!("Pause {queue}?") } else { format!("Resume {queue}?") },
+        question: if pauses {
+            format!("Pause {queue}?")
+        } else {
+            format!("Resume {queue}?")
+        },
         meaning: if pauses {
             format!(
                 "No job of it starts until it is resumed, even if every process is restarted. {} on.",
@@ -128,10 +140,16 @@ pub(super) async fn ask(page: Page, Path((name, change)): Path<(String, String)>
             "Its jobs start again.".to_owned()
         },
         facts: vec![("now", waiting)],
-        action: page.state.href(&format!("/queues/{}/{change}", super::filter::step(&name))),
+        action: page
+            .state
+            .href(&format!("/queues/{}/{change}", super::filter::step(&name))),
         fields: Vec::new(),
         asks_reason: false,
-        button: if pauses { "Pause the queue".to_owned() } else { "Resume the queue".to_owned() },
+        button: if pauses {
+            "Pause the queue".to_owned()
+        } else {
+            "Resume the queue".to_owned()
+        },
         destroys: false,
         back: page.state.href("/queues"),
     }
@@ -147,7 +165,14 @@ pub(super) async fn change(
     posted.session.require(Role::Operator)?;
     let pauses = is_pause(&change)?;
     super::act::pause_queue(&state, &posted.session, &name, pauses).await?;
-    Ok(see(&state, if pauses { "/queues?done=paused" } else { "/queues?done=resumed" }))
+    Ok(see(
+        &state,
+        if pauses {
+            "/queues?done=paused"
+        } else {
+            "/queues?done=resumed"
+        },
+    ))
 }
 
 fn is_pause(change: &str) -> Result<bool, Error> {

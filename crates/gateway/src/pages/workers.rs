@@ -40,7 +40,11 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
     let busy: u32 = workers.iter().map(|worker| worker.busy).sum();
     html(&Workers {
         rows: workers.iter().map(|worker| shape(&frame, worker)).collect(),
-        slots: format!("{} of {} busy", text::count(busy.into()), text::plural(slots.into(), "slot", "slots")),
+        slots: format!(
+            "{} of {} busy",
+            text::count(busy.into()),
+            text::plural(slots.into(), "slot", "slots")
+        ),
         frame,
     })
 }
@@ -55,7 +59,11 @@ fn shape(frame: &Frame, worker: &WorkerView) -> Row {
             job: String::new(),
             kind: "running",
             label: format!("Slots of {} in use", worker.id),
-            message: format!("{} of {} busy", worker.busy, text::plural(worker.slots.into(), "slot", "slots")),
+            message: format!(
+                "{} of {} busy",
+                worker.busy,
+                text::plural(worker.slots.into(), "slot", "slots")
+            ),
             far: format!("{percent} %"),
             percent: Some(percent),
             time: None,
@@ -70,7 +78,12 @@ fn shape(frame: &Frame, worker: &WorkerView) -> Row {
                 (name.to_string(), frame.href(&format!("/jobs?{query}")))
             })
             .collect(),
-        queues: worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        queues: worker
+            .queues
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
         running: worker
             .running
             .iter()
