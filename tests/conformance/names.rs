@@ -274,6 +274,13 @@ macro_rules! each_case {
             a_deleted_queue_ends_its_subscription_and_is_made_anew
             what_the_broker_gave_up_comes_as_it_was_sent
             nothing_is_given_up_without_a_cause
+            a_token_is_kept_listed_and_revoked
+            a_token_takes_the_place_of_one_with_its_id
+            there_is_room_for_so_many_tokens
+            the_first_key_that_is_offered_is_everybodys
+            the_audit_log_is_read_from_its_end_page_by_page
+            the_same_note_again_is_written_once
+            the_oldest_lines_of_the_audit_log_make_room
         }
     };
 }
@@ -302,6 +309,7 @@ macro_rules! each_area {
             inspect Inspect
             leases Leases
             broker Broker
+            access Access
         }
     };
 }

@@ -105,6 +105,7 @@ impl Backend {
             schedule: store.schedule_port(),
             inspect: store.inspect_port(),
             cron: store.cron_port(),
+            access: store.access_port(),
             publish: broker.publisher(),
             consume: broker.consumer(),
         };

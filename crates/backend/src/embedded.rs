@@ -18,6 +18,7 @@ use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
 use longshore_core::shard::Shards;
 
+mod access;
 mod attempt;
 mod broker;
 mod core;
@@ -106,6 +107,7 @@ impl Store {
             schedule: self.core.clone(),
             inspect: self.core.clone(),
             cron: self.core.clone(),
+            access: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
         }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::port::{AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
+use longshore_core::port::{
+    AccessPort, AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort,
+};
 use longshore_core::shard::Shards;
 
 use crate::secret::SecretUrl;
@@ -16,6 +18,7 @@ use call::Call;
 use reply::Reader;
 use script::Script;
 
+mod access;
 mod attempt;
 mod call;
 mod cron;
@@ -199,6 +202,11 @@ impl Store {
 
     /// The store for keepers of cron entries.
     pub fn cron_port(&self) -> Arc<dyn CronPort> {
+        Arc::new(self.clone())
+    }
+
+    /// The store for the gateway.
+    pub fn access_port(&self) -> Arc<dyn AccessPort> {
         Arc::new(self.clone())
     }
 

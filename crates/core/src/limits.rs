@@ -23,6 +23,16 @@ pub const QUARANTINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const QUARANTINE_PAGE_MAX: usize = 8;
 /// Operations on many dead letters that are remembered; the oldest that has ended goes first.
 pub const OPERATIONS_MAX: usize = 100;
+/// Most tokens of the gateway.
+pub const TOKENS_MAX: usize = 1_000;
+/// Longest name of a token, in bytes.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+/// Lines of the audit log that are kept; the oldest go first.
+pub const AUDIT_ENTRIES_MAX: usize = 10_000;
+/// Longest text in a line of the audit log, in bytes; longer ones are cut.
+pub const AUDIT_TEXT_BYTES_MAX: usize = 1024;
+/// Most lines of the audit log in one answer.
+pub const AUDIT_PAGE_MAX: usize = 500;
 /// Deepest nesting of arguments and results.
 pub const DEPTH_MAX: usize = 100;
 /// Most jobs in one broker message.

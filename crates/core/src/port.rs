@@ -1,6 +1,6 @@
 //! What the outside world must offer, split by who asks: [`enqueue`] for producers, [`attempt`] for workers,
-//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`broker`] for
-//! messages.
+//! [`schedule`] for the scheduler's daemons, [`inspect`] for people, [`cron`] for keepers of cron entries, [`access`] for
+//! the gateway, [`broker`] for messages.
 //!
 //! Every port is object-safe and works on batches: one boxed future a batch, not a job. Batches of the store ports
 //! belong to one shard, and replies come in the order of the requests. Every call is idempotent: a call whose outcome
@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+pub mod access;
 pub mod attempt;
 pub mod broker;
 pub mod cron;
@@ -17,6 +18,7 @@ pub mod enqueue;
 pub mod inspect;
 pub mod schedule;
 
+pub use access::AccessPort;
 pub use attempt::AttemptPort;
 pub use broker::{ConsumePort, PublishPort};
 pub use cron::CronPort;
@@ -40,6 +42,8 @@ pub struct Ports {
     pub inspect: Arc<dyn InspectPort>,
     /// For keepers of cron entries.
     pub cron: Arc<dyn CronPort>,
+    /// For the gateway.
+    pub access: Arc<dyn AccessPort>,
     /// Messages out.
     pub publish: Arc<dyn PublishPort>,
     /// Messages in.

@@ -1,9 +1,14 @@
 //! Who asks, and what they may.
 
-pub(crate) mod csrf;
+pub(crate) mod hide;
+pub(crate) mod login;
 pub(crate) mod posted;
+pub(crate) mod rate;
 pub(crate) mod session;
+pub(crate) mod signer;
 pub(crate) mod site;
+pub(crate) mod tokens;
+pub(crate) mod watch;
 
 pub(crate) use posted::Posted;
 pub(crate) use session::Session;

@@ -10,7 +10,9 @@ use longshore_core::random::{Random, SystemRandom};
 use longshore_core::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use crate::auth::hide::{Hide, HideRule};
 use crate::router;
 use crate::server;
 use crate::settings::{Access, Settings};
@@ -91,7 +93,9 @@ impl GatewayBuilder {
     /// Default: `/`.
     #[must_use]
     pub fn base_path(mut self, path: impl Into<String>) -> Self {
-        self.settings.base_path = path.into().trim_end_matches('/').to_owned();
+        path.into()
+            .trim_end_matches('/')
+            .clone_into(&mut self.settings.base_path);
         self
     }
 
@@ -99,6 +103,50 @@ impl GatewayBuilder {
     #[must_use]
     pub const fn dashboard(mut self, served: bool) -> Self {
         self.settings.dashboard = served;
+        self
+    }
+
+    /// How browsers reach the gateway, where a proxy asks it by another name: pages of this origin may ask for changes,
+    /// and with `https` the session's cookie travels by TLS alone. Default: the name that is asked for.
+    #[must_use]
+    pub fn public_url(mut self, url: Option<Url>) -> Self {
+        self.settings.public_url = url;
+        self
+    }
+
+    /// Origins, such as `https://shop.example`, whose pages may use watch links. Default: none.
+    #[must_use]
+    pub fn cors_origins(mut self, origins: impl IntoIterator<Item = String>) -> Self {
+        self.settings.cors_origins = origins.into_iter().collect();
+        self
+    }
+
+    /// Whether `X-Forwarded-For` and `X-Forwarded-Proto` are believed: only behind a proxy that sets them. Default: no.
+    #[must_use]
+    pub const fn trust_forwarded(mut self, trust: bool) -> Self {
+        self.settings.trust_forwarded = trust;
+        self
+    }
+
+    /// How long a browser's session lasts; its token's own end and revocation end it before. Default: 12 h.
+    #[must_use]
+    pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.settings.session_lifetime = lifetime;
+        self
+    }
+
+    /// Requests a second of one token, or of one address without any; twice as many at once. 0 for any number.
+    /// Default: 100.
+    #[must_use]
+    pub const fn rate_limit(mut self, per_second: u32) -> Self {
+        self.settings.rate_limit = per_second;
+        self
+    }
+
+    /// Fields of jobs that not everybody sees. Default: everybody sees everything.
+    #[must_use]
+    pub fn hide(mut self, rules: impl IntoIterator<Item = HideRule>) -> Self {
+        self.settings.hide = Hide::new(rules.into_iter().collect());
         self
     }
 
@@ -182,6 +230,17 @@ fn check(settings: &Settings) -> Result<(), InvalidSetting> {
                 "\"{path}\" is no path; use one such as /longshore, of letters, digits and -_.~"
             ),
         });
+    }
+    for origin in &settings.cors_origins {
+        let parsed = Url::parse(origin);
+        if !parsed.is_ok_and(|url| url.origin().ascii_serialization() == *origin) {
+            return Err(InvalidSetting {
+                field: "gateway.cors_origins",
+                problem: format!(
+                    "\"{origin}\" is no origin; use scheme, host and port alone: https://shop.example"
+                ),
+            });
+        }
     }
     if settings.limits.connections_max == 0 {
         return Err(InvalidSetting {

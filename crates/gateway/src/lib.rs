@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | `/api/v1/…` | the HTTP API; `/api/v1/openapi.json` describes it | `api/` |
 //! | `/api/v1/events` | one stream of server-sent events a page | `events/` |
-//! | `/api/v1/watch/{id}…` | what a watch link may: read, follow and cancel one job, across origins | `api/watch.rs` |
+//! | `/api/v1/watch/{id}`, `…/events`, `…/cancel` | what a watch link may: read, follow (event `job`) and cancel one job, across origins | `api/watch.rs` |
+//! | `POST /login` (`token`, `next`), `POST /logout` (`csrf`) | browser sessions; the page at `GET /login` is one of the pages | `auth/login.rs` |
 //! | `/assets/…` | style, scripts, the `<job-progress>` element; without a session | `assets.rs` |
 //! | everything else | the dashboard | `pages/` |
 //!
@@ -22,19 +23,22 @@
 //! 4. Every link starts with `state.href("/jobs")`, because the gateway may live below a base path.
 //! 5. A route in `pages::routes`.
 //!
+//! Pages read with `state.client()` and show the shapes of `dto/` (`Job::of(&view, session.role, state.hide())`), which hide
+//! what a role may not see. They change things through `acts` alone, as the API does: each checks the role and writes the
+//! audit log.
+//!
 //! An [`Error`](error::Error) becomes a problem document or, where a browser asks for a page, what
 //! `pages::problem` renders: one place (`answer/present.rs`) decides, and adds the request's id. Styles and scripts are
 //! files in `/assets/`; the content security policy forbids them inline.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the API and the pages are built on this")
-)]
+#![cfg_attr(not(test), expect(dead_code, reason = "the pages are built on this"))]
 
+mod acts;
 mod answer;
 mod api;
 mod assets;
 mod auth;
+mod dto;
 mod error;
 mod events;
 mod extract;
@@ -45,6 +49,9 @@ mod server;
 mod settings;
 mod state;
 
+pub use auth::hide::{HideRule, InvalidHideRule};
+pub use auth::tokens::{NewToken, SecretText, TokenError, Tokens};
+pub use auth::watch::{InvalidLifetime, WATCH_LIFETIME_MAX, WatchLink, WatchLinkError, watch_link};
 pub use gateway::{Gateway, GatewayBuilder, InvalidSetting};
 pub use longshore_core::access::Role;
 pub use settings::Access;

@@ -4,12 +4,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::CONTENT_LENGTH;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{headers, present};
-use crate::auth::site;
+use crate::api::watch;
+use crate::auth::{login, site};
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
 use crate::{api, assets, events, pages};
@@ -18,9 +19,15 @@ use crate::{api, assets, events, pages};
 pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
     let mut quick = Router::new().nest("/api/v1", api::routes());
     if state.settings().dashboard {
-        quick = quick.nest("/assets", assets::routes()).merge(pages::routes());
+        let session = Router::new()
+            .route("/login", post(login::sign_in))
+            .route("/logout", post(login::sign_out));
+        quick = quick
+            .nest("/assets", assets::routes())
+            .merge(session)
+            .merge(pages::routes());
     }
-    let slow = Router::new().nest("/api/v1", api::slow_routes().merge(events::routes()));
+    let slow = Router::new().nest("/api/v1", api::slow_routes());
     let routes = quick
         .layer(from_fn_with_state(state.clone(), in_time))
         .merge(slow)
@@ -29,6 +36,7 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
     below(&state.settings().base_path, routes)
         .layer(DefaultBodyLimit::max(state.settings().body_bytes_max))
         .layer(axum::Extension(events::Draining(shutdown.clone())))
+        .layer(from_fn_with_state(state.clone(), watch::cross_origin))
         .layer(from_fn_with_state(state.clone(), site::check))
         .layer(from_fn_with_state(state.clone(), refuse_large))
         .layer(from_fn_with_state(state.clone(), present::errors))

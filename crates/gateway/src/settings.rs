@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use url::Url;
+
+use crate::auth::hide::Hide;
+
 /// Who gets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
@@ -19,6 +23,18 @@ pub(crate) struct Settings {
     pub(crate) base_path: String,
     /// Whether pages and assets are served, or the API alone.
     pub(crate) dashboard: bool,
+    /// How a browser reaches the gateway, when not by the name that it asks for.
+    pub(crate) public_url: Option<Url>,
+    /// Sites whose pages may use watch links.
+    pub(crate) cors_origins: Vec<String>,
+    /// Whether `X-Forwarded-For` and `X-Forwarded-Proto` are the word of a proxy of ours.
+    pub(crate) trust_forwarded: bool,
+    /// How long a browser's session lasts.
+    pub(crate) session_lifetime: Duration,
+    /// Requests a second of one token or address; 0 for any number.
+    pub(crate) rate_limit: u32,
+    /// Fields of jobs that not everybody sees.
+    pub(crate) hide: Hide,
     /// Largest body of a request, in bytes.
     pub(crate) body_bytes_max: usize,
     /// How long a request may take, its body included.
@@ -45,6 +61,12 @@ impl Default for Settings {
             access: Access::default(),
             base_path: String::new(),
             dashboard: true,
+            public_url: None,
+            cors_origins: Vec::new(),
+            trust_forwarded: false,
+            session_lifetime: Duration::from_secs(12 * 3_600),
+            rate_limit: 100,
+            hide: Hide::default(),
             body_bytes_max: 4 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             limits: ConnectionLimits {

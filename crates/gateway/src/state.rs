@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use longshore::Client;
-use longshore_core::port::Ports;
+use longshore_core::port::{self, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Clock, Timestamp};
 
-use crate::auth::csrf::Signer;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::acts;
+use crate::auth::hide::Hide;
+use crate::auth::rate::Rate;
+use crate::auth::signer::{Signer, random_bytes};
+use crate::auth::tokens::Tokens;
+use crate::events::hub::Hub;
 use crate::settings::Settings;
 
 /// What every handler works with. Cheap to clone.
@@ -21,8 +28,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     settings: Settings,
-    /// Signs what only this process needs to recognise.
-    signer: Signer,
+    tokens: Tokens,
+    rate: Rate,
+    /// Signs with the key that all replicas share, once it is known.
+    signer: OnceCell<Signer>,
+    hub: Hub,
+    bulks: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -33,14 +44,19 @@ impl AppState {
         random: Arc<dyn Random>,
         settings: Settings,
     ) -> Self {
-        let signer = Signer::generate(&*random);
+        let tokens = Tokens::new(ports.access.clone(), clock.clone(), random.clone());
+        let hub = Hub::new(client.clone(), ports.clone());
         Self(Arc::new(Inner {
             client,
             ports,
             clock,
             random,
             settings,
-            signer,
+            tokens,
+            rate: Rate::default(),
+            signer: OnceCell::new(),
+            hub,
+            bulks: acts::bulks(),
         }))
     }
 
@@ -68,8 +84,44 @@ impl AppState {
         &self.0.settings
     }
 
-    pub(crate) fn signer(&self) -> &Signer {
-        &self.0.signer
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(crate) fn rate(&self) -> &Rate {
+        &self.0.rate
+    }
+
+    /// Fields of jobs that not everybody sees.
+    pub(crate) fn hide(&self) -> &Hide {
+        &self.0.settings.hide
+    }
+
+    /// Room for operations on many dead letters.
+    pub(crate) fn bulks(&self) -> &Arc<Semaphore> {
+        &self.0.bulks
+    }
+
+    /// Who tells streams what has changed.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Signs with the key that every replica has.
+    ///
+    /// # Errors
+    /// When it is not known yet, and the store does not answer.
+    pub(crate) async fn signer(&self) -> Result<&Signer, port::Error> {
+        let agree = || async {
+            let key = self
+                .0
+                .ports
+                .access
+                .gateway_key(random_bytes(self.random()))
+                .await?;
+            Ok(Signer::new(key))
+        };
+        self.0.signer.get_or_try_init(agree).await
     }
 
     /// The link to a path of ours: `path` starts with a slash; the base path is put before it.

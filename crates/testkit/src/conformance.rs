@@ -34,6 +34,7 @@ macro_rules! cases {
     };
 }
 
+mod access;
 mod audit;
 mod beat;
 mod broker;
@@ -120,6 +121,8 @@ pub enum Area {
     Leases,
     /// Messages.
     Broker,
+    /// Tokens, key and audit log of the gateway.
+    Access,
 }
 
 /// Every case, area by area.
@@ -145,6 +148,7 @@ pub fn cases() -> Vec<Case> {
         inspect::cases(),
         leases::cases(),
         broker::cases(),
+        access::cases(),
     ]
     .concat()
 }

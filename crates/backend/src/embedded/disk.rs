@@ -7,7 +7,7 @@
 //! | payloads | id, `p`, parent | how the parent ended |
 //! | links | parent, child | the edge's policy |
 //! | archive | number | dead letter |
-//! | meta | name | shards, epochs, pauses, cron entries, removals, quarantine, operations, statistics |
+//! | meta | name | shards, epochs, pauses, cron entries, removals, quarantine, operations, statistics, tokens, audit log |
 
 use std::path::Path;
 use std::sync::Arc;

@@ -23,6 +23,10 @@ const CRON: &str = "cron/";
 const REMOVALS: &str = "removals/";
 pub(super) const QUARANTINE: &str = "quarantine/";
 pub(super) const OPERATION: &str = "operation/";
+pub(super) const TOKEN: &str = "token/";
+pub(super) const AUDIT: &str = "audit/";
+pub(super) const AUDIT_NEXT: &str = "audit-next";
+pub(super) const GATEWAY_KEY: &str = "gateway-key";
 
 pub(super) fn epoch_key(shard: u16) -> String {
     format!("{EPOCH}{shard}")

@@ -5,6 +5,7 @@
 //! The client sends [`Up`], each with a number; the owner answers with [`Down`], in any order. The first frame of the
 //! owner is [`Down::Hello`].
 
+mod access;
 mod client;
 mod frame;
 mod place;
@@ -77,6 +78,7 @@ enum Request {
     BeginOperation(Operation),
     SaveOperation(Operation),
     Operations,
+    Access(access::Request),
     Statistics(StatisticsQuery),
 }
 
@@ -106,6 +108,7 @@ enum Answer {
     Quarantined(Vec<QuarantineEntry>),
     Operation(Operation),
     Operations(Vec<Operation>),
+    Access(access::Answer),
     Statistics(Box<Statistics>),
 }
 

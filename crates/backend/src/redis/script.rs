@@ -106,5 +106,5 @@ scripts! { Script::shared:
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
-    KEEP_OPERATION = "keep_operation",
+    KEEP_OPERATION = "keep_operation", PUT_TOKEN = "put_token", APPEND_AUDIT = "append_audit", AUDIT_LOG = "audit_log",
 }

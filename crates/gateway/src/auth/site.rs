@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 
 use super::session::changes_something;
+use crate::api::watch::is_watch;
 use crate::error::{Error, ErrorCode};
 use crate::settings::Access;
 use crate::state::AppState;
@@ -29,13 +30,16 @@ fn judge(state: &AppState, request: &Request) -> Result<(), Error> {
             "without tokens the gateway answers to 127.0.0.1 and localhost alone",
         ));
     }
-    // A token in a header is sent by programs, never by a browser on its own.
-    if !changes_something(request.method()) || headers.contains_key(AUTHORIZATION) {
+    // A token in a header is sent by programs, never by a browser on its own; nor is a watch link.
+    if is_watch(state, request.uri().path())
+        || !changes_something(request.method())
+        || headers.contains_key(AUTHORIZATION)
+    {
         return Ok(());
     }
     let fetch_site = headers.get("sec-fetch-site").and_then(|site| site.to_str().ok());
     let same_site = fetch_site.is_none_or(|site| matches!(site, "same-origin" | "none"));
-    let same_origin = text(headers, &ORIGIN).is_none_or(|origin| is_ours(origin, host));
+    let same_origin = text(headers, &ORIGIN).is_none_or(|origin| is_ours(state, origin, host));
     if same_site && same_origin {
         Ok(())
     } else {
@@ -51,8 +55,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> 
     headers.get(name).map(|value| value.to_str().unwrap_or("?"))
 }
 
+fn is_ours(state: &AppState, origin: &str, host: &str) -> bool {
+    let public = state.settings().public_url.as_ref();
+    public.is_some_and(|url| url.origin().ascii_serialization() == origin) || is_host(origin, host)
+}
+
 /// Whether an origin is the host that was asked.
-fn is_ours(origin: &str, host: &str) -> bool {
+fn is_host(origin: &str, host: &str) -> bool {
     origin
         .split_once("://")
         .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
@@ -100,9 +109,9 @@ mod tests {
 
     #[test]
     fn an_origin_is_ours_by_name_and_port() {
-        assert!(is_ours("http://h:8080", "h:8080"));
-        assert!(!is_ours("http://h:8081", "h:8080"));
-        assert!(!is_ours("null", "h:8080"));
-        assert!(!is_ours("https://h.evil", "h"));
+        assert!(is_host("http://h:8080", "h:8080"));
+        assert!(!is_host("http://h:8081", "h:8080"));
+        assert!(!is_host("null", "h:8080"));
+        assert!(!is_host("https://h.evil", "h"));
     }
 }

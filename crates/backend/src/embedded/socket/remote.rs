@@ -44,6 +44,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         schedule: remote.clone(),
         inspect: remote.clone(),
         cron: remote.clone(),
+        access: remote.clone(),
         publish: remote.clone(),
         consume: remote,
     }
@@ -69,7 +70,7 @@ macro_rules! ask {
     };
 }
 
-fn strange() -> port::Error {
+pub(super) fn strange() -> port::Error {
     port::Error::Corrupt("the owner's answer does not fit the request".to_owned())
 }
 

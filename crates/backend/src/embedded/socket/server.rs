@@ -192,6 +192,7 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::BeginOperation(operation) => Answer::Operation(core.begin_operation(operation).await?),
         Request::SaveOperation(operation) => done(core.save_operation(operation).await)?,
         Request::Operations => Answer::Operations(core.operations().await?),
+        Request::Access(request) => Answer::Access(super::access::answer(core, request).await?),
         Request::Statistics(query) => Answer::Statistics(Box::new(core.statistics(query).await?)),
         Request::Ping | Request::Watch(_) | Request::Unwatch(_) => done(core.ping().await)?,
     })

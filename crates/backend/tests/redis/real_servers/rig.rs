@@ -143,6 +143,7 @@ impl Harness for OnRedis {
                 schedule: store.schedule_port(),
                 inspect: store.inspect_port(),
                 cron: store.cron_port(),
+                access: store.access_port(),
                 ..broker.ports()
             };
             let factory = Factory::new(Arc::new(servers.clock.clock()), rand::random());

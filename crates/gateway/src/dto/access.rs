@@ -1,0 +1,162 @@
+//! Tokens, watch links, the audit log, and who asks.
+
+use longshore_core::Timestamp;
+use longshore_core::access::{AuditEntry, Role, Token};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What a token's holder may do; each role may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Role)]
+pub(crate) enum RoleName {
+    /// Looks at everything.
+    Viewer,
+    /// Enqueues jobs, and cancels them.
+    Producer,
+    /// Repairs: dead letters, queues, cron entries, the quarantine.
+    Operator,
+    /// Gives out tokens, and reads the audit log.
+    Admin,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Viewer => Self::Viewer,
+            RoleName::Producer => Self::Producer,
+            RoleName::Operator => Self::Operator,
+            RoleName::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<Role> for RoleName {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Viewer => Self::Viewer,
+            Role::Producer => Self::Producer,
+            Role::Operator => Self::Operator,
+            Role::Admin => Self::Admin,
+        }
+    }
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct TokenView {
+    /// Its id.
+    pub(crate) id: String,
+    /// Whom it was made for.
+    pub(crate) name: String,
+    /// What its holder may do.
+    pub(crate) role: RoleName,
+    /// When it was made.
+    pub(crate) created_at_ms: u64,
+    /// Who made it.
+    pub(crate) created_by: String,
+    /// From when it is good no more.
+    pub(crate) expires_at_ms: Option<u64>,
+}
+
+impl TokenView {
+    pub(crate) fn of(token: &Token) -> Self {
+        Self {
+            id: token.id.to_string(),
+            name: token.name.clone(),
+            role: token.role.into(),
+            created_at_ms: token.created_at.millis(),
+            created_by: token.created_by.clone(),
+            expires_at_ms: token.expires_at.map(Timestamp::millis),
+        }
+    }
+}
+
+/// A token to be made.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenRequest {
+    /// Whom it is for.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9 @._-]*$")]
+    pub(crate) name: String,
+    /// What its holder may do.
+    pub(crate) role: RoleName,
+    /// How long it is good; for ever unless set.
+    #[schema(minimum = 1_000, maximum = 315_360_000_000_u64)]
+    pub(crate) expires_in_ms: Option<u64>,
+}
+
+/// A token that was just made.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TokenMade {
+    #[serde(flatten)]
+    pub(crate) token: TokenView,
+    /// What its holder sends as `Authorization: Bearer …`; it is told this once.
+    pub(crate) secret: String,
+}
+
+/// A watch link to be made.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LinkRequest {
+    /// Whether its holder may cancel the job.
+    pub(crate) cancel: bool,
+    /// How long it is good, at most 30 days; an hour unless set.
+    #[schema(minimum = 1_000, maximum = 2_592_000_000_u64)]
+    pub(crate) expires_in_ms: Option<u64>,
+}
+
+/// A watch link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Link {
+    /// The job.
+    #[schema(format = "uuid")]
+    pub(crate) job_id: String,
+    /// What `<job-progress token="…">` is given.
+    pub(crate) token: String,
+    /// From when it is good no more.
+    pub(crate) expires_at_ms: u64,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct AuditLine {
+    /// Its place in the log.
+    pub(crate) seq: u64,
+    /// When it was done.
+    pub(crate) at_ms: u64,
+    /// Who did it.
+    pub(crate) who: String,
+    /// What was done, such as `job.cancel`.
+    pub(crate) action: String,
+    /// To what.
+    pub(crate) subject: String,
+    /// What else matters.
+    pub(crate) detail: String,
+    /// The id of the request.
+    pub(crate) request_id: String,
+}
+
+impl AuditLine {
+    pub(crate) fn of(entry: &AuditEntry) -> Self {
+        let note = entry.note.clone();
+        Self {
+            seq: entry.seq,
+            at_ms: entry.at.millis(),
+            who: note.who,
+            action: note.action,
+            subject: note.subject,
+            detail: note.detail,
+            request_id: note.request_id,
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct WhoAmI {
+    /// Whom the token was made for.
+    pub(crate) who: String,
+    /// What they may do.
+    pub(crate) role: RoleName,
+}

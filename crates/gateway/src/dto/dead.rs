@@ -1,0 +1,252 @@
+//! Dead letters, operations on many of them, and the quarantine.
+
+use longshore::{DeadFilter, DeadGroup, Operation, OperationKind, QuarantineEntry};
+use longshore_core::access::Role;
+use longshore_core::port::enqueue::CancelReply;
+use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::{FunctionName, QueueName, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::job::Job;
+use crate::auth::hide::Hide;
+
+/// What became of a cancel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Cancelled {
+    /// `cancelled`, `requested` (its worker is told) or `already_finished`.
+    pub(crate) outcome: &'static str,
+    /// How it had ended, when it had.
+    pub(crate) status: Option<String>,
+}
+
+impl Cancelled {
+    /// `None` when there is no such job.
+    pub(crate) fn of(reply: CancelReply) -> Option<Self> {
+        let (outcome, status) = match reply {
+            CancelReply::Cancelled => ("cancelled", None),
+            CancelReply::Requested => ("requested", None),
+            CancelReply::AlreadyFinished(status) => ("already_finished", Some(status.to_string())),
+            CancelReply::Unknown => return None,
+        };
+        Some(Self { outcome, status })
+    }
+}
+
+/// What became of a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Changed {
+    /// The job.
+    #[schema(format = "uuid")]
+    pub(crate) id: String,
+    /// `done`; `not_dead`: it is no dead letter (any more); `past_deadline`: it stays, because it would only expire;
+    /// `has_children`: these are told first, ask again.
+    pub(crate) change: &'static str,
+}
+
+pub(crate) const fn change(change: DeadLetterChange) -> &'static str {
+    match change {
+        DeadLetterChange::Done => "done",
+        DeadLetterChange::NotDead => "not_dead",
+        DeadLetterChange::PastDeadline => "past_deadline",
+        DeadLetterChange::HasChildren => "has_children",
+    }
+}
+
+/// Which dead letters are meant; all conditions hold together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Filter {
+    /// This function.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
+    pub(crate) function_name: Option<String>,
+    /// This queue.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    pub(crate) queue: Option<String>,
+    /// All of these tags.
+    #[schema(max_items = 32)]
+    pub(crate) tags: Vec<String>,
+    /// Errors like this one.
+    #[schema(pattern = "^[0-9a-f]{16}$")]
+    pub(crate) fingerprint: Option<String>,
+    /// Given up at or after.
+    pub(crate) died_from_ms: Option<u64>,
+    /// Given up before.
+    pub(crate) died_until_ms: Option<u64>,
+}
+
+impl Filter {
+    /// The checked filter.
+    ///
+    /// # Errors
+    /// Every problem of every field.
+    pub(crate) fn read(&self) -> Result<DeadFilter, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut say = |problem: String| problems.push(problem);
+        let function = self.function_name.as_ref().map(FunctionName::new).transpose();
+        let function = function.unwrap_or_else(|error| {
+            say(error.to_string());
+            None
+        });
+        let queue = self.queue.as_ref().map(QueueName::new).transpose();
+        let queue = queue.unwrap_or_else(|error| {
+            say(error.to_string());
+            None
+        });
+        let fingerprint = self.fingerprint.as_ref().map(|text| text.parse()).transpose();
+        let fingerprint = fingerprint.unwrap_or_else(|error| {
+            say(format!("fingerprint: {error}"));
+            None
+        });
+        if problems.is_empty() {
+            Ok(DeadFilter {
+                function_name: function,
+                queue,
+                tags: self.tags.clone(),
+                fingerprint,
+                died_from: self.died_from_ms.map(Timestamp),
+                died_until: self.died_until_ms.map(Timestamp),
+            })
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn of(filter: &DeadFilter) -> Self {
+        Self {
+            function_name: filter.function_name.as_ref().map(ToString::to_string),
+            queue: filter.queue.as_ref().map(ToString::to_string),
+            tags: filter.tags.clone(),
+            fingerprint: filter.fingerprint.map(|print| print.to_string()),
+            died_from_ms: filter.died_from.map(Timestamp::millis),
+            died_until_ms: filter.died_until.map(Timestamp::millis),
+        }
+    }
+}
+
+/// Dead letters whose errors are alike.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Group {
+    /// What their errors have in common.
+    pub(crate) fingerprint: String,
+    /// How many there are.
+    pub(crate) count: u64,
+    /// Their functions.
+    pub(crate) functions: Vec<String>,
+    /// Their queues.
+    pub(crate) queues: Vec<String>,
+    /// When the first was given up.
+    pub(crate) first_died_at_ms: u64,
+    /// When the last was given up.
+    pub(crate) last_died_at_ms: u64,
+    /// The newest of them.
+    pub(crate) example: Job,
+}
+
+impl Group {
+    pub(crate) fn of(group: &DeadGroup, role: Role, hide: &Hide) -> Self {
+        Self {
+            fingerprint: group.fingerprint.to_string(),
+            count: group.count,
+            functions: group.functions.iter().map(ToString::to_string).collect(),
+            queues: group.queues.iter().map(ToString::to_string).collect(),
+            first_died_at_ms: group.first_died_at.millis(),
+            last_died_at_ms: group.last_died_at.millis(),
+            example: Job::of(&group.example, role, hide),
+        }
+    }
+}
+
+/// What an operation does with each dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BulkKind {
+    /// Queued again, with fresh counts.
+    Requeue,
+    /// Deleted.
+    Discard,
+}
+
+impl From<BulkKind> for OperationKind {
+    fn from(kind: BulkKind) -> Self {
+        match kind {
+            BulkKind::Requeue => Self::Requeue,
+            BulkKind::Discard => Self::Discard,
+        }
+    }
+}
+
+/// An operation on every dead letter that matches.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Bulk {
+    /// Its id.
+    pub(crate) id: String,
+    /// What it does.
+    pub(crate) kind: BulkKind,
+    /// With which dead letters.
+    pub(crate) filter: Filter,
+    /// When it began.
+    pub(crate) started_at_ms: u64,
+    /// How many matched at its start; nothing until they are counted.
+    pub(crate) total: Option<u64>,
+    /// How many of them are dead letters no more.
+    pub(crate) done: u64,
+    /// How many stay.
+    pub(crate) kept: u64,
+    /// When it came to its end; nothing while it runs or was interrupted.
+    pub(crate) ended_at_ms: Option<u64>,
+}
+
+impl Bulk {
+    pub(crate) fn of(operation: &Operation) -> Self {
+        Self {
+            id: operation.id.to_string(),
+            kind: match operation.kind {
+                OperationKind::Requeue => BulkKind::Requeue,
+                OperationKind::Discard => BulkKind::Discard,
+            },
+            filter: Filter::of(&operation.filter),
+            started_at_ms: operation.started_at.millis(),
+            total: operation.total,
+            done: operation.done,
+            kept: operation.kept,
+            ended_at_ms: operation.ended_at.map(Timestamp::millis),
+        }
+    }
+}
+
+/// A message that nobody could handle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Quarantined {
+    /// Its id.
+    pub(crate) message_id: String,
+    /// When it was put aside.
+    pub(crate) at_ms: Option<u64>,
+    /// The queue that it came from.
+    pub(crate) queue: String,
+    /// What is wrong with it.
+    pub(crate) reason: String,
+    /// The jobs that it names.
+    pub(crate) jobs: Vec<String>,
+    /// How long its body is.
+    pub(crate) body_bytes: u64,
+    /// Its body in base64, for admins; job arguments may be in it.
+    pub(crate) body: Option<String>,
+}
+
+impl Quarantined {
+    pub(crate) fn of(entry: &QuarantineEntry, role: Role) -> Self {
+        use base64::Engine as _;
+        let message = &entry.message;
+        let body = || base64::engine::general_purpose::STANDARD.encode(&message.body);
+        Self {
+            message_id: message.message_id.clone(),
+            at_ms: entry.at.map(Timestamp::millis),
+            queue: message.queue.to_string(),
+            reason: message.reason.clone(),
+            jobs: message.jobs.iter().map(ToString::to_string).collect(),
+            body_bytes: message.body.len() as u64,
+            body: (role == Role::Admin).then(body),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Statistics.
+
+use std::collections::BTreeMap;
+
+use longshore::{FunctionRow, Histogram, JobStatus, Point, QueueRow, Statistics, Tally};
+use longshore_core::clock::duration_millis;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What happened in a window up to now, and how jobs stand now.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Statistics)]
+pub(crate) struct StatisticsView {
+    /// When this was read.
+    pub(crate) at_ms: u64,
+    /// The begin of the window.
+    pub(crate) from_ms: u64,
+    /// How long each point of the series is.
+    pub(crate) step_ms: u64,
+    /// Everything in the window.
+    pub(crate) total: TallyView,
+    /// The same step by step, the oldest first.
+    pub(crate) series: Vec<PointView>,
+    /// By function.
+    pub(crate) functions: Vec<RowView>,
+    /// By queue.
+    pub(crate) queues: Vec<RowView>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct PointView {
+    /// Its begin.
+    pub(crate) at_ms: u64,
+    #[serde(flatten)]
+    pub(crate) tally: TallyView,
+}
+
+/// A function or a queue.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct RowView {
+    /// Its name; nothing for all that found no room.
+    pub(crate) name: Option<String>,
+    /// Its jobs now, by status.
+    pub(crate) jobs: BTreeMap<String, u64>,
+    /// Whether it is paused; of queues alone.
+    pub(crate) paused: Option<bool>,
+    /// Since when the oldest job that waits could run; of queues alone.
+    pub(crate) oldest_ms: Option<u64>,
+    #[serde(flatten)]
+    pub(crate) tally: TallyView,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct TallyView {
+    /// Jobs enqueued.
+    pub(crate) enqueued: u64,
+    /// Attempts started.
+    pub(crate) started: u64,
+    /// Jobs completed.
+    pub(crate) completed: u64,
+    /// Jobs given up.
+    pub(crate) failed: u64,
+    /// Attempts that failed and are tried again.
+    pub(crate) retried: u64,
+    /// Jobs cancelled.
+    pub(crate) cancelled: u64,
+    /// Jobs expired.
+    pub(crate) expired: u64,
+    /// Attempts whose worker was lost.
+    pub(crate) lost: u64,
+    /// Time from when a job could run to its start.
+    pub(crate) wait: TimesView,
+    /// Time from an attempt's start to its end.
+    pub(crate) run: TimesView,
+}
+
+/// Percentiles, in milliseconds; nothing when nothing was counted.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct TimesView {
+    /// The median.
+    pub(crate) p50_ms: Option<u64>,
+    /// 95 % took no longer.
+    pub(crate) p95_ms: Option<u64>,
+    /// 99 % took no longer.
+    pub(crate) p99_ms: Option<u64>,
+}
+
+impl StatisticsView {
+    pub(crate) fn of(statistics: &Statistics) -> Self {
+        Self {
+            at_ms: statistics.at.millis(),
+            from_ms: statistics.from.millis(),
+            step_ms: duration_millis(statistics.step),
+            total: TallyView::of(&statistics.total),
+            series: statistics.series.iter().map(PointView::of).collect(),
+            functions: statistics.functions.iter().map(RowView::of_function).collect(),
+            queues: statistics.queues.iter().map(RowView::of_queue).collect(),
+        }
+    }
+}
+
+impl PointView {
+    fn of(point: &Point) -> Self {
+        Self {
+            at_ms: point.at.millis(),
+            tally: TallyView::of(&point.tally),
+        }
+    }
+}
+
+impl RowView {
+    fn of_function(row: &FunctionRow) -> Self {
+        Self {
+            name: row.function.as_ref().map(ToString::to_string),
+            jobs: by_name(&row.jobs),
+            paused: None,
+            oldest_ms: None,
+            tally: TallyView::of(&row.tally),
+        }
+    }
+
+    fn of_queue(row: &QueueRow) -> Self {
+        Self {
+            name: row.queue.as_ref().map(ToString::to_string),
+            jobs: by_name(&row.jobs),
+            paused: Some(row.paused),
+            oldest_ms: row.oldest.map(longshore::Timestamp::millis),
+            tally: TallyView::of(&row.tally),
+        }
+    }
+}
+
+fn by_name(jobs: &BTreeMap<JobStatus, u64>) -> BTreeMap<String, u64> {
+    jobs.iter()
+        .map(|(status, count)| (status.to_string(), *count))
+        .collect()
+}
+
+impl TallyView {
+    fn of(tally: &Tally) -> Self {
+        Self {
+            enqueued: tally.enqueued,
+            started: tally.started,
+            completed: tally.completed,
+            failed: tally.failed,
+            retried: tally.retried,
+            cancelled: tally.cancelled,
+            expired: tally.expired,
+            lost: tally.lost,
+            wait: TimesView::of(&tally.wait),
+            run: TimesView::of(&tally.run),
+        }
+    }
+}
+
+impl TimesView {
+    fn of(times: &Histogram) -> Self {
+        let [p50, p95, p99] = Tally::percentiles(times).map(|time| time.map(duration_millis));
+        Self {
+            p50_ms: p50,
+            p95_ms: p95,
+            p99_ms: p99,
+        }
+    }
+}
