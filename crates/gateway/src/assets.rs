@@ -56,7 +56,8 @@ pub(crate) static VERSION: LazyLock<String> = LazyLock::new(|| {
         hasher.update(asset.text.as_bytes());
     }
     let digits = hasher.finalize();
-    digits.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let digits: Vec<_> = digits.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 });
 
 /// Routes below `/assets`.

@@ -1,6 +1,7 @@
 //! The dashboard: HTML from templates. Every page works without scripts; forms post, and are answered by a redirect.
 
 mod act;
+mod audit;
 mod change;
 mod chart;
 mod confirm;
@@ -16,6 +17,7 @@ mod hidden;
 mod history;
 mod job;
 mod jobs;
+mod login;
 mod measured;
 mod operations;
 mod overview;
@@ -26,6 +28,8 @@ mod queues;
 mod row;
 #[cfg(test)]
 mod sample;
+mod share;
+mod stop;
 mod text;
 mod workers;
 
@@ -43,7 +47,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/", get(overview::show))
         .route("/enqueue", get(enqueue::ask).post(enqueue::submit))
         .route("/jobs", get(jobs::list))
+        .route("/audit", get(audit::list))
+        .route("/login", get(login::show))
+        .route("/jobs/cancel", get(stop::ask).post(stop::cancel))
         .route("/jobs/{id}", get(job::show))
+        .route("/jobs/{id}/link", get(share::ask).post(share::make))
         .route("/jobs/{id}/cancel", get(change::ask_cancel).post(change::cancel))
         .route(
             "/jobs/{id}/requeue",

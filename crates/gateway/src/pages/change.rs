@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::confirm::Confirm;
 use super::frame::{Frame, Page};
 use super::{html, see};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::Error;
 use crate::extract::Path;
@@ -44,7 +45,9 @@ struct Edit {
 
 async fn known(page: &Page, id: JobId) -> Result<JobView, Error> {
     let job = page.state.client().view(id).await?;
-    job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))
+    let job =
+        job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    Ok(super::hidden::seen(page, job))
 }
 
 fn about(job: &JobView) -> Vec<(&'static str, String)> {
@@ -85,7 +88,13 @@ pub(super) async fn cancel(
     posted: Posted<Answer>,
 ) -> Result<Response, Error> {
     posted.session.require(Role::Producer)?;
-    let reply = super::act::cancel(&state, &posted.session, id, &posted.form.reason).await?;
+    let reply = acts::cancel(
+        &state,
+        &posted.session,
+        id,
+        Some(super::act::reason_of(&posted.session, &posted.form.reason)),
+    )
+    .await?;
     let done = match reply {
         CancelReply::Cancelled => "cancelled",
         CancelReply::Requested => "cancelling",
@@ -121,7 +130,7 @@ pub(super) async fn requeue(
     posted: Posted<Answer>,
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
-    let change = super::act::requeue(&state, &posted.session, id).await?;
+    let change = first(&acts::requeue(&state, &posted.session, &[id]).await?);
     Ok(see(
         &state,
         &format!("/jobs/{id}?done={}", word(change, "requeued")),
@@ -157,7 +166,7 @@ pub(super) async fn discard(
     posted: Posted<Answer>,
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
-    let change = super::act::discard(&state, &posted.session, id).await?;
+    let change = first(&acts::discard(&state, &posted.session, &[id]).await?);
     Ok(match change {
         DeadLetterChange::Done => see(&state, "/dead?done=discarded"),
         other => see(&state, &format!("/jobs/{id}?done={}", word(other, "discarded"))),
@@ -170,7 +179,7 @@ pub(super) async fn ask_edit(page: Page, Path(id): Path<JobId>) -> Result<Respon
     let job = known(&page, id).await?;
     let full = job.full.clone().unwrap_or_default();
     let envelope = Envelope::decode(&full.envelope).map_err(Error::internal)?;
-    let args = super::job::pretty("args", &envelope.args).unwrap_or_default();
+    let args = super::hidden::json(&page, "args", &envelope.args).unwrap_or_default();
     edit_form(&page, &job, args, Vec::new()).await
 }
 
@@ -209,7 +218,7 @@ pub(super) async fn edit(
         Ok(args) => args,
         Err(error) => return refused(format!("args: not JSON: {error}")).await,
     };
-    match super::act::edit(&page.state, &posted.session, id, &args).await {
+    match acts::edit(&page.state, &posted.session, id, &args).await {
         Ok(change) => Ok(see(
             &page.state,
             &format!("/jobs/{id}?done={}", word(change, "edited")),
@@ -217,6 +226,10 @@ pub(super) async fn edit(
         Err(error) if !error.problems.is_empty() => refused(error.detail).await,
         Err(error) => Err(error),
     }
+}
+
+fn first(changes: &[DeadLetterChange]) -> DeadLetterChange {
+    changes.first().copied().unwrap_or(DeadLetterChange::NotDead)
 }
 
 /// What became of it, for the address.

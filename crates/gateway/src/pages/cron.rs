@@ -11,6 +11,7 @@ use super::frame::{Frame, Page};
 use super::operations::Nothing;
 use super::part::When;
 use super::{html, see, text};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::Error;
 use crate::extract::Path;
@@ -135,17 +136,17 @@ pub(super) async fn change(
     posted.session.require(Role::Operator)?;
     let session = &posted.session;
     let done = match change.as_str() {
-        "pause" => super::act::pause_entry(&state, session, &name, true)
+        "pause" => acts::pause_cron(&state, session, &name)
             .await
             .map(|()| "paused")?,
-        "resume" => super::act::pause_entry(&state, session, &name, false)
+        "resume" => acts::resume_cron(&state, session, &name)
             .await
-            .map(|()| "resumed")?,
-        "remove" => super::act::remove_entry(&state, session, &name)
+            .map(|_| "resumed")?,
+        "remove" => acts::remove_cron(&state, session, &name)
             .await
             .map(|_| "entry-removed")?,
         "run" => {
-            let id = super::act::run_entry(&state, session, &name).await?;
+            let id = acts::run_cron(&state, session, &name).await?;
             return Ok(see(&state, &format!("/jobs/{id}?done=entry-run")));
         }
         _ => return Err(Error::not_found("there is nothing under this address")),

@@ -10,8 +10,9 @@ use super::confirm::Confirm;
 use super::filter::Asked;
 use super::frame::{Frame, Page};
 use super::part::When;
-use super::row::Row;
+use super::row::{Row, rows};
 use super::{html, see, text};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::{Error, ErrorCode};
 use crate::extract::{Path, Query};
@@ -68,7 +69,7 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     let mut next = None;
     if !filter.is_empty() && problems.is_empty() {
         let found = letters.page(&filter, asked.cursor(), SHOWN).await?;
-        shown = Some(found.jobs.iter().map(|job| Row::of(job, frame.now)).collect());
+        shown = Some(rows(&page, found.jobs, frame.now));
         next = found
             .next
             .map(|cursor| frame.href(&format!("/dead{}", asked.from(cursor))));
@@ -82,7 +83,7 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
         groups: groups
             .iter()
             .take(GROUPS)
-            .map(|group| shape(&frame, group, total))
+            .map(|group| shape(&page, &frame, group, total))
             .collect(),
         requeue: frame.href(&format!("/dead/requeue{query}")),
         discard: frame.href(&format!("/dead/discard{query}")),
@@ -95,8 +96,10 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     })
 }
 
-fn shape(frame: &Frame, group: &DeadGroup, total: u64) -> Group {
-    let error = group.example.error.clone().unwrap_or_default();
+fn shape(page: &Page, frame: &Frame, group: &DeadGroup, total: u64) -> Group {
+    let error = super::hidden::seen(page, group.example.clone())
+        .error
+        .unwrap_or_default();
     let functions: Vec<_> = group.functions.iter().map(ToString::to_string).collect();
     let query = super::filter::pair("fingerprint", &group.fingerprint.to_string());
     #[expect(clippy::cast_precision_loss, reason = "a share for a bar")]
@@ -192,7 +195,7 @@ pub(super) async fn begin(
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let (kind, filter) = (kind(&word)?, checked(&posted.form)?);
-    super::act::bulk(&state, &posted.session, kind, filter).await?;
+    acts::begin_bulk(&state, &posted.session, kind, filter, None).await?;
     Ok(see(&state, "/operations?done=operation"))
 }
 

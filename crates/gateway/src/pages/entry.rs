@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::frame::{Frame, Page};
 use super::part::When;
 use super::{html, see};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::{Error, ErrorCode};
 use crate::extract::{Path, Query};
@@ -180,7 +181,9 @@ pub(super) async fn save(page: Page, posted: Posted<Fields>) -> Result<Response,
     };
     let saved = match read(&fields, known.as_ref()) {
         Ok((name, definition, over)) => {
-            super::act::save_entry(&page.state, &posted.session, &name, &definition, over).await
+            acts::put_cron(&page.state, &posted.session, &name, &definition, over)
+                .await
+                .map(|_| ())
         }
         Err(problems) => Err(Error::invalid(problems)),
     };

@@ -118,7 +118,8 @@ impl FromRequestParts<AppState> for Page {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
-        let session = Session::from_request_parts(parts, state).await?;
+        // Who asks, not whence: what is posted is taken as `Posted`, which checks that.
+        let session = Session::identify(parts, state).await?;
         Ok(Self {
             state: state.clone(),
             session,
@@ -198,6 +199,10 @@ fn done(query: &str) -> Option<String> {
         "entry-removed" => "The entry is removed; its jobs stay.".to_owned(),
         "entry-run" => "A job of the entry was made now; its next tick stays.".to_owned(),
         "operation" => "The operation has begun; it goes on when you leave this page.".to_owned(),
+        "all-cancelled" => format!(
+            "{} cancelled, or asked to stop.",
+            text::plural(many, "job was", "jobs were")
+        ),
         "signed-out" => "Signed out.".to_owned(),
         _ => return None,
     };

@@ -84,6 +84,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
     let job = client.view(id).await?;
     let job =
         job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    let job = super::hidden::seen(&page, job);
     let frame = page.frame(job.name.clone(), "jobs").await?;
     let full = job.full.clone().unwrap_or_default();
     let envelope = Envelope::decode(&full.envelope).ok();
@@ -123,12 +124,18 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
         error: problem(&frame, &job),
         args: envelope
             .as_ref()
-            .and_then(|envelope| super::hidden::args(&page, &job.function_name, &envelope.args)),
+            .and_then(|envelope| super::hidden::json(&page, "args", &envelope.args)),
         metadata: envelope
             .as_ref()
             .filter(|envelope| !envelope.metadata.is_empty())
-            .and_then(|envelope| serde_json::to_string_pretty(&envelope.metadata).ok()),
-        result: full.result.as_ref().and_then(|result| pretty("result", result)),
+            .and_then(|envelope| {
+                let metadata = envelope.metadata.clone().into_iter().collect();
+                super::hidden::shown(&page, "metadata", serde_json::Value::Object(metadata))
+            }),
+        result: full
+            .result
+            .as_ref()
+            .and_then(|result| super::hidden::json(&page, "result", result)),
         moments: moments(&job, &full, envelope.as_ref(), frame.now),
         why: why
             .into_iter()

@@ -131,7 +131,7 @@ async fn find(page: &Page, asked: &Asked, filter: &longshore::JobFilter) -> Resu
             .limit(at_once)
             .await?;
         found.next = list.next;
-        for job in list.jobs {
+        for job in list.jobs.into_iter().map(|job| super::hidden::seen(page, job)) {
             if needle.as_deref().is_some_and(|needle| !has_text(&job, needle)) {
                 continue;
             }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::frame::{Frame, Page};
 use super::part::{Bar, When, percentage};
 use super::{html, see, text};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::Error;
 use crate::extract::Path;
@@ -132,7 +133,7 @@ pub(super) async fn resume(
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let known: OperationId = id.parse().map_err(|_| super::dead::unknown_operation(&id))?;
-    if !super::act::resume(&state, &posted.session, known).await? {
+    if acts::resume_bulk(&state, &posted.session, known).await?.is_none() {
         return Err(super::dead::unknown_operation(&id));
     }
     Ok(see(&state, "/operations?done=operation"))

@@ -13,7 +13,7 @@ use super::chart::Chart;
 use super::frame::{Frame, Page};
 use super::measured::{self, rate, share, time};
 use super::part::percentage;
-use super::row::Row;
+use super::row::{Row, rows};
 use super::{html, queues, text};
 use crate::error::Error;
 use crate::extract::Query;
@@ -107,13 +107,13 @@ pub(super) async fn show(page: Page, Query(asked): Query<Asked>) -> Result<Respo
         windows: WINDOWS.into_iter().map(window).collect(),
         tiles: tiles(&frame, &statistics, &workers),
         charts: measured::charts(&statistics),
-        rows: running.iter().map(|job| Row::of(job, frame.now)).collect(),
+        rows: rows(&page, running, frame.now),
         more_running: if hidden == 0 {
             String::new()
         } else {
             format!("{} more", text::count(hidden))
         },
-        failed: failed.iter().map(|job| Row::of(job, frame.now)).collect(),
+        failed: rows(&page, failed, frame.now),
         queues: queues::rows(&frame, &queues, &[], &of_queues(&statistics)),
         functions: functions(&frame, &statistics),
         workers,

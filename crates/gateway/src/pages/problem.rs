@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Html;
 
 use super::frame::{Frame, bare};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
 
 #[derive(Debug, Template)]
@@ -12,6 +12,8 @@ use crate::state::AppState;
 struct Problem<'a> {
     frame: Frame,
     status: u16,
+    /// Whether signing in would help.
+    sign_in: bool,
     title: &'static str,
     detail: &'a str,
     problems: &'a [String],
@@ -23,6 +25,7 @@ pub(crate) fn render(state: &AppState, error: &Error, request_id: &str) -> Html<
     let page = Problem {
         frame: bare(state, error.code.title()),
         status: error.code.status().as_u16(),
+        sign_in: error.code == ErrorCode::Unauthenticated,
         title: error.code.title(),
         detail: &error.detail,
         problems: &error.problems,

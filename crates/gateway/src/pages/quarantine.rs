@@ -10,6 +10,7 @@ use super::confirm::Confirm;
 use super::frame::{Frame, Page};
 use super::part::When;
 use super::{html, see, text};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::Error;
 use crate::extract::Query;
@@ -142,7 +143,8 @@ pub(super) async fn ask(page: Page, Query(named): Query<Named>) -> Result<Respon
 /// `POST /quarantine/drop`
 pub(super) async fn drop(State(state): State<AppState>, posted: Posted<Named>) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
-    let dropped = super::act::drop_quarantined(&state, &posted.session, vec![posted.form.id]).await?;
+    let dropped = acts::drop_quarantined(&state, &posted.session, vec![posted.form.id]).await?;
+    let dropped = dropped.into_iter().filter(|was_there| *was_there).count();
     Ok(see(&state, &format!("/quarantine?done=dropped&n={dropped}")))
 }
 

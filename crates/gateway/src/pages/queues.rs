@@ -15,6 +15,7 @@ use super::frame::{Frame, Page};
 use super::operations::Nothing;
 use super::part::{Status, Urgency, When};
 use super::{html, see, text};
+use crate::acts;
 use crate::auth::Posted;
 use crate::error::{Error, ErrorCode};
 use crate::extract::Path;
@@ -164,7 +165,7 @@ pub(super) async fn change(
 ) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let pauses = is_pause(&change)?;
-    super::act::pause_queue(&state, &posted.session, &name, pauses).await?;
+    acts::set_paused(&state, &posted.session, &name, pauses).await?;
     Ok(see(
         &state,
         if pauses {

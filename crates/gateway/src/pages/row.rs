@@ -3,6 +3,7 @@
 use longshore::JobView;
 use longshore_core::Timestamp;
 
+use super::frame::Page;
 use super::part::{Bar, Status, Urgency, When};
 
 /// A row.
@@ -35,4 +36,11 @@ impl Row {
             worker: job.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
+}
+
+/// Rows of what whoever looks may see.
+pub(crate) fn rows(page: &Page, jobs: Vec<JobView>, now: Timestamp) -> Vec<Row> {
+    jobs.into_iter()
+        .map(|job| Row::of(&super::hidden::seen(page, job), now))
+        .collect()
 }
