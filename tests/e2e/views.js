@@ -21,7 +21,7 @@ export async function views(fleet) {
     { name: "workers", path: "/workers" },
     { name: "operations", path: "/operations" },
     { name: "quarantine", path: "/quarantine" },
-    { name: "problem", path: "/jobs/00000000-0000-8000-8000-000000000000" },
+    { name: "problem", path: "/jobs/00000000-0000-8000-8000-000000000000", status: 404 },
   ];
   if (running[0]) list.push({ name: "job-running", path: `/jobs/${running[0]}` });
   if (completed[0]) list.push({ name: "job-completed", path: `/jobs/${completed[0]}` });

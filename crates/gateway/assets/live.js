@@ -1,7 +1,7 @@
 // Live updates over one stream of server-sent events a page. Progress moves the bars that are shown, at most once per
 // frame, the newest event of a job alone; every other change asks for the page anew, at most every second or so, and
 // only what differs is touched. Nothing grows: what is not shown is dropped.
-import { tick, words } from "./clock.js";
+import { tick } from "./clock.js";
 import { morph } from "./morph.js";
 
 const root = document.documentElement;
@@ -90,8 +90,9 @@ export function startLive() {
       refresh(150);
       return;
     }
+    // What a bar says of a job that does not run is the gateway's to say.
     const progress = data.progress;
-    if (!progress) return;
+    if (data.status !== "running" || !progress) return;
     const known = typeof progress.fraction === "number";
     const percent = known ? Math.round(progress.fraction * 1000) / 10 : null;
     const message = bar.querySelector(".message");
@@ -109,7 +110,8 @@ export function startLive() {
     for (const node of document.querySelectorAll(`[data-node="${bar.dataset.bar}"] .fill`)) {
       if (known) node.setAttribute("width", `${percent}%`);
     }
-    bar.dispatchEvent(new CustomEvent("longshore-progress", { bubbles: true, detail: progress }));
+    // A job's own page shows its fields and its latest state too.
+    if (bar.classList.contains("large")) refresh(REFRESH_MIN);
   }
 
   // ---- everything else ----
@@ -163,7 +165,6 @@ export function startLive() {
   });
   addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", (event) => event.persisted && !live.paused && open());
-  live.words = words;
   if (live.paused) state("paused");
   else open();
   return live;

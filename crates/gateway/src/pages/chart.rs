@@ -96,6 +96,8 @@ struct Column {
 struct Path {
     class: String,
     line: String,
+    /// Points that stand alone.
+    dots: String,
     area: String,
 }
 
@@ -288,14 +290,15 @@ fn columns(data: &Data, top: f64) -> Vec<Column> {
 fn paths(data: &Data, top: f64) -> Vec<Path> {
     let many = data.times.len().max(1);
     let draw = |(number, series): (usize, &Series)| {
-        let (mut line, mut area) = (String::new(), String::new());
+        let (mut line, mut area, mut dots) = (String::new(), String::new(), String::new());
         let mut run: Vec<(f64, f64)> = Vec::new();
         let mut flush = |run: &mut Vec<(f64, f64)>| {
             if let (Some(first), Some(last)) = (run.first().copied(), run.last().copied()) {
                 let points: Vec<_> = run.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
                 let joined = points.join("L");
                 // Writing to a string does not fail.
-                let _written = write!(line, "M{joined}h.1");
+                let place = if run.len() == 1 { &mut dots } else { &mut line };
+                let _written = write!(place, "M{joined}h.1");
                 let _written = write!(area, "M{:.1} 1000L{joined}L{:.1} 1000Z", first.0, last.0);
             }
             run.clear();
@@ -313,6 +316,7 @@ fn paths(data: &Data, top: f64) -> Vec<Path> {
         Path {
             class: format!("s{number}"),
             line,
+            dots,
             area: if number == 0 { area } else { String::new() },
         }
     };
@@ -373,7 +377,8 @@ mod tests {
     fn a_line_is_interrupted_where_nothing_was_measured() {
         let chart = Chart::draw(&data(Shape::Lines));
         let first = chart.paths.last().unwrap();
-        assert_eq!(first.line.matches('M').count(), 2);
+        assert_eq!(first.line.matches('M').count(), 1);
+        assert_eq!(first.dots.matches('M').count(), 1);
     }
 
     #[test]

@@ -157,7 +157,6 @@ fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact>
     };
     let mut facts = Vec::new();
     let mut fact = |name, value| facts.push(Fact { name, value });
-    fact("id", Value::Mono(job.id.to_string()));
     fact("function", link("/jobs", "function", job.function_name.as_str()));
     fact("queue", link("/jobs", "queue", job.queue.as_str()));
     fact("priority", Value::Urgency(job.priority.into()));
