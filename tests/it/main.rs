@@ -2,6 +2,7 @@
 //! and servers that fail under them.
 #![cfg(test)]
 
+mod gateway;
 mod outages;
 mod paused;
 mod priority;

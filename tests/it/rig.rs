@@ -1,15 +1,19 @@
 //! A fleet whose members connect on their own, and the book that its handler keeps.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore::{Batch, Client, ClientError, Job, JobError, JobHandle, JobStatus, Priority};
 use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
+use longshore_core::port::Ports;
+use longshore_gateway::Gateway;
 use longshore_scheduler::{Intervals, Scheduler};
 use longshore_testkit::wait::eventually;
 use longshore_worker::{JobContext, State, Worker, WorkerStats};
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -174,6 +178,24 @@ impl Rig {
             .intervals(intervals)
             .shutdown(self.stop.clone());
         self.tasks.spawn(async move { drop(scheduler.run().await) });
+    }
+
+    /// Adds a gateway on a port of its own; gives its address.
+    pub(crate) async fn gateway(&mut self) -> SocketAddr {
+        let backend = self.connect().await;
+        let client = Client::builder().backend(&backend).unwrap();
+        let gateway = Gateway::builder(client, backend.ports().clone()).build().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = self.stop.clone();
+        self.tasks
+            .spawn(async move { gateway.serve(listener, stop).await.unwrap() });
+        address
+    }
+
+    /// The producer's own ports.
+    pub(crate) fn client_ports(&self) -> &Ports {
+        self.backend.ports()
     }
 
     /// Enqueues jobs with the numbers `numbers`.

@@ -151,6 +151,7 @@ struct Inner {
     link: Link,
     hub: Hub,
     shards: Shards,
+    past: statistics::Past,
     /// For writes that wait for replicas.
     strict: Option<Strict>,
 }
@@ -176,6 +177,7 @@ impl Store {
             link,
             hub,
             shards,
+            past: statistics::Past::default(),
             strict,
         })))
     }

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod access;
 pub(crate) mod dlq;
 
 use crate::job::PageCursor;
@@ -87,6 +88,12 @@ pub(crate) enum Command {
     /// List, make, preview and run recurring jobs
     #[command(subcommand)]
     Cron(Cron),
+    /// Make, list and revoke tokens of the gateway
+    #[command(subcommand)]
+    Token(access::Token),
+    /// Who did what through the gateway
+    #[command(subcommand)]
+    Audit(access::Audit),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -300,6 +307,8 @@ pub(crate) enum Job {
         #[arg(required = true)]
         ids: Vec<JobId>,
     },
+    /// Make a watch link: a token with which a browser of a stranger may follow this job
+    Link(access::Link),
     /// Delete jobs that ended long ago
     Cleanup(dlq::Cleanup),
     /// Cancel jobs, waiting or running

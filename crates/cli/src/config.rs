@@ -2,6 +2,7 @@
 //! takes the URLs and the adapters that take the rest.
 
 use longshore_backend::Endpoints;
+use longshore_gateway::HideRule;
 use longshore_service::config::{Config, Problem, Problems, Sources};
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
@@ -78,6 +79,14 @@ fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {
         "worker.http.*.url" => http::check_url(text),
         "worker.http.*.secret" => http::key(text).map(drop),
         "worker.http.*.headers" => http::check_header(field.unwrap_or_default(), text),
+        "gateway.public_url" => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+            _ => Err("is no URL; use one such as https://jobs.example".to_owned()),
+        },
+        "gateway.hide" => text
+            .parse::<HideRule>()
+            .map(drop)
+            .map_err(|error| error.to_string()),
         _ => Ok(()),
     }
 }

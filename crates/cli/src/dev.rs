@@ -46,7 +46,7 @@ pub(crate) async fn run(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let folder = setting.embedded_folder()?;
-    let listener = gateway::listen(setting, &options.gateway).await?;
+    let listener = gateway::listen(setting, &options.gateway)?;
     let Some(backend) = setting.connect(Purpose::Dev).await? else {
         return Ok(());
     };

@@ -1,10 +1,12 @@
 //! `longshore gateway`.
 
+use std::net::SocketAddr;
+
 use longshore::Client;
 use longshore_backend::Backend;
-use longshore_gateway::{Access, Gateway};
+use longshore_gateway::{Access, Gateway, HideRule};
 use longshore_service::exit::ExitCode;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::args;
@@ -12,17 +14,23 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::setting::{Purpose, Setting};
 
+/// What the system keeps at most for one connection that does not read, in bytes.
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1_024;
+
 /// Runs a replica until told to stop.
 ///
 /// # Errors
 /// When the servers cannot be reached at the start, the address is taken, or a second signal ends it.
 pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Out) -> Result<(), Failure> {
-    let listener = listen(setting, options).await?;
+    let listener = listen(setting, options)?;
     let Some(backend) = setting.connect(Purpose::Service).await? else {
         return Ok(());
     };
     let client = Setting::client(&backend)?;
     out.line(format!("longshore gateway: {}", address(setting, &listener)?))?;
+    warn_of_no_tokens(&backend).await;
     let serving = serve(
         setting,
         options,
@@ -41,13 +49,23 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
     ended
 }
 
+/// Without a token nobody gets in.
+async fn warn_of_no_tokens(backend: &Backend) {
+    let tokens = backend.ports().access.tokens().await;
+    if tokens.is_ok_and(|tokens| tokens.is_empty()) {
+        tracing::warn!(
+            "there are no tokens, so nobody gets in; make one: longshore token create NAME --role admin"
+        );
+    }
+}
+
 /// Takes the address.
 ///
 /// # Errors
 /// When it is taken, or not this machine's.
-pub(crate) async fn listen(setting: &Setting, options: &args::Gateway) -> Result<TcpListener, Failure> {
+pub(crate) fn listen(setting: &Setting, options: &args::Gateway) -> Result<TcpListener, Failure> {
     let address = options.listen.unwrap_or(setting.config.gateway.listen);
-    TcpListener::bind(address).await.map_err(|error| {
+    bind(address).map_err(|error| {
         let problem = if error.kind() == std::io::ErrorKind::AddrInUse {
             format!("{address} is in use by another process; use --listen with another port, or port 0 for a free one")
         } else {
@@ -55,6 +73,19 @@ pub(crate) async fn listen(setting: &Setting, options: &args::Gateway) -> Result
         };
         Failure::new(ExitCode::Unavailable, problem)
     })
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // An address that was just in use may be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Where a browser finds it.
@@ -80,10 +111,25 @@ pub(crate) async fn serve(
     access: Access,
 ) -> Result<(), Failure> {
     let config = &setting.config.gateway;
+    let hide = config.hide.iter().map(|rule| rule.parse::<HideRule>());
+    let hide = hide
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+    let public_url = config.public_url.as_deref().map(url::Url::parse).transpose();
+    let public_url = public_url.map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     let gateway = Gateway::builder(client.clone(), backend.ports().clone())
         .access(access)
         .base_path(&config.base_path)
         .dashboard(config.dashboard && !options.no_dashboard)
+        .public_url(public_url)
+        .cors_origins(config.cors_origins.clone())
+        .trust_forwarded(config.trust_forwarded)
+        .session_lifetime(config.session_lifetime)
+        .rate_limit(config.rate_limit)
+        .body_bytes_max(config.body_bytes_max)
+        .connections_max(config.connections_max)
+        .request_timeout(config.request_timeout)
+        .hide(hide)
         .build()
         .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     Ok(gateway.serve(listener, stop).await?)

@@ -14,6 +14,7 @@ use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
 
+use crate::access;
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
@@ -30,6 +31,7 @@ pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut 
         Job::Show { id } => show::run(client, id, out).await,
         Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
         Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
+        Job::Link(options) => access::link(client, ports, &options, out).await,
         Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
         Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,
     }

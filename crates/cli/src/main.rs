@@ -1,5 +1,6 @@
 //! The `longshore` command: everything meets here.
 
+mod access;
 mod adapter;
 mod args;
 mod board;
@@ -177,6 +178,8 @@ async fn ask(
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
+        (Command::Token(command), _) => unless(stop, access::token(ports, command, out)).await,
+        (Command::Audit(command), _) => unless(stop, access::audit(ports, command, out)).await,
         _ => Ok(()),
     }
 }

@@ -43,6 +43,7 @@ fn quick() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::enqueue, jobs::list))
         .routes(routes!(jobs::enqueue_many))
         .routes(routes!(jobs::show))
+        .routes(routes!(jobs::summary))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::why))
         .routes(routes!(jobs::watch_link));

@@ -84,7 +84,7 @@ impl State {
         }
     }
 
-    /// Forgets every job; what is not a job stays.
+    /// Forgets every job and what happened to them; what else there is stays.
     pub(super) fn wipe(&mut self) {
         let fresh = Self::new(self.shards);
         let old = std::mem::replace(self, fresh);
@@ -92,6 +92,7 @@ impl State {
         self.cron = old.cron;
         self.workers = old.workers;
         self.counted = old.counted;
+        self.counted.forget();
     }
 
     /// Takes what was read from the disk in the place of what is remembered of it. What is in memory alone stays.

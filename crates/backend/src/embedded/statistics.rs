@@ -54,6 +54,12 @@ impl Counted {
         }
     }
 
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.unwritten.extend(self.ledger.iter().map(|(span, _)| span));
+        self.ledger = Ledger::default();
+    }
+
     /// Puts what is not on the disk into a batch, when it has waited long enough.
     pub(super) fn write_if_due(&mut self, batch: &mut Batch<'_>, now: Timestamp) {
         // A clock that went back holds nothing up.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
-use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
@@ -16,8 +15,9 @@ use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueVie
 use super::Store;
 use super::attempt::{WORKERS, live_for};
 use super::call::{Call, prefix};
-use super::reply::{self, Reader, parse, unpack};
+use super::reply::{Reader, unpack};
 use super::script;
+use super::statistics::counter;
 use super::view;
 
 mod list;
@@ -159,7 +159,7 @@ impl Store {
             let counts: Vec<(String, i64)> = redis::from_redis_value(answer)
                 .map_err(|error| Error::Corrupt(format!("counters: {error}")))?;
             for (field, count) in counts {
-                let (queue, status) = counter(&field)?;
+                let ((queue, _), status) = counter(&field)?;
                 let view = queues.entry(queue).or_default();
                 *view.counts.entry(status).or_default() += count.max(0).unsigned_abs();
             }
@@ -169,13 +169,4 @@ impl Store {
         }
         Ok(queues)
     }
-}
-
-/// `queue:status`.
-fn counter(field: &str) -> Result<(QueueName, JobStatus), Error> {
-    let (queue, code) = field.split_once(':').unwrap_or((field, ""));
-    Ok((
-        parse(queue)?,
-        reply::status(reply::parse_number(code.as_bytes())?)?,
-    ))
 }

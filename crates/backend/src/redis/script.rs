@@ -1,4 +1,4 @@
-//! The scripts, as Redis gets them: the first line of the file, the bounds, the shared part, the rest of the file.
+//! The scripts, as Redis gets them: the first line of the file, the bounds, the shared parts, the rest of the file.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -29,7 +29,8 @@ impl Script {
     fn shared(own: &str) -> Self {
         let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
         let lib = include_str!("lua/lib.lua");
-        Self::new(format!("{flags}\n{}{lib}\n{body}", *BOUNDS))
+        let count = include_str!("lua/count.lua");
+        Self::new(format!("{flags}\n{}{count}\n{lib}\n{body}", *BOUNDS))
     }
 
     /// A script that has not.
@@ -59,6 +60,8 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("EDGES_VERIFY", limits::EDGES_VERIFY),
         ("EDGES_VERIFY_MAX", limits::EDGES_VERIFY_MAX),
         ("RETENTION", limits::RETENTION_DEFAULT),
+        ("MINUTES_KEPT", limits::STATISTICS_MINUTES_KEPT),
+        ("HOURS_KEPT", limits::STATISTICS_HOURS_KEPT),
     ];
     let numbers = [
         ("EDGES_LOOK", limits::EDGES_LOOK_MAX as u64),
@@ -72,6 +75,8 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("BUCKET", FINISHED_BUCKET),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
+        ("ROWS", limits::STATISTICS_ROWS_MAX as u64),
+        ("LOOK", limits::STATISTICS_LOOK as u64),
     ];
     let times = times.map(|(name, time)| (name, duration_millis(time)));
     times
@@ -103,6 +108,7 @@ scripts! { Script::shared:
     REMOVALS = "removals", PRUNE = "prune", UNPARK = "unpark", CRON_PUT = "cron_put", CRON_REMOVE = "cron_remove",
     CRON_PAUSE = "cron_pause", CRON_ENTRIES = "cron_entries", CRON_RUN = "cron_run", CRON_DUE = "cron_due",
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
+    STANDING = "standing",
 }
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",

@@ -1,6 +1,7 @@
 //! The binary, run as people run it, on embedded folders.
 #![cfg(test)]
 
+mod access;
 mod adapters;
 mod bad_input;
 mod binary;

@@ -177,15 +177,12 @@ pub(super) async fn list(
     tagged(&headers, &page)
 }
 
-/// Everything of a job; with `detail=summary` all but its arguments, result and history, which is cheap to poll.
+/// Everything of a job.
 #[utoipa::path(
     get, path = "/jobs/{id}", tag = "jobs",
-    params(
-        ("id" = String, Path, description = "The job", format = "uuid"),
-        ("detail" = Option<String>, Query, description = "`summary` or `full`", pattern = "^(summary|full)$"),
-    ),
+    params(("id" = String, Path, description = "The job", format = "uuid")),
     responses(
-        (status = 200, description = "The job", body = JobOrDetail),
+        (status = 200, description = "The job", body = JobDetail),
         (status = 304, description = "As the header If-None-Match knows it"),
     )
 )]
@@ -194,33 +191,32 @@ pub(super) async fn show(
     session: Session,
     headers: HeaderMap,
     Path(id): Path<String>,
-    mut fields: Fields,
 ) -> Result<Response, Error> {
     let id = job_id(&id)?;
-    let detail = fields.one("detail")?;
-    fields.end()?;
-    let unknown = || ClientError::NotFound(id);
-    match detail.as_deref() {
-        Some("summary") => {
-            let job = state.client().summary(id).await?.ok_or_else(unknown)?;
-            tagged(&headers, &Job::of(&job, session.role, state.hide()))
-        }
-        Some("full") | None => {
-            let job = state.client().view(id).await?.ok_or_else(unknown)?;
-            tagged(&headers, &JobDetail::of(&job, session.role, state.hide()))
-        }
-        Some(_) => Err(Error::new(ErrorCode::BadRequest, "detail: use summary or full")),
-    }
+    let job = state.client().view(id).await?;
+    let job = job.ok_or(ClientError::NotFound(id))?;
+    tagged(&headers, &JobDetail::of(&job, session.role, state.hide()))
 }
 
-/// A job, in the detail that was asked for.
-#[derive(ToSchema)]
-#[schema(as = JobOrDetail)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes the answer in the API's document")]
-pub(super) enum JobOrDetail {
-    Detail(Box<JobDetail>),
-    Summary(Box<Job>),
+/// A job without its arguments, result and history: cheap to poll, whatever it carries.
+#[utoipa::path(
+    get, path = "/jobs/{id}/summary", tag = "jobs",
+    params(("id" = String, Path, description = "The job", format = "uuid")),
+    responses(
+        (status = 200, description = "The job", body = Job),
+        (status = 304, description = "As the header If-None-Match knows it"),
+    )
+)]
+pub(super) async fn summary(
+    State(state): State<AppState>,
+    session: Session,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    let id = job_id(&id)?;
+    let job = state.client().summary(id).await?;
+    let job = job.ok_or(ClientError::NotFound(id))?;
+    tagged(&headers, &Job::of(&job, session.role, state.hide()))
 }
 
 /// Why a job is cancelled.

@@ -27,8 +27,8 @@ pub(super) struct BulkRequest {
     /// With which dead letters; without a condition with all of them.
     #[serde(default)]
     filter: Filter,
-    /// 16 hexadecimal digits of your own: the same request again is the same operation.
-    #[schema(pattern = "^[0-9a-f]{16}$")]
+    /// 1 to 16 hexadecimal digits of your own: the same request again is the same operation.
+    #[schema(pattern = "^[0-9a-fA-F]{1,16}$")]
     id: Option<String>,
 }
 

@@ -77,7 +77,7 @@ impl TokenView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TokenRequest {
     /// Whom it is for.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9 @._-]*$")]
+    #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]+$")]
     pub(crate) name: String,
     /// What its holder may do.
     pub(crate) role: RoleName,

@@ -190,7 +190,6 @@ pub(crate) struct PreviewRequest {
     #[schema(minimum = 1, maximum = 100)]
     pub(crate) count: Option<u32>,
     /// After which time; now unless set.
-    #[schema(maximum = 253_402_300_799_000_u64)]
     pub(crate) after_ms: Option<u64>,
 }
 

@@ -2,6 +2,7 @@
 
 use longshore::{DeadFilter, DeadGroup, Operation, OperationKind, QuarantineEntry};
 use longshore_core::access::Role;
+use longshore_core::limits::TAGS_MAX;
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::port::schedule::DeadLetterChange;
 use longshore_core::{FunctionName, QueueName, Timestamp};
@@ -67,7 +68,7 @@ pub(crate) struct Filter {
     #[schema(max_items = 32)]
     pub(crate) tags: Vec<String>,
     /// Errors like this one.
-    #[schema(pattern = "^[0-9a-f]{16}$")]
+    #[schema(pattern = "^[0-9a-fA-F]{12}$")]
     pub(crate) fingerprint: Option<String>,
     /// Given up at or after.
     pub(crate) died_from_ms: Option<u64>,
@@ -83,6 +84,12 @@ impl Filter {
     pub(crate) fn read(&self) -> Result<DeadFilter, Vec<String>> {
         let mut problems = Vec::new();
         let mut say = |problem: String| problems.push(problem);
+        if self.tags.len() > TAGS_MAX {
+            say(format!(
+                "tags: {} are over the limit of {TAGS_MAX}",
+                self.tags.len()
+            ));
+        }
         let function = self.function_name.as_ref().map(FunctionName::new).transpose();
         let function = function.unwrap_or_else(|error| {
             say(error.to_string());

@@ -135,11 +135,11 @@ pub(crate) struct Parent {
     pub(crate) id: String,
     /// When it is given up: `wait` for its requeue (unless set), `cancel` the child, or `run` it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, pattern = "^(wait|cancel|run)$")]
+    #[schema(value_type = String, required = false, pattern = "^(wait|cancel|run)$")]
     pub(crate) on_failed: OnFailed,
     /// When it is cancelled, expires or is gone: `cancel` the child (unless set), or `run` it.
     #[serde(default)]
-    #[schema(value_type = Option<String>, pattern = "^(cancel|run)$")]
+    #[schema(value_type = String, required = false, pattern = "^(cancel|run)$")]
     pub(crate) on_cancelled: OnCancelled,
 }
 

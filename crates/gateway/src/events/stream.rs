@@ -36,7 +36,7 @@ const RESUME_MAX: Duration = Duration::from_secs(3);
 /// When a browser comes back after a stop of this gateway.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Follows jobs, queues and statistics: events `job` (a job as `GET /jobs/{id}?detail=summary` answers it), `gone` (an id
+/// Follows jobs, queues and statistics: events `job` (a job as `GET /jobs/{id}/summary` answers it), `gone` (an id
 /// that nobody knows), `queues`, `overview` and `stats`. Each tells the latest state; what changes faster than it is
 /// read is skipped. The header `Last-Event-ID` of a stream with the same parameters brings only what has changed since.
 #[utoipa::path(
@@ -257,6 +257,8 @@ impl Stream {
         }
         if whole && self.id() == id {
             self.ready.clear();
+            self.ready
+                .push_back(Event::default().comment("nothing was missed"));
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of queue names.
     Queues,
+    /// A list of texts that somebody else reads; this is what they call them.
+    Texts(&'static str),
     /// A list of arguments of a program; only the names of options are shown.
     Arguments,
     /// A table of texts that are never shown.
@@ -127,6 +129,7 @@ impl Key {
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
             Kind::Choice(words) => words.join(" or "),
             Kind::Queues => "list of queue names".to_owned(),
+            Kind::Texts(name) => format!("list of {name}"),
             Kind::Arguments => "list of texts".to_owned(),
             Kind::SecretTable => "table of texts".to_owned(),
         }

@@ -257,8 +257,8 @@ fn typed(
     value: &ValueKind,
     judge: &dyn Fn(&str) -> Result<(), String>,
 ) -> Result<Typed, String> {
-    if let Kind::Queues | Kind::Arguments = kind {
-        return list(kind, value);
+    if let Kind::Queues | Kind::Arguments | Kind::Texts(_) = kind {
+        return list(kind, value, judge);
     }
     let text = scalar(value).ok_or_else(|| format!("is a list or table; use {}", wanted(kind)))?;
     if text.is_empty() {
@@ -287,7 +287,7 @@ fn typed(
             field.unwrap_or_default(),
             Secret::new(text),
         )]))),
-        Kind::Queues | Kind::Arguments => list(kind, value),
+        Kind::Queues | Kind::Arguments | Kind::Texts(_) => list(kind, value, judge),
     }
 }
 
@@ -302,7 +302,7 @@ fn wanted(kind: Kind) -> String {
         Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Time(..) => duration::FORMS.to_owned(),
         Kind::Choice(words) => words.join(" or "),
-        Kind::Queues | Kind::Arguments => "a list such as [\"a\", \"b\"]".to_owned(),
+        Kind::Queues | Kind::Arguments | Kind::Texts(_) => "a list such as [\"a\", \"b\"]".to_owned(),
         Kind::SecretTable => "texts by name".to_owned(),
     }
 }
@@ -347,14 +347,20 @@ fn time(text: &str, min: u64, max: u64) -> Result<Typed, String> {
 }
 
 /// A list, or a text with commas as the environment and the command line give it.
-fn list(kind: Kind, value: &ValueKind) -> Result<Typed, String> {
+fn list(kind: Kind, value: &ValueKind, judge: &dyn Fn(&str) -> Result<(), String>) -> Result<Typed, String> {
     let items: Option<Vec<String>> = match value {
         ValueKind::Array(items) => items.iter().map(|item| scalar(&item.kind)).collect(),
         other => scalar(other).map(|text| text.split(',').map(|item| item.trim().to_owned()).collect()),
     };
     let items = items.ok_or_else(|| format!("is not {}", wanted(kind)))?;
-    if kind != Kind::Queues {
-        return Ok(Typed::Arguments(items));
+    match kind {
+        Kind::Queues => {}
+        Kind::Texts(_) => {
+            let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
+            items.iter().try_for_each(|item| judge(item))?;
+            return Ok(Typed::List(items));
+        }
+        _ => return Ok(Typed::Arguments(items)),
     }
     if items.iter().all(String::is_empty) {
         return Err("names no queue; name at least one".to_owned());

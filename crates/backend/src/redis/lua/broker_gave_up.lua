@@ -11,6 +11,7 @@ local function count_lost(r)
   -- The message comes again when whoever reported it crashed before the ack.
   if r.L == r.g then return end
   put(r, 'L', r.g)
+  note(r, 'l')
   put(r, 'l', r.l + 1)
   remember(r, 'lost', 'the broker gave its message up')
   if r.l < LOSTS then return end

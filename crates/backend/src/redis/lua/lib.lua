@@ -1,4 +1,4 @@
--- What every script of a shard shares. The bounds (LEASE, ...) are put before this file by the program.
+-- What every script of a shard shares. The bounds (LEASE, ...) and `count.lua` are put before this file by the program.
 --
 -- KEYS[1] is the shard's meta hash, `{sNN}:meta`; every other key of the shard has the same hash tag and is made
 -- here from it. ARGV[1] is a random number that becomes the shard's epoch when it has none.
@@ -37,6 +37,7 @@ local NUMBERS = {
   p = true, -- published at
   b = true, -- give-backs
   r = true, -- run at
+  A = true, -- could run since
   e = true, -- expires at
   d = true, -- deadline
   C = true, -- created at
@@ -112,10 +113,10 @@ local function look()
   return LEASE
 end
 
--- Counters by queue and status: gathered here, written together by `done`.
+-- Counters by queue, status and function: gathered here, written together by `done`.
 local counts = {}
-local function tally(queue, status, by)
-  local field = queue .. ':' .. status
+local function tally(r, status, by)
+  local field = r.q .. ':' .. status .. ':' .. r.fn
   counts[field] = (counts[field] or 0) + by
 end
 
@@ -164,6 +165,7 @@ local function done(reply)
   for field, by in pairs(counts) do
     if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
   end
+  write_happened(call, P, NOW)
   return reply
 end
 
@@ -279,12 +281,12 @@ local function save(r)
   end
   if r.was ~= r.s then
     if r.was then
-      tally(r.q, r.was, -1)
+      tally(r, r.was, -1)
       wake(id, text(r.s))
     else
       row('all', id, text(r.C))
     end
-    tally(r.q, r.s, 1)
+    tally(r, r.s, 1)
   end
   r.before, r.was, r.dirty = after, r.s, {}
 end
@@ -294,7 +296,7 @@ local function forget(r)
   local id = r.id
   for index in pairs(r.before) do row(index, id, false) end
   row('all', id, false)
-  tally(r.q, r.was, -1)
+  tally(r, r.was, -1)
   local keys = { 'UNLINK' }
   for part in string.gmatch('j p r e h o pr kt kw g gs', '%a+') do keys[#keys + 1] = P .. part .. ':' .. id end
   call(unpack(keys))
@@ -319,8 +321,21 @@ end
 
 -- How jobs move. These say the same as the pure transitions of the core, in the same words.
 
+-- Since when a record that comes into a status can run: since it was due, wherever it waited in vain after that. Whoever
+-- lost its worker can run from now on.
+local function ready(r, to)
+  if to ~= QUEUED and to ~= RUNNING then
+    cut(r, 'A')
+  elseif to == QUEUED and (r.s == SCHEDULED or r.s == RETRYING) then
+    put(r, 'A', math.min(r.r or NOW, NOW))
+  elseif r.s ~= QUEUED then
+    put(r, 'A', NOW)
+  end
+end
+
 -- Moves a record into a status, out of whatever place it waited in. Whoever calls gives it its new place.
 local function enter(r, to)
+  ready(r, to)
   if r.s == BLOCKED then
     call('DEL', P .. 'o:' .. r.id)
     cut(r, 'v')
@@ -378,8 +393,12 @@ local function ends_at(r, time)
   put(r, 'f', time)
 end
 
+local ENDS = { [COMPLETED] = 'c', [FAILED] = 'f', [CANCELLED] = 'x', [EXPIRED] = 'e' }
+
 -- The one way in which jobs end: their place, their end, their children's row and their dead row follow from here.
-local function settle(r, to)
+-- `ran` is how long the attempt took that ended it, or nothing.
+local function settle(r, to, ran)
+  note(r, ENDS[to], ran)
   enter(r, to)
   ends_at(r, NOW)
   cut(r, 'D')
@@ -421,6 +440,7 @@ end
 
 -- Counts a lost worker. Answers whether the job ended by it; what follows otherwise is the caller's.
 local function lose(r)
+  note(r, 'l')
   put(r, 'l', r.l + 1)
   local message = 'worker ' .. (r.w or 'unknown') .. ' was lost: its lease ended without a beat'
   remember(r, 'lost', message)
@@ -477,6 +497,7 @@ end
 
 local function begin(job, within)
   local r = unplaced(job)
+  note(r, 'n')
   if #job.parents > 0 then
     put(r, 's', BLOCKED)
     put(r, 'v', NOW + EDGES_GRACE)
@@ -491,6 +512,7 @@ local function begin(job, within)
     put(r, 'r', job.r)
   else
     put(r, 's', QUEUED)
+    put(r, 'A', NOW)
     put(r, 'g', 1)
     put(r, 'x', NOW + within)
   end
@@ -559,6 +581,7 @@ local function run(out, r, nonce, worker)
   put(r, 'u', NOW + LEASE)
   put(r, 'S', NOW)
   cut(r, 'b')
+  note(r, 'w', r.A and math.max(NOW - r.A, 0))
   save(r)
   granted(out, r)
 end

@@ -24,7 +24,9 @@ while at < #ARGV do
   local runs = false
   if call('EXISTS', P .. 'j:' .. job.id, P .. 't:' .. job.id) == 0 then
     local r = unplaced(job)
+    note(r, 'n')
     put(r, 's', QUEUED)
+    put(r, 'A', NOW)
     put(r, 'g', gen)
     put(r, 'a', attempts)
     put(r, 'y', retries)

@@ -11,26 +11,29 @@
 
 -- Undoes a start, or fails, or waits: the status that the outcome leads to.
 local function accept(r, outcome, delay, data, line)
+  local ran = r.S and math.max(NOW - r.S, 0)
   if outcome == 'completed' then
     call('SET', P .. 'r:' .. r.id, data)
-    settle(r, COMPLETED)
+    settle(r, COMPLETED, ran)
   elseif r.c or outcome == 'cancelled' then
     -- A cancel turns every other outcome into itself.
     remember(r, 'cancelled', line)
-    settle(r, CANCELLED)
+    settle(r, CANCELLED, ran)
   elseif outcome == 'failed' then
     remember(r, 'failed', line)
     keep_error(r, data)
-    settle(r, FAILED)
+    settle(r, FAILED, ran)
   elseif outcome == 'retry' then
+    note(r, 'r', ran)
     remember(r, 'retry', line)
     keep_error(r, data)
     put(r, 'y', r.y + 1)
     to_waiting(r, RETRYING, NOW + delay)
   elseif outcome == 'expired' then
     remember(r, 'expired', '')
-    settle(r, EXPIRED)
+    settle(r, EXPIRED, ran)
   else
+    note(r, outcome == 'snooze' and 's' or 'u')
     put(r, 'a', math.max(r.a - 1, 0))
     if outcome == 'snooze' then to_waiting(r, SCHEDULED, NOW + delay) else to_queued(r, NOW) end
   end

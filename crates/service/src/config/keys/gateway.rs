@@ -1,6 +1,6 @@
 //! `[gateway]`
 
-use super::{Key, Kind, key};
+use super::{DAY, Key, Kind, SECOND, key};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -20,5 +20,59 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Text("path"),
         "",
         "The path below which everything is served, such as `/longshore`, where a proxy hands on a part of a site.",
+    ),
+    key(
+        "gateway.public_url",
+        Kind::Text("URL (http, https)"),
+        "",
+        "How browsers reach the gateway, where a proxy asks it by another name. With `https` the session's cookie travels by TLS alone.",
+    ),
+    key(
+        "gateway.cors_origins",
+        Kind::Texts("origins"),
+        "",
+        "Origins, such as `https://shop.example`, whose pages may use watch links.",
+    ),
+    key(
+        "gateway.trust_forwarded",
+        Kind::Switch,
+        "false",
+        "Believe `X-Forwarded-For` and `X-Forwarded-Proto`: only behind a proxy that sets them.",
+    ),
+    key(
+        "gateway.session_lifetime",
+        Kind::Time(60 * SECOND, 30 * DAY),
+        "12h",
+        "How long a browser's session lasts; its token's own end and revocation end it before.",
+    ),
+    key(
+        "gateway.rate_limit",
+        Kind::Count(0, 1_000_000),
+        "100",
+        "Requests a second of one token, or of one address without any; twice as many at once. 0 for any number.",
+    ),
+    key(
+        "gateway.body_bytes_max",
+        Kind::Count(1_024, 256 * 1_024 * 1_024),
+        "4194304",
+        "Largest body of a request, in bytes.",
+    ),
+    key(
+        "gateway.connections_max",
+        Kind::Count(1, 1_000_000),
+        "2048",
+        "Connections at once; more wait.",
+    ),
+    key(
+        "gateway.request_timeout",
+        Kind::Time(SECOND, 3_600 * SECOND),
+        "30s",
+        "How long a request may take, its body included; long polls and event streams take their time besides.",
+    ),
+    key(
+        "gateway.hide",
+        Kind::Texts("field paths"),
+        "",
+        "Fields of jobs that not everybody sees: paths that begin with `args`, `result`, `metadata`, `error`, `history` or `progress`, such as `args.card.number` or `args.*.email`; `ROLE:PATH` names the lowest role that sees it, admin unless said.",
     ),
 ];

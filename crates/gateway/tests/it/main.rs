@@ -1,0 +1,13 @@
+//! The gateway as programs, browsers and attackers meet it: a real listener, on the embedded store.
+#![cfg(test)]
+
+mod api;
+mod attacks;
+mod auth;
+mod document;
+mod events;
+mod operators;
+mod rawhttp;
+mod replicas;
+mod rig;
+mod watch;

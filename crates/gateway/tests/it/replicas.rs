@@ -1,0 +1,165 @@
+//! Two gateways behind a balancer that knows nothing: whichever answers, it is the same.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::header::{COOKIE, SET_COOKIE};
+use longshore_gateway::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::rig::{Rig, Store};
+
+/// Hands each connection to the next upstream.
+async fn balance(upstreams: Vec<SocketAddr>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let at = count.fetch_add(1, Ordering::SeqCst) % upstreams.len();
+            let upstream = upstreams[at];
+            tokio::spawn(async move {
+                if let Ok(mut far) = TcpStream::connect(upstream).await {
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
+                }
+            });
+        }
+    });
+    (address, taken)
+}
+
+#[tokio::test]
+async fn nothing_depends_on_which_replica_answers() {
+    let store = Store::new();
+    let one = Rig::on(Arc::clone(&store), |gateway| gateway).await;
+    let other = Rig::on(store, |gateway| gateway).await;
+    one.work();
+    let (address, taken) = balance(vec![one.address, other.address]).await;
+    let token = one.token(Role::Operator).await;
+    // A connection a request, so that the balancer has a choice each time.
+    let http = reqwest::Client::builder()
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let ask = |method: Method, path: &str| http.request(method, format!("http://{address}{path}"));
+
+    let form = format!("token={token}");
+    let kind = "application/x-www-form-urlencoded";
+    let login = ask(Method::POST, "/login")
+        .header("content-type", kind)
+        .body(form)
+        .send()
+        .await
+        .unwrap();
+    let cookie = login.headers()[SET_COOKIE]
+        .to_str()
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+    let job = json!({"function_name": "hang"});
+    let made = ask(Method::POST, "/api/v1/jobs")
+        .bearer_auth(&token)
+        .json(&job)
+        .send()
+        .await
+        .unwrap();
+    let made: serde_json::Value = made.json().await.unwrap();
+    let id = made["id"].as_str().unwrap();
+    let path = format!("/api/v1/jobs/{id}/watch-link");
+    let link = ask(Method::POST, &path)
+        .bearer_auth(&token)
+        .json(&json!({"cancel": true}))
+        .send()
+        .await
+        .unwrap();
+    let link: serde_json::Value = link.json().await.unwrap();
+    let watch = link["token"].as_str().unwrap();
+
+    let mut tags = Vec::new();
+    for _ in 0..4 {
+        let seen = ask(Method::GET, "/api/v1/session")
+            .header(COOKIE, &cookie)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            seen.status(),
+            StatusCode::OK,
+            "the session is good on every replica"
+        );
+        let seen = ask(Method::GET, &format!("/api/v1/watch/{id}"))
+            .bearer_auth(watch)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(seen.status(), StatusCode::OK, "so is the link");
+        let seen = ask(Method::GET, "/api/v1/queues/nothing")
+            .bearer_auth(&token)
+            .send()
+            .await
+            .unwrap();
+        tags.push(seen.headers()["etag"].clone());
+    }
+    assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
+
+    // A stream that one replica began goes on where it was on the other.
+    let mut last = None;
+    let mut lasts = Vec::new();
+    for _ in 0..4 {
+        let mut request = ask(Method::GET, &format!("/api/v1/events?jobs={id}")).bearer_auth(&token);
+        if let Some(last) = last.take() {
+            request = request.header("last-event-id", last);
+        }
+        let mut response = request.send().await.unwrap();
+        let mut text = String::new();
+        while !text.contains("event: job") {
+            text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_prefix("id: "))
+            .unwrap()
+            .to_owned();
+        lasts.push(id.clone());
+        last = Some(id);
+    }
+    assert_eq!(lasts.len(), 4);
+    let path = format!("/api/v1/watch/{id}/cancel");
+    assert_eq!(
+        ask(Method::POST, &path)
+            .bearer_auth(watch)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        StatusCode::OK
+    );
+    let path = format!("/api/v1/jobs/{id}/wait");
+    let ended = ask(Method::GET, &path).bearer_auth(&token).send().await.unwrap();
+    let ended: serde_json::Value = ended.json().await.unwrap();
+    assert_eq!(ended["status"], "cancelled");
+    one.tokens()
+        .revoke(one.tokens().list().await.unwrap()[0].id)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let seen = ask(Method::GET, "/api/v1/session")
+            .header(COOKIE, &cookie)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(
+            seen.status(),
+            StatusCode::UNAUTHORIZED,
+            "a revocation reaches every replica at once"
+        );
+    }
+    assert!(taken.load(Ordering::SeqCst) > 8);
+}
