@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod arrows;
+mod chart;
 mod states;
 mod supply;
 mod tree;
