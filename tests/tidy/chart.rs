@@ -42,7 +42,9 @@ fn of_kind(kind: Kind) -> Value {
     match kind {
         Kind::Switch => json!({"type": "boolean"}),
         Kind::Count(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
-        Kind::Time(..) => json!({"type": ["string", "number"], "minimum": 0, "pattern": "^[0-9][0-9a-z. ]*$"}),
+        Kind::Time(..) => {
+            json!({"type": ["string", "number"], "minimum": 0, "pattern": "^[0-9][0-9a-z. ]*$"})
+        }
         Kind::Choice(words) => json!({"enum": words}),
         Kind::Queues | Kind::Arguments => json!({"type": "array", "items": {"type": "string"}}),
         Kind::SecretTable => json!({"type": "object", "additionalProperties": {"type": "string"}}),
@@ -95,19 +97,13 @@ fn rendered() -> Vec<(&'static str, Value)> {
     vec![
         (
             "config",
-            table_of(
-                |key| !functions(key) && !SET_BY_THE_CHART.contains(&key.path),
-                "",
-            ),
+            table_of(|key| !functions(key) && !SET_BY_THE_CHART.contains(&key.path), ""),
         ),
         (
             "commands",
             table_of(|key| key.path.starts_with(COMMANDS), "worker.commands."),
         ),
-        (
-            "http",
-            table_of(|key| key.path.starts_with(HTTP), "worker.http."),
-        ),
+        ("http", table_of(|key| key.path.starts_with(HTTP), "worker.http.")),
     ]
 }
 
@@ -167,9 +163,7 @@ fn assert_closed(value: &Value, path: &str, objects: &mut usize) {
                 assert_closed(value, &format!("{path}/{name}"), objects);
             }
         }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|value| assert_closed(value, path, objects)),
+        Value::Array(items) => items.iter().for_each(|value| assert_closed(value, path, objects)),
         _ => {}
     }
 }
@@ -180,7 +174,9 @@ fn every_default_of_the_chart_has_a_meaning() {
     let lines: Vec<_> = text.lines().collect();
     for pair in lines.windows(2) {
         let value = pair[1].trim_start();
-        let is_leaf = value.split_once(": ").is_some_and(|(name, _)| !name.contains(' '));
+        let is_leaf = value
+            .split_once(": ")
+            .is_some_and(|(name, _)| !name.contains(' '));
         let is_told = pair[0].trim_start().starts_with("# -- ");
         let is_known = ["resources", "requests", "limits", "pod"]
             .iter()
@@ -196,7 +192,11 @@ fn every_default_of_the_chart_has_a_meaning() {
 fn manifests() -> Vec<(PathBuf, String)> {
     let places = ["helm/", "deploy/", "docker-compose.yml", "docs/guide/"];
     let files = tree::tracked().into_iter().filter(|path| {
-        let name = path.strip_prefix(tree::root()).unwrap().to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(tree::root())
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         places.iter().any(|place| name.starts_with(place))
     });
     files

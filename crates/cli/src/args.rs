@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
+pub(crate) mod container;
 pub(crate) mod dlq;
 
 use crate::job::PageCursor;
@@ -87,6 +88,10 @@ pub(crate) enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Ask a service whether it is well (for health checks of containers)
+    Probe(container::Probe),
+    /// Tell Kubernetes what the worker of this pod has running
+    PodCost(container::PodCost),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -11,6 +11,8 @@ mod enqueue;
 mod failure;
 mod job;
 mod output;
+mod pod_cost;
+mod probe;
 mod quarantine;
 mod queue;
 mod request;
@@ -70,6 +72,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
             return Ok(());
         }
+        Command::Probe(options) => return probe::run(&options).await,
+        Command::PodCost(options) => return pod_cost::run(&options).await,
         Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);

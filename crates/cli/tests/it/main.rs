@@ -4,6 +4,7 @@
 mod adapters;
 mod bad_input;
 mod binary;
+mod container;
 mod cron;
 mod dead_letters;
 mod dev;
