@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::shard::Shards;
+use longshore_core::telemetry::Telemetry;
 
 pub use drift::Drift;
 pub use link::Error;
@@ -53,6 +54,8 @@ pub struct Config {
     pub connection_name: String,
     /// See [`crate::BackendConfig::wait_for_broker`].
     pub wait_for_broker: bool,
+    /// See [`crate::BackendConfig::telemetry`].
+    pub telemetry: Telemetry,
 }
 
 /// Whether connecting could take this URL.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::shard::Shards;
+use longshore_core::telemetry::Telemetry;
 
 use crate::secret::{InvalidUrl, SecretUrl};
 
@@ -36,6 +37,8 @@ pub struct BackendConfig {
     /// Connect although the broker cannot be reached now, and go on trying. A wrong password, virtual host or
     /// topology is an error all the same. Default: false, every failure is an error.
     pub wait_for_broker: bool,
+    /// Who is told of calls, connections and publishes. Default: nobody.
+    pub telemetry: Telemetry,
 }
 
 impl BackendConfig {
@@ -53,6 +56,7 @@ impl BackendConfig {
             consumer_timeout: Duration::from_secs(30 * 60),
             connection_name: "longshore".to_owned(),
             wait_for_broker: false,
+            telemetry: Telemetry::off(),
         }
     }
 }

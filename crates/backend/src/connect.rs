@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::config::{BackendConfig, Durability, Endpoints};
 use crate::secret::SecretUrl;
-use crate::{amqp, redis};
+use crate::{amqp, redis, traced};
 
 /// A connected backend: the ports, and what keeps them alive. Cheap to clone; [`Backend::close`] ends every clone.
 #[derive(Clone, Debug)]
@@ -85,6 +85,7 @@ impl Backend {
             strict: config.durability == Durability::Strict,
             replicas: config.redis_replicas,
             connection_name: config.connection_name.clone(),
+            telemetry: config.telemetry.clone(),
             ..redis::Config::new(redis_url.clone())
         })
         .await?;
@@ -96,6 +97,7 @@ impl Backend {
             consumer_timeout: config.consumer_timeout,
             connection_name: config.connection_name.clone(),
             wait_for_broker: config.wait_for_broker,
+            telemetry: config.telemetry.clone(),
         }))
         .await
         .inspect_err(|_| store.close())?;
@@ -105,8 +107,9 @@ impl Backend {
             schedule: store.schedule_port(),
             inspect: store.inspect_port(),
             cron: store.cron_port(),
-            publish: broker.publisher(),
+            publish: traced::publish(broker.publisher(), &config.telemetry),
             consume: broker.consumer(),
+            telemetry: config.telemetry.clone(),
         };
         Ok(Self {
             ports,
@@ -130,8 +133,13 @@ impl Backend {
         let opened = open_or_connect(folder, options)
             .await
             .map_err(|error| ConnectError::Embedded(Arc::new(error)))?;
+        let ports = Ports {
+            publish: traced::publish(opened.ports.publish.clone(), &config.telemetry),
+            telemetry: config.telemetry.clone(),
+            ..opened.ports.clone()
+        };
         Ok(Self {
-            ports: opened.ports.clone(),
+            ports,
             is_owner: opened.role == Role::Owner,
             held: Arc::new(Mutex::new(Some(Held::Folder(opened)))),
         })

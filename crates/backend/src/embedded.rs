@@ -107,6 +107,7 @@ impl Store {
             cron: self.core.clone(),
             publish: self.core.clone(),
             consume: self.core.clone(),
+            telemetry: longshore_core::telemetry::Telemetry::off(),
         }
     }
 

@@ -8,8 +8,10 @@ pub mod config;
 mod connect;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod names;
 pub mod redis;
 pub mod secret;
+mod traced;
 mod wire;
 
 pub use config::{BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use longshore_core::port::{AttemptPort, CronPort, EnqueuePort, Error, InspectPort, SchedulePort};
 use longshore_core::shard::Shards;
+use longshore_core::telemetry::Telemetry;
 
 use crate::secret::SecretUrl;
 use call::Call;
@@ -64,6 +65,8 @@ pub struct Config {
     pub response_timeout: Duration,
     /// Name in `CLIENT LIST`. Default: `longshore`.
     pub connection_name: String,
+    /// Who is told of calls and connections. Default: nobody.
+    pub telemetry: Telemetry,
 }
 
 impl Config {
@@ -78,6 +81,7 @@ impl Config {
             replicas: 0,
             response_timeout: Duration::from_secs(5),
             connection_name: "longshore".to_owned(),
+            telemetry: Telemetry::off(),
         }
     }
 }
@@ -162,10 +166,15 @@ impl Store {
         let target = target::Target::new(config)?;
         let hub = Hub::new(target.clone());
         let strict = (config.strict && config.replicas > 0).then(|| {
-            let link = Link::new(target.clone(), config.response_timeout);
+            let link = Link::new(
+                target.clone(),
+                config.response_timeout,
+                "strict",
+                &config.telemetry,
+            );
             Strict::new(link, config.replicas, config.response_timeout)
         });
-        let link = Link::new(target, config.response_timeout);
+        let link = Link::new(target, config.response_timeout, "calls", &config.telemetry);
         gate::check(&link, config).await?;
         let shards = shards::agree(&link, config).await?;
         Ok(Self(Arc::new(Inner {

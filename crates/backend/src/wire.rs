@@ -26,6 +26,8 @@ pub(crate) const SCHEMA: u16 = 1;
 pub(crate) const JOBS_TYPE: &str = "application/vnd.longshore+msgpack";
 /// Content type of a dead letter.
 pub(crate) const DEAD_TYPE: &str = "application/vnd.longshore.dead+msgpack";
+/// Longest `traceparent` that is read; version 00 has 55 characters.
+const TRACEPARENT_BYTES_MAX: usize = 128;
 /// AMQP's delivery mode "persistent".
 const PERSISTENT: u8 = 2;
 
@@ -69,6 +71,9 @@ pub(crate) fn encode(message: &Message) -> Result<Encoded, Malformed> {
     );
     if message.norecord {
         headers.flag("norecord");
+    }
+    if let Some(traceparent) = &message.traceparent {
+        headers.text("traceparent", traceparent);
     }
     let id = message.id.to_string();
     Ok(Encoded {
@@ -144,6 +149,11 @@ fn jobs(properties: &BasicProperties, headers: &Headers<'_>, body: &Bytes) -> Re
             .zip(envelopes)
             .map(|(row, envelope)| row.with(envelope))
             .collect(),
+        // Whoever wrote it: a context of another form is none.
+        traceparent: headers
+            .text("traceparent")
+            .filter(|text| text.len() <= TRACEPARENT_BYTES_MAX)
+            .map(str::to_owned),
     })
 }
 

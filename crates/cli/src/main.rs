@@ -9,6 +9,7 @@ mod dev;
 mod dlq;
 mod enqueue;
 mod failure;
+mod health;
 mod job;
 mod output;
 mod pod_cost;
@@ -28,13 +29,13 @@ use longshore::Client;
 use longshore_backend::Backend;
 use longshore_service::config::Endpoints;
 use longshore_service::exit::ExitCode;
-use longshore_service::{signals, telemetry};
+use longshore_service::signals;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Cli, Command};
 use crate::enqueue::input::Input;
 use crate::failure::Failure;
-use crate::output::{Out, UnderBars};
+use crate::output::Out;
 use crate::setting::{Purpose, Setting};
 
 fn main() -> std::process::ExitCode {
@@ -84,27 +85,33 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     }
     let config = config::load(&setting::sources(&cli.global))?;
     let stop = signals::listen()?;
-    let setting = Setting { config, stop };
+    let setting = Setting::new(config, stop);
+    let ended = Box::pin(run_with(&setting, command, &mut out)).await;
+    setting.flush().await;
+    ended
+}
+
+async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<(), Failure> {
     match command {
         Command::Dev(options) => {
             let bars = MultiProgress::new();
-            start_log(&setting, &bars)?;
-            dev::run(&setting, &options, bars, &mut out).await
+            setting.observe("dev", &bars)?;
+            dev::run(setting, &options, bars, out).await
         }
         Command::Worker(options) if options.command.is_none() => {
-            start_log(&setting, &MultiProgress::new())?;
+            setting.observe("worker", &MultiProgress::new())?;
             let extra = worker::Extra {
                 queues: options.queues,
                 max_workers: options.max_workers,
                 samples: options.samples,
             };
-            worker::run(&setting, extra).await
+            worker::run(setting, extra).await
         }
         Command::Scheduler => {
-            start_log(&setting, &MultiProgress::new())?;
-            scheduler::run(&setting).await
+            setting.observe("scheduler", &MultiProgress::new())?;
+            scheduler::run(setting).await
         }
-        command => with_client(&setting, command, &mut out).await,
+        command => with_client(setting, command, out).await,
     }
 }
 
@@ -204,12 +211,4 @@ async fn unless<T>(
 
 fn interrupted() -> Failure {
     Failure::new(ExitCode::Failure, "interrupted; jobs go on")
-}
-
-fn start_log(setting: &Setting, bars: &MultiProgress) -> Result<(), Failure> {
-    let bars = bars.clone();
-    telemetry::install(&setting.config.log, move || UnderBars(bars.clone()))
-        .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
-    longshore_worker::install_panic_hook();
-    Ok(())
 }

@@ -1,11 +1,17 @@
 //! `longshore scheduler`.
 
+use std::sync::Arc;
+
+use futures_util::future::OptionFuture;
 use longshore_core::port::Ports;
+use longshore_core::{Clock as _, SystemClock};
 use longshore_scheduler::{Intervals, Retention, Scheduler};
 use longshore_service::exit::ExitCode;
+use longshore_service::metrics::read_fleet;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
+use crate::health;
 use crate::setting::{Purpose, Setting};
 
 /// Runs a replica until told to stop.
@@ -37,17 +43,27 @@ pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
 /// Runs the daemons on these ports until `stop`.
 pub(crate) async fn run_on(setting: &Setting, ports: Ports, stop: CancellationToken) {
     let config = &setting.config.scheduler;
-    let report = Scheduler::builder(ports)
+    let reading = setting.metrics().map(|metrics| {
+        let clock = Arc::new(SystemClock);
+        read_fleet(metrics, ports.clone(), clock, stop.clone())
+    });
+    let scheduler = Scheduler::builder(ports)
         .intervals(intervals(&config.intervals))
         .retention(retention(&config.retention))
         .bundle_max(config.bundle_max)
         .hold_limit(config.hold_limit)
         .audit_rate(config.audit_rate)
         .cron(setting.config.cron.clone())
-        .shutdown(stop)
-        .build()
-        .run()
-        .await;
+        .shutdown(stop.clone())
+        .build();
+    setting.health.add(health::part(health::Scheduler {
+        handle: scheduler.handle(),
+        limits: setting.config.health.clone(),
+        stop,
+        since: SystemClock.now(),
+    }));
+    let reading = OptionFuture::from(reading);
+    let (report, _) = tokio::join!(scheduler.run(), reading);
     if report.dropped > 0 {
         tracing::warn!(
             daemons = report.dropped,

@@ -1,15 +1,22 @@
 //! From the command line to a configuration, a backend and a client.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
+use indicatif::MultiProgress;
 use longshore::Client;
 use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
+use longshore_core::telemetry::Telemetry;
 use longshore_service::config::{self, Config, Origin, Sources};
 use longshore_service::exit::ExitCode;
+use longshore_service::health::{self, Health};
+use longshore_service::metrics::Metrics;
 use longshore_service::signals::Stop;
+use longshore_service::telemetry::{self, Observed};
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::output::UnderBars;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +35,10 @@ pub(crate) enum Purpose {
 pub(crate) struct Setting {
     pub(crate) config: Config,
     pub(crate) stop: Stop,
+    /// How the process does; parts of it add themselves.
+    pub(crate) health: Health,
+    /// Log, traces and metrics, once they are set up.
+    observed: Arc<OnceLock<Observed>>,
 }
 
 /// The sources of settings: file, environment, and the options of the command line.
@@ -51,6 +62,52 @@ pub(crate) fn sources(global: &Global) -> Sources {
 }
 
 impl Setting {
+    pub(crate) fn new(config: Config, stop: Stop) -> Self {
+        Self {
+            config,
+            stop,
+            health: Health::default(),
+            observed: Arc::default(),
+        }
+    }
+
+    /// Sets up the log, and what the configuration asks for of traces, metrics and probes. For processes that run on.
+    ///
+    /// # Errors
+    /// When a filter, an address or an endpoint cannot be used.
+    pub(crate) fn observe(&self, role: &str, bars: &MultiProgress) -> Result<(), Failure> {
+        let bars = bars.clone();
+        let observed = telemetry::install(&self.config, role, move || UnderBars(bars.clone()))
+            .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+        longshore_worker::install_panic_hook();
+        if let Some(address) = self.config.health.listen {
+            health::serve(address, &self.health, observed.metrics())
+                .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+        }
+        // It is set once: a second installation fails above.
+        self.observed.set(observed).ok();
+        Ok(())
+    }
+
+    /// Who the parts of this process tell what happens.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        self.observed
+            .get()
+            .map_or_else(Telemetry::off, Observed::telemetry)
+    }
+
+    /// The metrics of this process, when somebody reads them.
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.observed.get()?.metrics()
+    }
+
+    /// Exports what has gathered, within the time that the configuration gives.
+    pub(crate) async fn flush(&self) {
+        if let Some(observed) = self.observed.get() {
+            observed.close().await;
+        }
+    }
+
     /// The folder of the embedded store.
     ///
     /// # Errors
@@ -92,6 +149,7 @@ impl Setting {
         backend.amqp_ca_file.clone_from(&self.config.amqp_ca_file);
         backend.redis_ca_file.clone_from(&self.config.redis_ca_file);
         backend.consumer_timeout = self.config.consumer_timeout;
+        backend.telemetry = self.telemetry();
         Ok(backend)
     }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapter::command::{self, CommandFunction};
 use crate::adapter::http::{self, HttpFunction};
 use crate::failure::Failure;
+use crate::health;
 use crate::samples;
 use crate::setting::Setting;
 
@@ -59,7 +60,7 @@ pub(crate) async fn run_on(
         .drain_deadline(config.drain_deadline)
         .cancel_grace(config.cancel_grace)
         .job_timeout(config.job_timeout)
-        .shutdown(stop);
+        .shutdown(stop.clone());
     let queues = if extra.queues.is_empty() {
         &config.queues
     } else {
@@ -80,7 +81,13 @@ pub(crate) async fn run_on(
              to longshore.toml; or try --samples",
         ));
     }
-    let report = builder.run().await?;
+    let worker = builder.build()?;
+    setting.health.add(health::part(health::Worker {
+        health: worker.health(),
+        limits: setting.config.health.clone(),
+        stop,
+    }));
+    let report = worker.run().await?;
     if report.is_clean() {
         return Ok(());
     }

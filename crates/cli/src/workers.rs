@@ -92,6 +92,7 @@ mod tests {
     fn a_row_says_where_a_worker_runs_and_what() {
         let id: JobId = "0193f0a1-7c5e-8001-9313-0242ac120002".parse().unwrap();
         let worker = WorkerView {
+            run_times: Vec::new(),
             id: WorkerId("h-1-a".to_owned()),
             host: "h".to_owned(),
             pid: 7,

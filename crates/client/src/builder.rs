@@ -9,6 +9,7 @@ use longshore_core::limits::BUNDLE_JOBS_MAX;
 use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
 use longshore_core::shard::Shards;
+use longshore_core::telemetry::Telemetry;
 use longshore_core::{Clock, SystemClock};
 
 use crate::client::Client;
@@ -69,6 +70,7 @@ pub struct ClientBuilder {
     amqp_ca_file: Option<PathBuf>,
     redis_ca_file: Option<PathBuf>,
     wait_for_broker: bool,
+    telemetry: Telemetry,
 }
 
 impl ClientBuilder {
@@ -114,6 +116,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn connection_name(mut self, name: impl Into<String>) -> Self {
         self.connection_name = Some(name.into());
+        self
+    }
+
+    /// Who is told of enqueues, publishes and calls, and puts their spans into traces. Only for connections that the
+    /// client makes itself; ports and backends bring their own. Default: nobody.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = telemetry;
         self
     }
 
@@ -252,6 +262,7 @@ impl ClientBuilder {
         config.amqp_ca_file.clone_from(&self.amqp_ca_file);
         config.redis_ca_file.clone_from(&self.redis_ca_file);
         config.wait_for_broker = self.wait_for_broker;
+        config.telemetry = self.telemetry.clone();
         if let Some(name) = &self.connection_name {
             config.connection_name.clone_from(name);
         }

@@ -50,6 +50,8 @@ mod handle;
 #[cfg(feature = "client")]
 mod list;
 #[cfg(feature = "client")]
+pub mod names;
+#[cfg(feature = "client")]
 mod options;
 #[cfg(feature = "client")]
 mod parent;
@@ -59,6 +61,8 @@ mod pipeline;
 mod quarantine;
 #[cfg(feature = "client")]
 mod read;
+#[cfg(feature = "client")]
+mod trace;
 #[cfg(feature = "client")]
 mod why;
 
@@ -97,7 +101,6 @@ pub use longshore_core::port::schedule::DeadLetterChange;
 pub use longshore_core::spec::{
     Dependency, EdgePolicy, Fencing, InvalidSpec, OnCancelled, OnFailed, OnLostRecord, Start,
 };
-pub use longshore_core::value;
 pub use longshore_core::view::{
     AttemptView, Cursor, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView,
 };
@@ -106,6 +109,7 @@ pub use longshore_core::{
     Clock, FunctionName, Job, JobId, JobSpec, JobStatus, Priority, QueueName, SystemClock, Timestamp,
     WorkerId,
 };
+pub use longshore_core::{telemetry, value};
 #[cfg(feature = "worker")]
 pub use longshore_worker as worker;
 

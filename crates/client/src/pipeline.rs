@@ -20,6 +20,7 @@ use longshore_core::port::enqueue::NewJob;
 use longshore_core::port::{self, EnqueuePort, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Envelope, JobId, JobSpec, JobStatus, Timestamp};
+use tracing::{Instrument as _, Span};
 
 use self::retry::{Limit, retrying};
 use self::stages::{Accepted, Stages};
@@ -29,6 +30,7 @@ use crate::builder::Settings;
 use crate::error::EnqueueError;
 use crate::options::{Draft, chosen_id};
 use crate::read::spawner;
+use crate::trace::Seen;
 
 type Status = Result<Option<JobStatus>, port::Error>;
 
@@ -61,21 +63,27 @@ impl Pipeline {
             return Err(EnqueueError::NoRuntime);
         }
         let way = Arc::new(Way::new(self.stages.enqueue_timeout));
-        let going = Box::pin(self.go(draft, created_by, &way));
+        let mut spec = draft.finish(created_by, [])?;
+        let seen = Seen::begin(&self.stages.telemetry, &mut spec);
+        let span = seen.as_ref().map_or_else(Span::none, |seen| seen.span.clone());
+        let going = Box::pin(self.go(spec, draft.label(), &way).instrument(span));
         let gone = tokio::time::timeout_at(way.by, going).await;
-        gone.unwrap_or_else(|_| way.give_up())
+        let ended = gone.unwrap_or_else(|_| way.give_up());
+        if let Some(seen) = seen {
+            seen.end(&ended);
+        }
+        ended
     }
 
     async fn go(
         &self,
-        draft: &Draft,
-        created_by: Option<&str>,
+        spec: JobSpec,
+        label: &str,
         way: &Arc<Way>,
     ) -> Result<(JobId, Accepted), EnqueueError> {
-        let spec = draft.finish(created_by, [])?;
         let chosen = chosen_id(&spec);
         if !spec.depends_on.is_empty() {
-            self.check_parents(&spec, chosen, draft.label()).await?;
+            self.check_parents(&spec, chosen, label).await?;
         }
         let ticket = if let Some(id) = chosen {
             let job = prepare(&spec, id, self.stages.clock.now())?;

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod shard;
 pub mod spec;
 pub mod status;
+pub mod telemetry;
 pub mod transition;
 pub mod value;
 pub mod view;

@@ -51,4 +51,7 @@ pub struct Message {
     pub norecord: bool,
     /// The jobs, at least one.
     pub jobs: Vec<MessageJob>,
+    /// W3C trace context of its publish; `None` when that is not traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }

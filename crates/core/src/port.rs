@@ -10,6 +10,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::telemetry::Telemetry;
+
 pub mod attempt;
 pub mod broker;
 pub mod cron;
@@ -44,6 +46,8 @@ pub struct Ports {
     pub publish: Arc<dyn PublishPort>,
     /// Messages in.
     pub consume: Arc<dyn ConsumePort>,
+    /// Who is told of what happens: nobody, unless the process observes.
+    pub telemetry: Telemetry,
 }
 
 impl std::fmt::Debug for Ports {

@@ -232,4 +232,18 @@ pub struct WorkerView {
     /// Per queue and priority, the oldest publish time among messages that were delivered for the first time in the
     /// last minute: what the audit may take as "everything older is out of the broker".
     pub watermarks: Vec<(QueueName, Priority, Timestamp)>,
+    /// Per queue, how long its jobs run here.
+    #[serde(default)]
+    pub run_times: Vec<(QueueName, RunTime)>,
+}
+
+/// How long jobs run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunTime {
+    /// Mean in seconds, recent runs counting more.
+    #[serde(rename = "s")]
+    pub seconds: f64,
+    /// Runs that were measured.
+    #[serde(rename = "n")]
+    pub count: u64,
 }

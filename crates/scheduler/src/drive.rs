@@ -7,12 +7,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use longshore_core::random::{Random, unit_f64};
+use longshore_core::telemetry::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
 
 use crate::context::Context;
 use crate::daemon::Daemon;
 use crate::error::Error;
+use crate::names;
 use crate::status::{Done, Status};
 use crate::trouble::Trouble;
 
@@ -41,7 +44,7 @@ impl Driver {
         let mut busy_until = Instant::now();
         while !self.context.is_stopping() {
             let shards = held.borrow_and_update().shards.clone();
-            let result = pass(daemon, &self.context, &shards).await;
+            let result = self.seen(daemon, &shards).await;
             let trouble = match &result {
                 Ok(done) => done.trouble(),
                 Err(error) => Some(error.clone()),
@@ -79,6 +82,38 @@ impl Driver {
                 () = self.context.stop.cancelled() => {}
             }
         }
+    }
+}
+
+impl Driver {
+    /// One pass, with a span around it, and told to whoever observes.
+    async fn seen(&self, daemon: Daemon, shards: &[u16]) -> Result<Done, Error> {
+        let telemetry = &self.context.ports.telemetry;
+        if !telemetry.is_on() {
+            return pass(daemon, &self.context, shards).await;
+        }
+        let span = tracing::debug_span!(
+            target: "longshore::trace",
+            parent: None,
+            "pass",
+            otel.name = daemon.name(),
+            longshore.scheduler.daemon = daemon.name(),
+            longshore.scheduler.rows = tracing::field::Empty,
+        );
+        let began = Instant::now();
+        let result = pass(daemon, &self.context, shards).instrument(span.clone()).await;
+        let rows = result.as_ref().map_or(0, |done| done.rows);
+        span.record(names::ROWS, rows);
+        if let Err(error) = &result {
+            telemetry.failed(&span, error.name());
+        }
+        telemetry.observe(&Event::Pass {
+            daemon: daemon.name(),
+            ok: result.is_ok(),
+            rows,
+            took: began.elapsed(),
+        });
+        result
     }
 }
 

@@ -47,6 +47,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Its kind, in a word that never changes.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Port(_) => "server",
+            Self::BrokerNotReady => "broker_not_ready",
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::LapCutShort { .. } => "lap_cut_short",
+            Self::CronChanged(_) => "cron_changed",
+            Self::CronJob(_) | Self::CronEntry(_) => "cron_entry",
+            Self::Panicked(_) => "panic",
+        }
+    }
+
     /// Whether it tells of a server that is away, rather than of this daemon's own work.
     pub(crate) const fn is_outage(&self) -> bool {
         match self {

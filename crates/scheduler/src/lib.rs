@@ -10,6 +10,7 @@ mod daemon;
 mod drive;
 mod error;
 mod message;
+pub mod names;
 mod publisher;
 mod scheduler;
 mod settings;

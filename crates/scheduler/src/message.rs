@@ -47,6 +47,7 @@ fn begin(shard: u16, epoch: Epoch, job: Publishable, now: Timestamp) -> Message 
         published_at: now,
         norecord: false,
         jobs: vec![travelling(job)],
+        traceparent: None,
     }
 }
 

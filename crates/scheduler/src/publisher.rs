@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::lanes::{Lane, Lanes, Turn};
 use crate::error::Error;
@@ -183,11 +184,13 @@ impl Publisher {
     fn spawn(&self, group: Group) -> tokio::task::JoinHandle<Result<Done, Error>> {
         let (shared, end) = (Arc::clone(&self.shared), self.end.clone());
         self.shared.lanes.begins(&group.lane);
-        self.tasks.spawn(async move {
+        let carrying = async move {
             end.run_until_cancelled(shared.carry(group))
                 .await
                 .unwrap_or(Err(port::Error::Closed.into()))
-        })
+        };
+        // Some publishes outlive their pass; they are its work all the same.
+        self.tasks.spawn(carrying.in_current_span())
     }
 }
 

@@ -22,10 +22,12 @@ pub mod reference;
 mod secret;
 mod sources;
 mod suggest;
+mod telemetry;
 
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use sources::Sources;
+pub use telemetry::{Health, OtlpProtocol, Telemetry};
 
 use read::Values;
 
@@ -64,6 +66,10 @@ pub struct Config {
     pub cron: BTreeMap<CronName, Definition>,
     /// The log.
     pub log: Log,
+    /// Traces and metrics.
+    pub telemetry: Telemetry,
+    /// Probes of the process.
+    pub health: Health,
     values: Values,
 }
 

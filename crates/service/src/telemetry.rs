@@ -1,15 +1,35 @@
-//! The process's log: lines for people, or JSON for machines, on stderr.
+//! What a process of ours tells of itself: log lines, traces and metrics.
+//!
+//! Traces and metrics are off unless the configuration names a receiver or a place for `/metrics`; then the parts tell
+//! nobody, and no layer looks at spans. On, nothing waits for a receiver: spans and numbers gather in bounded memory, a
+//! thread exports them, and what finds no room is dropped.
 
-use std::io::{self, IsTerminal};
-use std::panic::PanicHookInfo;
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
+use longshore_core::telemetry::Telemetry;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry};
 
-use crate::config::{Log, LogFormat};
+use crate::config::Config;
+use crate::metrics::Metrics;
 
-/// Why the log cannot be set up.
+mod idle;
+mod ids;
+pub(crate) mod log;
+mod observer;
+pub(crate) mod otlp;
+
+/// Target of the spans that are for traces alone; logs do not show them unless asked.
+pub const TRACE_TARGET: &str = "longshore::trace";
+
+/// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,139 +46,135 @@ pub enum Error {
     /// Somebody installed a subscriber before.
     #[error("the log is set up already")]
     Installed,
+    /// The receiver's endpoint or headers cannot be used.
+    #[error("telemetry.{field}: {reason}")]
+    Exporter {
+        /// The key.
+        field: &'static str,
+        /// What is wrong with it, without what is secret.
+        reason: String,
+    },
+    /// The metrics cannot be set up.
+    #[error("metrics: {0}")]
+    Metrics(String),
 }
 
-/// Installs the log of this process, and a panic hook that writes to it. Call it once, in `main`. Every line goes to a
-/// writer that `out` gives: stderr, or what keeps its lines apart from what else is drawn there.
+/// The telemetry of this process, while it runs.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    telemetry: Telemetry,
+    metrics: Option<Metrics>,
+    tracer: Option<SdkTracerProvider>,
+    flush_timeout: Duration,
+}
+
+/// Installs the log of this process, a panic hook that writes to it, and what the configuration asks for of traces and
+/// metrics. Call it once, in `main`, on the runtime that lives as long as the process. Every line goes to a writer that
+/// `out` gives: stderr, or what keeps its lines apart from what else is drawn there. `role` is what the process does, and
+/// names it to receivers: `worker` is `longshore-worker`.
 ///
 /// # Errors
-/// When the level does not parse, or the log is set up already.
+/// When the level does not parse, the log is set up already, or the receiver's endpoint cannot be used. A receiver that
+/// does not answer is no error.
 pub fn install<W: io::Write + 'static>(
-    log: &Log,
+    config: &Config,
+    role: &str,
     out: impl Fn() -> W + Send + Sync + 'static,
-) -> Result<(), Error> {
-    let color = io::stderr().is_terminal();
-    subscriber(log, color, out)?
-        .try_init()
-        .map_err(|_| Error::Installed)?;
-    std::panic::set_hook(Box::new(log_panic));
-    Ok(())
-}
-
-/// A subscriber that writes to `out`.
-fn subscriber<W>(log: &Log, color: bool, out: W) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, Error>
-where
-    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
-{
-    let lines = fmt().with_env_filter(filter(&log.level)?).with_writer(out);
-    Ok(match log.format {
-        LogFormat::Text => Box::new(lines.with_ansi(color).with_target(false).finish()),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(true).finish()),
+) -> Result<Observed, Error> {
+    let otlp = otlp::Receiver::of(&config.telemetry)?;
+    let resource = otlp::resource(&config.telemetry, role);
+    let tracer = match &otlp {
+        Some(receiver) => Some(otlp::tracer(
+            receiver,
+            resource.clone(),
+            config.telemetry.sample_ratio,
+        )?),
+        None => None,
+    };
+    let metrics = if otlp.is_some() || config.health.listen.is_some() {
+        let interval = config.telemetry.metrics_interval;
+        Some(Metrics::new(resource, otlp.as_ref(), interval)?)
+    } else {
+        None
+    };
+    let lines = log::layer(&config.log, io::stderr().is_terminal(), out)?;
+    let spans = tracer.as_ref().map(|tracer| {
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(tracer.tracer("longshore"))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false);
+        layer.with_filter(traced())
+    });
+    let subscriber = Registry::default().with(spans).with(lines);
+    subscriber.try_init().map_err(|_| Error::Installed)?;
+    std::panic::set_hook(Box::new(log::log_panic));
+    let telemetry = metrics.as_ref().map_or_else(Telemetry::off, |metrics| {
+        let observer = observer::Observer::new(metrics.instruments(), tracer.is_some());
+        Telemetry::new(Arc::new(observer))
+    });
+    Ok(Observed {
+        telemetry,
+        metrics,
+        tracer,
+        flush_timeout: config.telemetry.flush_timeout,
     })
 }
 
-/// Unless the filter says otherwise: the embedded store's engine tells every file that it makes, and the AMQP client
-/// writes the bodies of returned messages into its warnings, where a job's arguments do not belong, and calls an error
-/// what our own supervisor asks for (is this queue there?) or reports itself (the connection ended).
-const LIBRARIES: &str = "fjall=warn,lsm_tree=warn,lapin=off";
-
-/// Reads a filter: a level, or `target=level` pairs.
-///
-/// # Errors
-/// When it does not parse.
-pub(crate) fn filter(text: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::try_new(format!("{LIBRARIES},{text}")).map_err(|error| Error::Filter {
-        filter: text.to_owned(),
-        reason: error.to_string(),
-    })
+/// What becomes a span or an event of one: what an application says at `info` and above, and our own spans. What the
+/// exporters do is no part of it, or every export would be one more.
+fn traced() -> Targets {
+    let mut targets = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target(TRACE_TARGET, LevelFilter::DEBUG);
+    for library in [
+        "opentelemetry",
+        "opentelemetry_sdk",
+        "opentelemetry_otlp",
+        "h2",
+        "hyper",
+        "hyper_util",
+        "reqwest",
+        "tonic",
+        "tower",
+    ] {
+        targets = targets.with_target(library, LevelFilter::OFF);
+    }
+    targets
 }
 
-/// A panic is a bug: its place and backtrace belong into the log. Whoever contains it, such as a worker around its
-/// handlers, chains a hook of its own before this one.
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let payload = panic.payload();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    let thread = std::thread::current();
-    let backtrace = std::backtrace::Backtrace::force_capture();
-    tracing::error!(place, panic = message, thread = thread.name().unwrap_or("unnamed"), %backtrace, "panic");
-}
+impl Observed {
+    /// What the parts are handed.
+    pub fn telemetry(&self) -> Telemetry {
+        self.telemetry.clone()
+    }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+    /// The metrics, when somebody reads them.
+    pub const fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
+    }
 
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+    /// Exports what has gathered, for at most `telemetry.flush_timeout`, and ends. What a receiver does not take in that
+    /// time is lost.
+    pub async fn close(&self) {
+        if self.tracer.is_none() && self.metrics.is_none() {
+            return;
         }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+        let (tracer, metrics, limit) = (self.tracer.clone(), self.metrics.clone(), self.flush_timeout);
+        // Both wait for their threads: on a thread of its own, so that this one's time limit holds.
+        let closing = tokio::task::spawn_blocking(move || {
+            let spans = std::thread::scope(|scope| {
+                let closing = tracer.map(|tracer| scope.spawn(move || tracer.shutdown_with_timeout(limit)));
+                if let Some(metrics) = metrics {
+                    metrics.close();
+                }
+                closing.map(std::thread::ScopedJoinHandle::join)
+            });
+            drop(spans);
+        });
+        if tokio::time::timeout(limit, closing).await.is_err() {
+            tracing::debug!(?limit, "not everything was exported before the end");
         }
-    }
-
-    fn written(format: LogFormat, level: &str, work: impl FnOnce()) -> String {
-        let page = Page::default();
-        let out = page.clone();
-        let log = Log {
-            format,
-            level: level.to_owned(),
-        };
-        tracing::subscriber::with_default(subscriber(&log, false, move || out.clone()).unwrap(), work);
-        let bytes = page.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn json_lines_carry_their_fields() {
-        let text = written(LogFormat::Json, "info", || {
-            tracing::info!(queue = "default", jobs = 3, "published");
-        });
-        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
-        assert_eq!(line["message"], "published");
-        assert_eq!((&line["queue"], &line["jobs"]), (&"default".into(), &3.into()));
-        assert_eq!(line["level"], "INFO");
-    }
-
-    #[test]
-    fn the_level_filters() {
-        let text = written(LogFormat::Text, "warn", || {
-            tracing::info!("not seen");
-            tracing::warn!("seen");
-        });
-        assert!(text.contains("seen") && !text.contains("not seen"), "{text}");
-        assert!(
-            !text.contains('\u{1b}'),
-            "no colours where nobody asked: {text:?}"
-        );
-    }
-
-    #[test]
-    fn a_filter_that_does_not_parse_is_named() {
-        let error = filter("longshore=shout").unwrap_err().to_string();
-        assert!(error.starts_with("log.level: \"longshore=shout\""), "{error}");
-    }
-
-    #[test]
-    fn a_panic_is_logged_with_its_place() {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(log_panic));
-        let text = written(LogFormat::Json, "info", || {
-            let caught = std::panic::catch_unwind(|| panic!("out of cheese"));
-            assert!(caught.is_err());
-        });
-        std::panic::set_hook(before);
-        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
-        assert!(text.contains("out of cheese"), "{text}");
-        assert!(line["place"].as_str().unwrap().contains("telemetry.rs"), "{text}");
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) state: Arc<StateMap>,
     pub(crate) port: Arc<dyn AttemptPort>,
     pub(crate) inbox: Inbox,
+    /// The `process` span.
+    pub(crate) span: tracing::Span,
 }
 
 impl JobContext {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::execute::Ending;
+use crate::health::WorkerHealth;
 use crate::registry::Registry;
 use crate::report::{RunReport, StopCause};
 use crate::settings::Settings;
@@ -46,6 +47,7 @@ mod progress;
 mod running;
 mod settle;
 mod start;
+mod trace;
 mod watermark;
 
 use arrive::{Arrival, Held, Parked, Solo};
@@ -60,6 +62,7 @@ use lane::Lane;
 use peers::Peers;
 use progress::Flushes;
 use running::Running;
+use trace::RunTimes;
 use watermark::Watermarks;
 
 /// Things that one turn takes in before it starts others.
@@ -99,6 +102,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) health: WorkerHealth,
     pub(crate) handlers: Handle,
 }
 
@@ -113,6 +117,10 @@ pub(crate) struct Control {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     stats: Arc<WorkerStats>,
+    health: WorkerHealth,
+    /// Slots as they were last told to whoever observes: busy, waiting, stuck.
+    told_slots: Option<(u64, u64, u64)>,
+    run_times: RunTimes,
     handlers: Handle,
     began: Timestamp,
 
@@ -173,6 +181,7 @@ impl Control {
             &parts.ports.consume,
             &arrived,
             &parts.random,
+            &parts.health,
             &mut tasks,
         );
         let hints = hints::start(&parts.ports.attempt, &parts.random, &mut tasks);
@@ -188,6 +197,9 @@ impl Control {
             clock: parts.clock,
             random: parts.random,
             stats: parts.stats,
+            health: parts.health,
+            told_slots: None,
+            run_times: RunTimes::default(),
             handlers: parts.handlers,
             inbox: Inbox(sender),
             events,
@@ -297,10 +309,13 @@ impl Control {
         self.wake_at = self.wake_at.min(at);
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
         self.stats.busy.set(self.running.active());
         self.stats.waiting.set(self.unstarted());
         self.stats.ready.set(usize::from(self.phase.is_working()));
+        let away = self.store_is_away(Instant::now());
+        self.health.turned(!self.phase.is_working(), away);
+        self.tell_slots();
     }
 
     /// Jobs that were delivered and not claimed.

@@ -12,7 +12,6 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tracing::{Instrument, Span};
 
-use crate::context::JobContext;
 use crate::control::Inbox;
 
 /// How the handler's task ended.
@@ -112,22 +111,4 @@ pub(crate) fn decode<T>(args: Result<T, value::Error>) -> Result<T, JobError> {
     args.map_err(|error| {
         JobError::with_info(FailureKind::Permanent, ErrorInfo::new("args", error.to_string()))
     })
-}
-
-/// The `process` span of an attempt.
-pub(crate) fn span(ctx: &JobContext) -> Span {
-    let envelope = ctx.envelope();
-    let span = tracing::info_span!(
-        "process",
-        id = %envelope.id,
-        function = %envelope.function_name,
-        attempt = ctx.attempt(),
-        queue = %envelope.queue,
-        priority = %envelope.priority,
-        traceparent = tracing::field::Empty,
-    );
-    if let Some(traceparent) = &envelope.traceparent {
-        span.record(crate::names::FIELD_TRACEPARENT, traceparent.as_str());
-    }
-    span
 }

@@ -13,6 +13,7 @@ mod error;
 mod execute;
 mod extract;
 mod handler;
+mod health;
 pub mod names;
 mod panic;
 mod registry;
@@ -24,7 +25,7 @@ mod stats;
 mod worker;
 
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, InvalidEndpoint, Profile};
-pub use longshore_core::{FunctionName, Job, JobError, JobId, QueueName, WorkerId};
+pub use longshore_core::{FunctionName, Job, JobError, JobId, QueueName, WorkerId, telemetry};
 pub use tokio_util::sync::CancellationToken;
 
 pub use builder::Builder;
@@ -32,6 +33,7 @@ pub use context::{JobContext, ProgressUpdate};
 pub use error::Error;
 pub use extract::{FromContext, MissingState};
 pub use handler::{BlockingHandler, Handler};
+pub use health::{Attachment, HealthView, WorkerHealth};
 pub use panic::{PANIC, install_panic_hook};
 pub use report::{RunReport, StopCause};
 pub use source::BackendSource;

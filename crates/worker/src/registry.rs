@@ -50,7 +50,7 @@ where
 {
     fn start(&self, runtime: &Handle, ctx: JobContext, end: EndGuard) -> AbortHandle {
         let (handler, decode) = (self.handler.clone(), self.decode);
-        execute::start(runtime, execute::span(&ctx), end, move || async move {
+        execute::start(runtime, ctx.inner().span.clone(), end, move || async move {
             let job = execute::decode(decode(&ctx.envelope().args))?;
             let output = handler.call(job, &ctx).await?;
             execute::encode(&output)
@@ -77,7 +77,7 @@ where
 {
     fn start(&self, runtime: &Handle, ctx: JobContext, end: EndGuard) -> AbortHandle {
         let (handler, decode) = (self.handler.clone(), self.decode);
-        execute::start_blocking(runtime, execute::span(&ctx), end, move || {
+        execute::start_blocking(runtime, ctx.inner().span.clone(), end, move || {
             let job = execute::decode(decode(&ctx.envelope().args))?;
             execute::encode(&handler.call(job, &ctx)?)
         })

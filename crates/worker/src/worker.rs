@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::builder::Builder;
 use crate::control::{Control, Parts};
 use crate::error::Error;
+use crate::health::WorkerHealth;
 use crate::registry::Registry;
 use crate::report::RunReport;
 use crate::settings::Settings;
@@ -28,6 +29,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     stats: Arc<WorkerStats>,
+    health: WorkerHealth,
 }
 
 impl Worker {
@@ -48,6 +50,7 @@ impl Worker {
         random: Arc<dyn Random>,
     ) -> Self {
         Self {
+            health: WorkerHealth::new(&settings.queues),
             source,
             state,
             registry,
@@ -67,6 +70,11 @@ impl Worker {
     /// The worker's counters; they go on while it runs.
     pub fn stats(&self) -> Arc<WorkerStats> {
         Arc::clone(&self.stats)
+    }
+
+    /// How the worker does, for health checks.
+    pub fn health(&self) -> WorkerHealth {
+        self.health.clone()
     }
 
     /// Runs jobs until the shutdown token is cancelled and the drain is over. Handlers run on the runtime that this is
@@ -107,6 +115,7 @@ fn control_thread(worker: Worker, handlers: Handle, shutdown: CancellationToken)
             clock: worker.clock,
             random: worker.random,
             stats: worker.stats,
+            health: worker.health,
             handlers,
         });
         let report = control.run(shutdown).await;

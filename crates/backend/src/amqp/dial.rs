@@ -7,6 +7,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, ErrorKind};
+use longshore_core::telemetry::{Event as Told, Telemetry};
 
 use super::link::Error;
 use super::{Config, RPC_TIMEOUT};
@@ -24,6 +25,8 @@ pub(super) struct Dialer {
     uri: AMQPUri,
     tls: OwnedTLSConfig,
     name: String,
+    role: &'static str,
+    telemetry: Telemetry,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -37,7 +40,7 @@ impl std::fmt::Debug for Dialer {
 }
 
 impl Dialer {
-    pub(super) fn new(config: &Config, role: &str) -> Result<Self, Error> {
+    pub(super) fn new(config: &Config, role: &'static str) -> Result<Self, Error> {
         let tls = match &config.ca_file {
             None => OwnedTLSConfig::default(),
             Some(path) => OwnedTLSConfig {
@@ -50,12 +53,31 @@ impl Dialer {
             url: config.url.clone(),
             tls,
             name: format!("{} {role}", config.connection_name),
+            role,
+            telemetry: config.telemetry.clone(),
         })
     }
 
     /// The connection's name, as RabbitMQ's management shows it.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Tells whoever observes that the connection is there, or lost.
+    pub(super) fn tell_connected(&self, connected: bool) {
+        self.telemetry.observe(&Told::Connection {
+            server: "rabbitmq",
+            connection: self.role,
+            connected,
+        });
+    }
+
+    /// Tells whoever observes that the broker holds publishers back, or does so no more.
+    pub(super) fn tell_blocked(&self, blocked: bool) {
+        self.telemetry.observe(&Told::Blocked {
+            connection: self.role,
+            blocked,
+        });
     }
 
     /// The broker, without credentials.

@@ -194,5 +194,6 @@ fn message(state: &mut State, id: JobId) -> Option<Message> {
         published_at: record.published_at.unwrap_or(record.entered_at),
         norecord: false,
         jobs: vec![job],
+        traceparent: None,
     })
 }

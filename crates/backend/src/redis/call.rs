@@ -44,6 +44,11 @@ impl Call {
         }
     }
 
+    /// What is called, for whoever observes.
+    pub(super) fn operation(&self) -> &'static str {
+        self.script.name()
+    }
+
     /// The first key: where a cluster runs the script.
     pub(super) fn key(&self) -> &str {
         &self.key

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use longshore_core::port::Error;
 use longshore_core::random::{Random as _, SystemRandom, unit_f64};
+use longshore_core::telemetry::{Event, Telemetry};
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
@@ -24,6 +25,9 @@ const REDIAL_MAX: Duration = Duration::from_secs(2);
 pub(super) struct Link {
     target: Target,
     timeout: Duration,
+    /// Which of the process's connections this is.
+    name: &'static str,
+    telemetry: Telemetry,
     /// Where the connections' tasks run.
     runtime: Handle,
     state: Mutex<State>,
@@ -70,10 +74,12 @@ impl std::fmt::Debug for State {
 }
 
 impl Link {
-    pub(super) fn new(target: Target, timeout: Duration) -> Self {
+    pub(super) fn new(target: Target, timeout: Duration, name: &'static str, telemetry: &Telemetry) -> Self {
         Self {
             target,
             timeout,
+            name,
+            telemetry: telemetry.clone(),
             runtime: Handle::current(),
             state: Mutex::default(),
             dialling: tokio::sync::Mutex::new(()),
@@ -92,15 +98,47 @@ impl Link {
 
     /// Runs a script; a server that does not know it gets its text.
     pub(super) async fn run(&self, call: &Call) -> Result<Value, Error> {
-        match self.send(call.by_name(), None).await {
-            Err(Fault::NoScript) => Ok(self.send(&call.by_text(), None).await?),
-            other => Ok(other?),
-        }
+        self.observed(call.operation(), async {
+            match self.send(call.by_name(), None).await {
+                Err(Fault::NoScript) => Ok(self.send(&call.by_text(), None).await?),
+                other => Ok(other?),
+            }
+        })
+        .await
     }
 
     /// Sends a command to where its key is.
     pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Error> {
-        Ok(self.send(cmd, None).await?)
+        self.observed("command", async { Ok(self.send(cmd, None).await?) })
+            .await
+    }
+
+    /// Tells whoever observes how long a call took.
+    pub(super) async fn observed<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if !self.telemetry.is_on() {
+            return call.await;
+        }
+        let began = Instant::now();
+        let answer = call.await;
+        self.telemetry.observe(&Event::Called {
+            server: "redis",
+            operation,
+            took: began.elapsed(),
+            ok: answer.is_ok(),
+        });
+        answer
+    }
+
+    fn tell_connected(&self, connected: bool) {
+        self.telemetry.observe(&Event::Connection {
+            server: "redis",
+            connection: self.name,
+            connected,
+        });
     }
 
     /// Sends a command to every master; answers one value a master.
@@ -164,6 +202,7 @@ impl Link {
         let mut state = self.state.lock();
         if !self.is_cluster() && state.conn.as_ref().is_some_and(|current| current.is(conn)) {
             state.conn = None;
+            self.tell_connected(false);
         }
     }
 
@@ -174,6 +213,7 @@ impl Link {
         }
         if state.conn.as_ref().is_some_and(Conn::is_broken) {
             state.conn = None;
+            self.tell_connected(false);
         }
         match (&state.conn, &state.failed) {
             // Whoever waited while somebody else failed fails with them, as does whoever comes right after.
@@ -200,6 +240,7 @@ impl Link {
                 }
                 state.conn = Some(conn.clone());
                 state.failed = None;
+                self.tell_connected(true);
                 Ok(conn)
             }
             Err(error) => {
@@ -271,7 +312,12 @@ mod tests {
     async fn after_a_dial_that_failed_nobody_dials_for_a_while() {
         let (url, callers) = nobody().await;
         let config = Config::new(SecretUrl::parse(&url).unwrap());
-        let link = Link::new(Target::new(&config).unwrap(), config.response_timeout);
+        let link = Link::new(
+            Target::new(&config).unwrap(),
+            config.response_timeout,
+            "calls",
+            &config.telemetry,
+        );
         let ping = redis::cmd("PING");
         for _ in 0..2_000 {
             let error = link.command(&ping).await.unwrap_err();

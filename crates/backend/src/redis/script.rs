@@ -15,26 +15,32 @@ const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// One script.
 #[derive(Debug)]
 pub(super) struct Script {
+    name: &'static str,
     source: String,
     sha: String,
 }
 
 impl Script {
-    fn new(source: String) -> Self {
+    fn new(name: &'static str, source: String) -> Self {
         let sha = redis::Script::new(&source).get_hash().to_owned();
-        Self { source, sha }
+        Self { name, source, sha }
     }
 
     /// A script of a shard, which has the shared part.
-    fn shared(own: &str) -> Self {
+    fn shared(name: &'static str, own: &str) -> Self {
         let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
         let lib = include_str!("lua/lib.lua");
-        Self::new(format!("{flags}\n{}{lib}\n{body}", *BOUNDS))
+        Self::new(name, format!("{flags}\n{}{lib}\n{body}", *BOUNDS))
     }
 
     /// A script that has not.
-    fn alone(own: &str) -> Self {
-        Self::new(own.to_owned())
+    fn alone(name: &'static str, own: &str) -> Self {
+        Self::new(name, own.to_owned())
+    }
+
+    /// What it is called here: its file.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// The text, for a server that does not know it yet.
@@ -87,7 +93,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
 macro_rules! scripts {
     ($make:path: $($name:ident = $file:literal),* $(,)?) => {
         $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| $make(include_str!(concat!("lua/", $file, ".lua"))));)*
+            LazyLock::new(|| $make($file, include_str!(concat!("lua/", $file, ".lua"))));)*
     };
 }
 

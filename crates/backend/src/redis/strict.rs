@@ -42,10 +42,13 @@ impl Strict {
     /// Runs a script and waits until as many replicas as are configured have what it wrote; with fewer the outcome is
     /// unknown: it is written here, and may be lost with this server.
     pub(super) async fn run(&self, call: &Call) -> Result<Value, Error> {
-        match self.send(call, call.by_name().clone()).await {
-            Err(Fault::NoScript) => Ok(self.send(call, call.by_text()).await?),
-            other => Ok(other?),
-        }
+        let running = async {
+            match self.send(call, call.by_name().clone()).await {
+                Err(Fault::NoScript) => Ok(self.send(call, call.by_text()).await?),
+                other => Ok(other?),
+            }
+        };
+        self.link.observed(call.operation(), running).await
     }
 
     async fn send(&self, call: &Call, cmd: redis::Cmd) -> Result<Value, Fault> {

@@ -33,6 +33,7 @@ fn message() -> impl Strategy<Value = Message> {
         prop::collection::vec(job(), 1..=BUNDLE_JOBS_MAX),
     )
         .prop_map(|(id, queue, level, shard, epoch, at, norecord, jobs)| Message {
+            traceparent: None,
             id: Uuid::from_u128(id),
             queue: QueueName::new(queue).unwrap(),
             priority: Priority::from_level(level).unwrap(),
@@ -46,6 +47,7 @@ fn message() -> impl Strategy<Value = Message> {
 
 fn one(envelope: Bytes) -> Message {
     Message {
+        traceparent: None,
         id: Uuid::from_u128(7),
         queue: QueueName::default(),
         priority: Priority::High,

@@ -42,6 +42,7 @@ pub(crate) fn queue(name: &str) -> QueueName {
 pub(crate) fn message(queue_name: &str, priority: Priority) -> Message {
     let now = SystemClock.now();
     Message {
+        traceparent: None,
         id: longshore_core::port::broker::message_id(),
         queue: queue(queue_name),
         priority,

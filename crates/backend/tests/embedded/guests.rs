@@ -74,6 +74,7 @@ fn message_of(
     job: &longshore_core::port::enqueue::NewJob,
 ) -> longshore_core::message::Message {
     longshore_core::message::Message {
+        traceparent: None,
         id: jobs(came).id,
         ..message(job)
     }

@@ -49,6 +49,7 @@ pub(crate) async fn enqueued(ports: &Ports, shape: impl FnOnce(&mut JobSpec)) ->
 
 pub(crate) fn message(job: &NewJob) -> Message {
     Message {
+        traceparent: None,
         id: message_id(),
         queue: job.queue.clone(),
         priority: job.priority,

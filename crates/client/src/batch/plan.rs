@@ -32,10 +32,11 @@ pub(super) struct Plan {
     pub(super) levels: Vec<Vec<Chunk>>,
 }
 
-/// Gives every job that has none an id (which the batch keeps), and plans the writes.
+/// Gives every job that has none an id (which the batch keeps), and plans the writes. `by` is who asks, and the trace
+/// context of that.
 pub(super) fn plan(
     batch: &mut Batch,
-    created_by: Option<&str>,
+    by: (Option<&str>, Option<&str>),
     shards: Shards,
     now: Timestamp,
     random: &dyn Random,
@@ -58,7 +59,7 @@ pub(super) fn plan(
     let levels = levels(&parents).map_err(|cycle| EnqueueError::Cycle {
         jobs: cycle.into_iter().map(|index| label(batch, index)).collect(),
     })?;
-    let jobs = records(batch, &ids, created_by, now)?;
+    let jobs = records(batch, &ids, by, now)?;
     let entries = jobs
         .into_iter()
         .zip(fresh)
@@ -206,7 +207,7 @@ fn cycle(parents: &[Vec<usize>], open: &[usize]) -> Vec<usize> {
 fn records(
     batch: &Batch,
     ids: &[JobId],
-    created_by: Option<&str>,
+    (created_by, traceparent): (Option<&str>, Option<&str>),
     now: Timestamp,
 ) -> Result<Vec<NewJob>, EnqueueError> {
     let (mut jobs, mut problems) = (Vec::with_capacity(ids.len()), Vec::new());
@@ -216,7 +217,10 @@ fn records(
             .draft
             .finish(created_by, resolved(item, ids))
             .map_err(EnqueueError::Invalid)
-            .and_then(|spec| prepare(&spec, *id, now));
+            .and_then(|mut spec| {
+                spec.traceparent = spec.traceparent.or_else(|| traceparent.map(str::to_owned));
+                prepare(&spec, *id, now)
+            });
         match job {
             Ok(job) => jobs.push(job),
             Err(error) => {

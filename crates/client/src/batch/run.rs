@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use longshore_core::JobId;
+use longshore_core::telemetry::Telemetry;
+use longshore_core::{JobId, JobSpec};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
@@ -13,6 +14,7 @@ use crate::client::Client;
 use crate::error::EnqueueError;
 use crate::pipeline::retry::Limit;
 use crate::pipeline::stages::{Accepted, Fate, Recorded, Stages};
+use crate::trace;
 
 /// Script calls under way at once.
 const CALLS_MAX: usize = 4;
@@ -28,7 +30,12 @@ pub(super) async fn run(
     }
     let stages = &client.pipeline().stages;
     let (shards, now) = (stages.enqueue.shards(), stages.clock.now());
-    let plan = plan(&mut batch, client.created_by(), shards, now, &*stages.random)?;
+    let telemetry = &stages.telemetry;
+    let span = trace::begin_batch(telemetry, batch.len());
+    let traceparent = telemetry.traceparent(&span);
+    let by = (client.created_by(), traceparent.as_deref());
+    let plan = plan(&mut batch, by, shards, now, &*stages.random)?;
+    let specs = specs(&batch, telemetry);
     check_outer(client, &batch, &plan.ids, &plan.outer).await?;
     let mut writing = Writing {
         stages: Arc::clone(stages),
@@ -44,7 +51,18 @@ pub(super) async fn run(
             break;
         }
     }
-    writing.finish(plan.ids, batch).await
+    let ended = writing.finish(plan.ids, batch).await;
+    match &ended {
+        Ok(accepted) => trace::end_batch(telemetry, &specs, accepted),
+        Err(_) => telemetry.failed(&span, "enqueue"),
+    }
+    ended
+}
+
+/// What is told of the jobs, if anybody observes.
+fn specs(batch: &Batch, telemetry: &Telemetry) -> Vec<JobSpec> {
+    let items = batch.items.iter().filter(|_| telemetry.is_on());
+    items.filter_map(|item| item.draft.spec().cloned()).collect()
 }
 
 /// Looks the parents outside the batch up. A job that is known already needs none of them: the batch is a repetition.

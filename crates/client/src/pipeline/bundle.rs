@@ -65,6 +65,7 @@ pub(crate) fn bundle(
             published_at,
             norecord: address.norecord,
             jobs: vec![message_job(dispatch)],
+            traceparent: None,
         };
         messages.push((message, vec![index]));
     }

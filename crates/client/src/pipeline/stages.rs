@@ -8,6 +8,7 @@ use longshore_core::message::Epoch;
 use longshore_core::port::enqueue::{EnqueueReply, Enqueued, NewJob};
 use longshore_core::port::{self, EnqueuePort, PublishPort};
 use longshore_core::random::Random;
+use longshore_core::telemetry::Telemetry;
 use longshore_core::{Clock, JobStatus};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -84,6 +85,7 @@ pub(crate) struct Stages {
     pub(crate) enqueue_timeout: Duration,
     pub(crate) publish_timeout: Duration,
     pub(crate) bundle_max: usize,
+    pub(crate) telemetry: Telemetry,
     under_way: Arc<Semaphore>,
 }
 
@@ -99,6 +101,7 @@ impl Stages {
             enqueue_timeout: settings.enqueue_timeout,
             publish_timeout: settings.publish_timeout,
             bundle_max: settings.bundle_max,
+            telemetry: ports.telemetry.clone(),
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
         }
     }

@@ -52,6 +52,7 @@ fn job(status: JobStatus) -> JobView {
 
 fn worker(function: &str, queue: &str, busy: u32) -> WorkerView {
     WorkerView {
+        run_times: Vec::new(),
         id: WorkerId("w".to_owned()),
         host: "h".to_owned(),
         pid: 1,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use longshore_core::port::broker::Depth;
 use longshore_core::port::schedule::Watermark;
+use longshore_core::telemetry::Repair;
 use longshore_core::view::WorkerView;
 use longshore_core::{JobStatus, Priority, QueueName, Timestamp};
 use tokio::time::{Instant, sleep_until};
@@ -50,6 +51,7 @@ async fn audit(cx: &Context, shard: u16, marks: Vec<Watermark>, pace: &Pace) -> 
         let (found, full) = (leased.jobs.len(), leased.looked_at >= BITE);
         pace.spend(found);
         total = total.and(cx.publisher.send(shard, leased, room).await?);
+        cx.ports.telemetry.repaired(Repair::MessageRepublished, found);
         if found > 0 {
             tracing::warn!(
                 shard,
@@ -183,6 +185,7 @@ mod tests {
 
     fn worker(seen_at: Timestamp, priority: Priority, oldest: Timestamp) -> WorkerView {
         WorkerView {
+            run_times: Vec::new(),
             id: WorkerId("w".to_owned()),
             host: String::new(),
             pid: 1,

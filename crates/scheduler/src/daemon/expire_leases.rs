@@ -1,5 +1,7 @@
 //! Takes running jobs from workers that beat no more.
 
+use longshore_core::telemetry::Event;
+
 use super::Daemon;
 use crate::context::Context;
 use crate::error::Error;
@@ -17,6 +19,13 @@ async fn expire(cx: &Context, shard: u16) -> Result<Done, Error> {
     loop {
         let expired = cx.ports.schedule.expire_leases(shard, BITE).await?;
         let rows = u64::from(expired.requeued) + u64::from(expired.failed) + u64::from(expired.cancelled);
+        if rows > 0 {
+            cx.ports.telemetry.observe(&Event::LeasesExpired {
+                requeued: expired.requeued.into(),
+                failed: expired.failed.into(),
+                cancelled: expired.cancelled.into(),
+            });
+        }
         if expired.requeued > 0 {
             cx.wakes.wake(Daemon::DispatchOutbox);
         }

@@ -9,6 +9,7 @@ use longshore_core::limits::CRON_GRACE;
 use longshore_core::port::cron::CronEntry;
 use longshore_core::port::enqueue::CancelRequest;
 use longshore_core::port::schedule::CronFire;
+use longshore_core::telemetry::Repair;
 use longshore_core::{JobStatus, Timestamp};
 
 use super::Daemon;
@@ -81,8 +82,12 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
             next: step.next,
             job,
         };
-        if !cx.ports.schedule.cron_fire(shard, fire).await? || cx.is_stopping() {
+        let fired = cx.ports.schedule.cron_fire(shard, fire).await?;
+        if !fired || cx.is_stopping() {
             // Another scheduler is at it, or somebody changed the entry.
+            cx.ports
+                .telemetry
+                .repaired(Repair::TickRefused, usize::from(!fired));
             break;
         }
         moved += 1;

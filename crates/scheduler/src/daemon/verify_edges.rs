@@ -7,6 +7,7 @@ use longshore_core::limits::{CHILDREN_MAX, SCRIPT_JOBS_MAX, UNKNOWN_PARENT_AGE};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::enqueue::{EdgeSettlement, ParentState, Registration};
 use longshore_core::port::schedule::OpenEdges;
+use longshore_core::telemetry::Repair;
 use longshore_core::{JobId, Timestamp};
 
 use super::Daemon;
@@ -31,6 +32,9 @@ async fn verify(cx: &Context, shard: u16) -> Result<Done, Error> {
     }
     let states = register(cx, &open).await;
     let found = sort(&open, &states, cx.clock.now());
+    cx.ports
+        .telemetry
+        .repaired(Repair::EdgeSettled, found.settled.len());
     for page in found.settled.chunks(SCRIPT_JOBS_MAX) {
         settle_edges(cx, shard, page.to_vec()).await?;
     }

@@ -326,6 +326,7 @@ async fn what_the_broker_gave_up_goes_to_the_outbox_or_to_quarantine() {
         envelope: job.envelope.clone(),
     };
     let message = Message {
+        traceparent: None,
         id: message_id(),
         queue: known.queue.clone(),
         priority: known.priority,

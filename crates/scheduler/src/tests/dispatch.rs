@@ -193,6 +193,7 @@ async fn a_parked_job_is_released_for_a_worker_that_has_its_function() {
     rig.ports.attempt.give_back(0, vec![park(1)]).await.unwrap();
     assert_eq!(rig.run(Daemon::ReleaseParked).await, 0, "no worker has it");
     let worker = WorkerView {
+        run_times: Vec::new(),
         id: WorkerId("late".to_owned()),
         host: "here".to_owned(),
         pid: 1,

@@ -49,6 +49,8 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
             },
             level: values.text("log.level"),
         },
+        telemetry: super::telemetry::telemetry(&values),
+        health: super::telemetry::health(&values, problems),
         values,
     })
 }
@@ -251,6 +253,6 @@ fn scheduler(values: &Values) -> Scheduler {
 }
 
 /// A time that has a default in the table of keys; a test holds that every such key has one.
-fn time(values: &Values, key: &str) -> Duration {
+pub(super) fn time(values: &Values, key: &str) -> Duration {
     values.time(key).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ mod cron;
 mod log;
 mod scheduler;
 mod servers;
+mod telemetry;
 mod worker;
 
 /// What a key holds.
@@ -32,6 +33,8 @@ pub enum Kind {
     Count(u64, u64),
     /// A duration from the first to the second, in milliseconds.
     Time(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of queue names.
@@ -81,6 +84,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         scheduler::KEYS,
         cron::KEYS,
         log::KEYS,
+        telemetry::KEYS,
     ]
     .concat()
 });
@@ -123,6 +127,7 @@ impl Key {
             Kind::Switch => "true or false".to_owned(),
             Kind::Count(min, max) => format!("{min} to {max}"),
             Kind::Time(min, max) => format!("duration, {} to {}", shown(min), shown(max)),
+            Kind::Ratio => "number from 0 to 1".to_owned(),
             Kind::Choice(words) => words.join(" or "),
             Kind::Queues => "list of queue names".to_owned(),
             Kind::Arguments => "list of texts".to_owned(),

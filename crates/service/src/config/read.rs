@@ -271,7 +271,7 @@ fn typed(
         Kind::Secret => Ok(Typed::Secret(Secret::new(text))),
         Kind::Path => Ok(Typed::Path(text.into())),
         Kind::Text(_) => Ok(Typed::Text(text)),
-        Kind::Filter => match crate::telemetry::filter(&text) {
+        Kind::Filter => match crate::telemetry::log::filter(&text) {
             Ok(_) => Ok(Typed::Text(text)),
             Err(_) => Err(format!("\"{text}\" is not a log filter; use {}", wanted(kind))),
         },
@@ -282,6 +282,7 @@ fn typed(
         },
         Kind::Count(min, max) => count(&text, min, max),
         Kind::Time(min, max) => time(&text, min, max),
+        Kind::Ratio => ratio(&text),
         Kind::Choice(words) => choice(&text, words),
         Kind::SecretTable => Ok(Typed::Table(BTreeMap::from([(
             field.unwrap_or_default(),
@@ -301,6 +302,7 @@ fn wanted(kind: Kind) -> String {
         Kind::Switch => "true or false".to_owned(),
         Kind::Count(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Time(..) => duration::FORMS.to_owned(),
+        Kind::Ratio => "a number from 0 to 1, such as 0.1".to_owned(),
         Kind::Choice(words) => words.join(" or "),
         Kind::Queues | Kind::Arguments => "a list such as [\"a\", \"b\"]".to_owned(),
         Kind::SecretTable => "texts by name".to_owned(),
@@ -319,6 +321,14 @@ fn choice(text: &str, words: &[&str]) -> Result<Typed, String> {
         "\"{text}\" is not known; use {}{near}",
         words.join(" or ")
     ))
+}
+
+fn ratio(text: &str) -> Result<Typed, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=1.0).contains(&number) => Ok(Typed::Text(text.to_owned())),
+        Ok(_) => Err(format!("{text} is out of range; use {}", wanted(Kind::Ratio))),
+        Err(_) => Err(format!("\"{text}\" is not a number; use {}", wanted(Kind::Ratio))),
+    }
 }
 
 fn count(text: &str, min: u64, max: u64) -> Result<Typed, String> {

@@ -426,6 +426,7 @@ impl Rig {
 
     pub(super) fn worker(&self, name: &str, functions: &[&str]) -> WorkerView {
         WorkerView {
+            run_times: Vec::new(),
             id: WorkerId(name.to_owned()),
             host: "here".to_owned(),
             pid: 1,
@@ -455,6 +456,7 @@ impl Rig {
             envelope: job.envelope.clone(),
         };
         Message {
+            traceparent: None,
             id: longshore_core::port::broker::message_id(),
             queue: jobs[0].queue.clone(),
             priority: jobs[0].priority,

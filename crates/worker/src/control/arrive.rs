@@ -92,7 +92,7 @@ impl Control {
                 } = *delivery;
                 let now = Instant::now();
                 match payload {
-                    Payload::Jobs(message) => {
+                    Payload::Jobs(mut message) => {
                         if !redelivered {
                             self.watermarks
                                 .saw(&message.queue, message.priority, message.published_at);
@@ -101,6 +101,7 @@ impl Control {
                         let key = self
                             .deliveries
                             .insert(receipt, life, origin, message.jobs.len(), now);
+                        self.deliveries.published_by(key, message.traceparent.take());
                         self.sort_message(key, message, now);
                     }
                     Payload::Undecodable(what) => {

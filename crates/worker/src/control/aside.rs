@@ -148,7 +148,7 @@ impl Control {
                 for (back, given) in lane.landed().into_iter().zip(given) {
                     match given {
                         GivenBack::Back | GivenBack::Stale => {
-                            self.stats.given_back.one();
+                            self.count_given_back();
                             self.deliveries.settle(back.delivery, back.place);
                         }
                         GivenBack::Missing { epoch } => self.on_back_missing(back, epoch),
@@ -211,7 +211,11 @@ impl Control {
         match answer {
             Ok(()) => {
                 for aside in self.asides.landed() {
-                    self.stats.quarantined.add(usize::from(!aside.newer_schema));
+                    let count = usize::from(!aside.newer_schema);
+                    self.stats.quarantined.add(count);
+                    self.ports
+                        .telemetry
+                        .repaired(longshore_core::telemetry::Repair::Quarantined, count);
                     self.deliveries.settle(aside.delivery, aside.place);
                 }
             }

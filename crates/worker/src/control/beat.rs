@@ -184,6 +184,7 @@ impl Control {
             started_at: self.began,
             seen_at: Timestamp::ZERO,
             watermarks: self.watermarks.tell(now),
+            run_times: self.run_times.tell(),
         }
     }
 

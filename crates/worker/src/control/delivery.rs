@@ -54,6 +54,7 @@ struct Open {
     receipt: Option<Receipt>,
     life: Life,
     origin: Option<Origin>,
+    publisher: Option<Box<str>>,
     waiting: usize,
     running: usize,
     received: Instant,
@@ -81,6 +82,7 @@ impl Deliveries {
             receipt: Some(receipt),
             life,
             origin,
+            publisher: None,
             waiting: jobs,
             running: 0,
             received: now,
@@ -91,6 +93,18 @@ impl Deliveries {
 
     pub(super) fn origin(&self, key: DeliveryKey) -> Option<Origin> {
         self.open.get(&key)?.origin
+    }
+
+    /// The trace context of its publish.
+    pub(super) fn publisher(&self, key: DeliveryKey) -> Option<&str> {
+        self.open.get(&key)?.publisher.as_deref()
+    }
+
+    /// Remembers the trace context of its publish.
+    pub(super) fn published_by(&mut self, key: DeliveryKey, traceparent: Option<String>) {
+        if let Some(open) = self.open.get_mut(&key) {
+            open.publisher = traceparent.map(String::into_boxed_str);
+        }
     }
 
     pub(super) fn generation(&self, key: DeliveryKey) -> Option<u64> {

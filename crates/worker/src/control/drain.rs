@@ -62,6 +62,8 @@ impl Control {
         tracing::info!(running, wait = ?self.settings.drain_deadline, "worker drains: it takes no more jobs");
         self.drain_by = now + self.settings.drain_deadline;
         self.phase = Phase::Draining(self.drain_by);
+        // Before anything is let go of: who asks whether this worker may be given work hears no.
+        self.health.drains();
         for feed in &self.feeds {
             feed.stop();
         }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::arrive::Arrival;
 use super::delivery::Life;
 use super::lane::backoff;
+use crate::health::{Attachment, WorkerHealth};
 
 /// What a stopped subscription may still hand out.
 const TAIL: Duration = Duration::from_millis(100);
@@ -32,6 +33,7 @@ enum Mode {
 pub(super) struct Feed {
     queue: QueueName,
     mode: watch::Sender<Mode>,
+    health: WorkerHealth,
 }
 
 impl Feed {
@@ -50,6 +52,9 @@ impl Feed {
     }
 
     fn set(&self, mode: Mode) {
+        if mode != Mode::Consume {
+            self.health.attach(&self.queue, Attachment::Paused);
+        }
         self.mode.send_if_modified(|now| {
             let changes = *now != mode && *now != Mode::Stop;
             if changes {
@@ -67,6 +72,7 @@ pub(super) fn start_all(
     port: &Arc<dyn ConsumePort>,
     arrivals: &mpsc::Sender<Arrival>,
     random: &Arc<dyn Random>,
+    health: &WorkerHealth,
     tasks: &mut JoinSet<()>,
 ) -> Vec<Feed> {
     let generations = Arc::new(AtomicU64::new(0));
@@ -79,6 +85,7 @@ pub(super) fn start_all(
             arrivals: arrivals.clone(),
             random: Arc::clone(random),
             generations: Arc::clone(&generations),
+            health: health.clone(),
             modes,
             retired: Vec::new(),
             failures: 0,
@@ -87,6 +94,7 @@ pub(super) fn start_all(
         Feed {
             queue: queue.clone(),
             mode,
+            health: health.clone(),
         }
     };
     queues.iter().map(start).collect()
@@ -107,6 +115,7 @@ struct Task {
     arrivals: mpsc::Sender<Arrival>,
     random: Arc<dyn Random>,
     generations: Arc<AtomicU64>,
+    health: WorkerHealth,
     modes: watch::Receiver<Mode>,
     /// Stopped subscriptions with unacknowledged deliveries.
     retired: Vec<Kept>,
@@ -156,6 +165,7 @@ impl Task {
     /// Subscribes and consumes until something else is asked for or the subscription ends.
     async fn consume(&mut self) -> bool {
         let source = Source::Jobs(self.queue.clone());
+        self.health.attach(&self.queue, Attachment::Detached);
         let subscribed = tokio::select! {
             subscribed = self.port.subscribe(source, self.prefetch) => subscribed,
             changed = self.modes.changed() => return changed.is_ok(),
@@ -168,6 +178,7 @@ impl Task {
             }
         };
         self.let_go();
+        self.health.attach(&self.queue, Attachment::Attached);
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let life = Life {
             generation,
@@ -180,10 +191,12 @@ impl Task {
         };
         match self.forward(&mut kept).await {
             Parting::Asked => {
+                self.health.attach(&self.queue, Attachment::Paused);
                 self.retire(kept).await;
                 true
             }
             Parting::Ended => {
+                self.health.attach(&self.queue, Attachment::Detached);
                 tracing::warn!(queue = %self.queue, "subscription ended; subscribing again");
                 let told = self.arrivals.send(Arrival::Ended { generation }).await;
                 told.is_ok() && self.pause().await

@@ -2,6 +2,7 @@
 
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::{Claimed, Finished};
+use longshore_core::telemetry::{Event, Repair};
 use longshore_core::{JobId, JobStatus};
 use tokio::time::Instant;
 
@@ -10,6 +11,7 @@ use super::delivery::Place;
 use super::flights::{Rebuilding, Step};
 use super::running::{Attempt, Doing};
 use super::settle::{self, StopReason};
+use super::trace;
 use crate::execute::Ending;
 
 impl Control {
@@ -21,9 +23,13 @@ impl Control {
         if !attempt.is_active() {
             return;
         }
-        self.stats
-            .panics
-            .add(usize::from(matches!(ending, Ending::Panicked(_))));
+        if matches!(ending, Ending::Panicked(_)) {
+            self.stats.panics.one();
+            self.ports.telemetry.observe(&Event::Panicked {
+                queue: &attempt.envelope().queue,
+                function: &attempt.envelope().function_name,
+            });
+        }
         let outcome = settle::outcome(
             ending,
             attempt.stop,
@@ -34,8 +40,7 @@ impl Control {
         if let Some(outcome) = outcome {
             self.report(key, outcome);
         } else {
-            self.stats.lost.one();
-            self.discard(key);
+            self.lose(key);
         }
     }
 
@@ -51,8 +56,7 @@ impl Control {
             }
             Finished::Lost => {
                 tracing::warn!(id = %attempt.id(), "the job has another owner; its result is discarded");
-                self.stats.lost.one();
-                self.discard(key);
+                self.lose(key);
             }
             Finished::Missing => {
                 let lane = self.rebuilds.entry(attempt.shard()).or_default();
@@ -80,6 +84,17 @@ impl Control {
             _ => &stats.retried,
         };
         counter.one();
+        self.trace_end(attempt, trace::name(status, outcome));
+    }
+
+    /// Another worker owns the job of an attempt: its result is discarded.
+    fn lose(&mut self, key: u64) {
+        self.stats.lost.one();
+        self.ports.telemetry.repaired(Repair::FinishRefused, 1);
+        if let Some(attempt) = self.running.get(key) {
+            self.trace_end(attempt, "lost");
+        }
+        self.discard(key);
     }
 
     /// The lost record of an attempt was made anew, or someone else's was found.
@@ -102,10 +117,7 @@ impl Control {
                 let lane = self.steps.entry(attempt.shard()).or_default();
                 lane.push(Step::Finish(key));
             }
-            (false, true) => {
-                self.stats.lost.one();
-                self.discard(key);
-            }
+            (false, true) => self.lose(key),
             (false, false) => self.stop(key, StopReason::Lost, Instant::now()),
             (true, false) => {}
         }

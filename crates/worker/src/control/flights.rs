@@ -7,6 +7,7 @@ use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::Error;
 use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, GivenBack, Rebuild, Then};
 use longshore_core::port::enqueue::NewJob;
+use longshore_core::telemetry::{Event, Repair};
 use longshore_core::view::WorkerView;
 use longshore_core::{Nonce, QueueName, WorkerId};
 use tokio::time::Instant;
@@ -63,6 +64,8 @@ pub(super) enum Answer {
     Progress(u16, Vec<u64>, Result<(), Error>),
     WorkerBeat(Result<Vec<QueueName>, Error>),
     Workers(Result<Vec<WorkerView>, Error>),
+    /// The spans of parents were linked.
+    Linked,
 }
 
 /// Awaits a call, but not for ever.
@@ -83,6 +86,7 @@ impl Control {
             Answer::Beat(shard, began, keys, answer) => self.on_beat(shard, began, &keys, answer),
             Answer::Progress(shard, keys, answer) => self.on_progress_written(shard, keys, answer),
             Answer::WorkerBeat(answer) => self.on_worker_beat(answer),
+            Answer::Linked => {}
             Answer::Workers(answer) => {
                 let workers = answer
                     .inspect_err(|error| self.note_failure("list workers", error))
@@ -242,13 +246,14 @@ impl Control {
         match answer {
             Ok(claimed) => {
                 for (job, claimed) in lane.landed().into_iter().zip(claimed) {
-                    self.stats
-                        .rebuilt
-                        .add(usize::from(matches!(claimed, Claimed::Run(_))));
+                    if matches!(claimed, Claimed::Run(_)) {
+                        self.stats.rebuilt.one();
+                        self.ports.telemetry.repaired(Repair::RecordRebuilt, 1);
+                    }
                     match job {
                         Rebuilding::Claim(claiming) => self.on_claimed(claiming, claimed, began),
                         Rebuilding::Back(held) => {
-                            self.stats.given_back.one();
+                            self.count_given_back();
                             self.deliveries.settle(held.delivery, held.place);
                         }
                         Rebuilding::Attempt { key, then_finish } => {
@@ -274,6 +279,12 @@ impl Control {
                 self.note_failure("rebuild records", &error);
             }
         }
+    }
+
+    /// A job was given back without a start.
+    pub(super) fn count_given_back(&self) {
+        self.stats.given_back.one();
+        self.ports.telemetry.observe(&Event::GivenBack { jobs: 1 });
     }
 
     /// A call to the store failed; it is made again.

@@ -83,6 +83,7 @@ mod tests {
 
     fn worker(function: &str, queue: &str) -> WorkerView {
         WorkerView {
+            run_times: Vec::new(),
             id: WorkerId("other".to_owned()),
             host: "here".to_owned(),
             pid: 1,

@@ -54,6 +54,12 @@ pub(super) struct Attempt {
     pub(super) fenced: bool,
     /// Start of the last call that extended the lease.
     pub(super) good_beat: Instant,
+    /// When it started.
+    pub(super) began: Instant,
+    /// How long its handler ran, once that has ended.
+    pub(super) ran: Option<Duration>,
+    /// The span of its finish, while that is told.
+    pub(super) finish_span: tracing::Span,
 }
 
 impl Attempt {

@@ -7,6 +7,7 @@ use longshore_core::message::Epoch;
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::{Claimed, Finish, GiveBackReason, Grant};
 use longshore_core::spec::OnLostRecord;
+use longshore_core::telemetry::Repair;
 use longshore_core::{Nonce, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use super::delivery::Place;
 use super::flights::{Claiming, Rebuilding, Step};
 use super::running::{Attempt, Doing};
 use super::settle::StopReason;
+use super::trace;
 use crate::context::cell::ProgressCell;
 use crate::context::{Inner, JobContext};
 use crate::execute::EndGuard;
@@ -160,7 +162,10 @@ impl Control {
         let Claiming { held, nonce } = claiming;
         match claimed {
             Claimed::Run(grant) => self.begin(*held, nonce, &grant, began),
-            Claimed::Over(_) => self.deliveries.settle(held.delivery, held.place),
+            Claimed::Over(_) => {
+                self.ports.telemetry.repaired(Repair::StartRefused, 1);
+                self.deliveries.settle(held.delivery, held.place);
+            }
             Claimed::Busy { retry_in } => self.park(held, retry_in, now),
             Claimed::Missing { .. } => self.quarantine(*held, "its record is lost"),
             Claimed::Paused => {
@@ -239,10 +244,12 @@ impl Control {
         }
     }
 
-    fn make_attempt(&self, key: u64, held: Held, nonce: Nonce, grant: &Grant, began: Instant) -> Attempt {
+    fn make_attempt(&mut self, key: u64, held: Held, nonce: Nonce, grant: &Grant, began: Instant) -> Attempt {
         let now = self.clock.now();
         let timeout = held.envelope.timeout().unwrap_or(self.settings.job_timeout);
         let (limit, reason) = time_limit(timeout, held.envelope.deadline, now);
+        let span = self.trace_start(&held, grant);
+        self.trace_parents(&held.envelope, &span);
         let ctx = JobContext::new(Inner {
             key,
             envelope: held.envelope,
@@ -255,6 +262,7 @@ impl Control {
             state: self.state.clone(),
             port: self.ports.attempt.clone(),
             inbox: self.inbox.clone(),
+            span,
         });
         Attempt {
             ctx,
@@ -272,6 +280,9 @@ impl Control {
             killed_at: None,
             fenced: false,
             good_beat: began,
+            began: Instant::now(),
+            ran: None,
+            finish_span: tracing::Span::none(),
         }
     }
 
@@ -290,9 +301,14 @@ impl Control {
     /// The attempt holds no slot any more; its end is to be told.
     pub(super) fn report(&mut self, key: u64, outcome: Outcome) {
         let now = self.clock.now();
-        let Some(attempt) = self.running.get(key) else {
+        let Some(attempt) = self.running.get_mut(key) else {
             return;
         };
+        let ran = trace::ran(attempt, Instant::now());
+        attempt.finish_span = trace::finish_span(attempt);
+        if matches!(outcome, Outcome::Completed { .. }) {
+            self.run_times.took(&attempt.envelope().queue, ran);
+        }
         if attempt.losts >= LOSTS_ALONE && attempt.is_active() {
             self.exclusive -= 1;
         }

@@ -196,6 +196,7 @@ pub(crate) async fn until_known(rig: &Rig, id: JobId) {
 pub(crate) async fn publish(ports: &Ports, shard: u16, epoch: u64, like: &Envelope, jobs: Vec<MessageJob>) {
     let dispatches: Vec<(JobId, Gen)> = jobs.iter().map(|job| (job.id, job.gen_)).collect();
     let message = Message {
+        traceparent: None,
         id: longshore_core::port::broker::message_id(),
         queue: like.queue.clone(),
         priority: like.priority,

@@ -66,7 +66,9 @@ async fn keep_up(dialer: &Dialer, first: Result<Connection, Error>, state: &watc
                 }
                 is_told = false;
                 let from = tokio::time::Instant::now();
-                let reason = watch_over(epoch, connection, state).await;
+                dialer.tell_connected(true);
+                let reason = watch_over(dialer, epoch, connection, state).await;
+                dialer.tell_connected(false);
                 away_since = SystemClock.now();
                 // A connection that never held starts no new round of short pauses.
                 if from.elapsed() > PAUSE_MAX {
@@ -95,7 +97,12 @@ fn away(since: Timestamp, reason: String) -> State {
 }
 
 /// Publishes the connection as the link's state and returns when it has ended, with the reason.
-async fn watch_over(epoch: u64, connection: Connection, state: &watch::Sender<State>) -> String {
+async fn watch_over(
+    dialer: &Dialer,
+    epoch: u64,
+    connection: Connection,
+    state: &watch::Sender<State>,
+) -> String {
     let events = connection.events_listener();
     let mut events = std::pin::pin!(events);
     let connection = Arc::new(connection);
@@ -112,10 +119,12 @@ async fn watch_over(epoch: u64, connection: Connection, state: &watch::Sender<St
         match tokio::time::timeout(LOOK, events.next()).await {
             Ok(Some(Event::ConnectionBlocked(why))) => {
                 tracing::warn!(reason = %why, "RabbitMQ holds publishers back");
+                dialer.tell_blocked(true);
                 state.send_replace(live(Some(why.into())));
             }
             Ok(Some(Event::ConnectionUnblocked)) => {
                 tracing::info!("RabbitMQ takes messages again");
+                dialer.tell_blocked(false);
                 state.send_replace(live(None));
             }
             // Also told when a channel alone was closed.

@@ -45,6 +45,7 @@ pub(super) fn ports(remote: Arc<Remote>) -> Ports {
         cron: remote.clone(),
         publish: remote.clone(),
         consume: remote,
+        telemetry: longshore_core::telemetry::Telemetry::off(),
     }
 }
 

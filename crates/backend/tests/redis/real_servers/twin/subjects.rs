@@ -13,6 +13,7 @@ use longshore_testkit::factory::Factory;
 
 pub(crate) fn worker(now: Timestamp) -> WorkerView {
     WorkerView {
+        run_times: Vec::new(),
         id: WorkerId("w-1".to_owned()),
         host: "here".to_owned(),
         pid: 1,
