@@ -1,6 +1,7 @@
 //! What the command line takes. Comments here are the help texts that people read, so they are not Markdown.
 #![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Run a scheduler; any number of replicas
     Scheduler,
+    /// Serve the HTTP API and the dashboard; any number of replicas
+    Gateway(Gateway),
     /// Hand over a job
     Enqueue(Box<Enqueue>),
     /// List, show, explain, watch and cancel jobs
@@ -111,6 +114,20 @@ pub(crate) struct Dev {
     /// End once every job has ended (for scripts and tests)
     #[arg(long)]
     pub(crate) until_idle: bool,
+    #[command(flatten)]
+    pub(crate) gateway: Gateway,
+}
+
+/// `longshore gateway`
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Gateway {
+    /// Where the HTTP API and the dashboard are served; port 0 takes a free one [default: gateway.listen,
+    /// 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Serve the HTTP API alone
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
 }
 
 /// How many sample jobs.

@@ -1,4 +1,4 @@
-//! `longshore dev`: scheduler, worker and sample jobs in one process, on an embedded store in one folder.
+//! `longshore dev`: scheduler, worker, gateway and sample jobs in one process, on an embedded store in one folder.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,6 +8,7 @@ use indicatif::MultiProgress;
 use longshore::{Client, EnqueueError};
 use longshore_core::view::{JobFilter, JobView};
 use longshore_core::{Clock, JobId, JobStatus, SystemClock, Timestamp};
+use longshore_gateway::Access;
 use longshore_service::exit::ExitCode;
 use longshore_worker::BackendSource;
 use serde_json::json;
@@ -23,7 +24,7 @@ use crate::samples::files::SampleFiles;
 use crate::samples::round;
 use crate::setting::{Purpose, Setting};
 use crate::worker::Extra;
-use crate::{scheduler, worker};
+use crate::{gateway, scheduler, worker};
 
 /// Time between two rounds of sample jobs.
 const ROUND: Duration = Duration::from_secs(30);
@@ -45,6 +46,7 @@ pub(crate) async fn run(
     out: &mut Out,
 ) -> Result<(), Failure> {
     let folder = setting.embedded_folder()?;
+    let listener = gateway::listen(setting, &options.gateway).await?;
     let Some(backend) = setting.connect(Purpose::Dev).await? else {
         return Ok(());
     };
@@ -65,7 +67,7 @@ pub(crate) async fn run(
         samples: true,
     };
     let files = SampleFiles::prepare(&folder)?;
-    greet(&folder, out)?;
+    greet(&folder, &gateway::address(setting, &listener)?, out)?;
     let source = BackendSource::from(backend.clone());
     let parts = async {
         let scheduler = scheduler::run_on(setting, backend.ports().clone(), stop.clone());
@@ -75,7 +77,22 @@ pub(crate) async fn run(
             stop.cancel();
             ran
         };
-        tokio::join!(scheduler, worker).1
+        let gateway = async {
+            let served = gateway::serve(
+                setting,
+                &options.gateway,
+                &backend,
+                &client,
+                listener,
+                stop.clone(),
+                Access::Open,
+            )
+            .await;
+            stop.cancel();
+            served
+        };
+        let (_, ran, served) = tokio::join!(scheduler, worker, gateway);
+        ran.and(served)
     };
     let show = async {
         let producer = tokio::spawn(produce(client.clone(), files, options.samples, stop.clone()));
@@ -97,7 +114,7 @@ pub(crate) async fn run(
     ended
 }
 
-fn greet(folder: &Path, out: &mut Out) -> Result<(), Failure> {
+fn greet(folder: &Path, address: &str, out: &mut Out) -> Result<(), Failure> {
     let at = if folder == Path::new(".longshore") {
         String::new()
     } else {
@@ -105,7 +122,8 @@ fn greet(folder: &Path, out: &mut Out) -> Result<(), Failure> {
     };
     let sample = |name: &str| json!({ "path": folder.join("samples").join(name) });
     let lines = [
-        "longshore dev: scheduler, worker and an embedded store in".to_owned(),
+        format!("longshore dev: the dashboard is at {address}"),
+        "Scheduler, worker and an embedded store work in".to_owned(),
         format!("{}", folder.display()),
         String::new(),
         "Try, in another terminal in this folder:".to_owned(),

@@ -9,6 +9,7 @@ mod dev;
 mod dlq;
 mod enqueue;
 mod failure;
+mod gateway;
 mod health;
 mod job;
 mod output;
@@ -110,6 +111,10 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
         Command::Scheduler => {
             setting.observe("scheduler", &MultiProgress::new())?;
             scheduler::run(setting).await
+        }
+        Command::Gateway(options) => {
+            setting.observe("gateway", &MultiProgress::new())?;
+            gateway::run(setting, &options, out).await
         }
         command => with_client(setting, command, out).await,
     }

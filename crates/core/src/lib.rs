@@ -4,6 +4,7 @@
 //! Read in this order: [`spec`] (what a caller asks for), [`envelope`] (how it travels), [`record`] and
 //! [`transition`] (what is remembered and how it changes), [`port`] (who must do the work).
 
+pub mod access;
 pub mod classify;
 pub mod clock;
 #[cfg(feature = "cron")]

@@ -15,6 +15,7 @@ use longshore_core::{FunctionName, QueueName};
 mod check;
 mod cron;
 mod dump;
+mod gateway;
 pub mod keys;
 mod problem;
 mod read;
@@ -24,6 +25,7 @@ mod sources;
 mod suggest;
 mod telemetry;
 
+pub use gateway::Gateway;
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;
 pub use sources::Sources;
@@ -64,6 +66,8 @@ pub struct Config {
     pub scheduler: Scheduler,
     /// Cron entries that the scheduler keeps in the store.
     pub cron: BTreeMap<CronName, Definition>,
+    /// The gateway.
+    pub gateway: Gateway,
     /// The log.
     pub log: Log,
     /// Traces and metrics.

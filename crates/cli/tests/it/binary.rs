@@ -48,6 +48,10 @@ impl Folder {
         ] {
             command.env_remove(name);
         }
+        if args.first() == Some(&"dev") {
+            // Several run at once.
+            command.env("LONGSHORE_GATEWAY__LISTEN", "127.0.0.1:0");
+        }
         command
     }
 

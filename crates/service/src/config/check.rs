@@ -41,6 +41,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         worker,
         scheduler: scheduler(&values),
         cron: super::cron::entries(&values, problems),
+        gateway: super::gateway::build(&values, problems),
         log: Log {
             format: if values.text("log.format") == "json" {
                 LogFormat::Json

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX, TIMEOUT_DEFAULT};
 
 mod cron;
+mod gateway;
 mod log;
 mod scheduler;
 mod servers;
@@ -83,6 +84,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         worker::KEYS,
         scheduler::KEYS,
         cron::KEYS,
+        gateway::KEYS,
         log::KEYS,
         telemetry::KEYS,
     ]

@@ -1,0 +1,193 @@
+//! The gateway from outside: set it up, and serve.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore::Client;
+use longshore_core::port::Ports;
+use longshore_core::random::{Random, SystemRandom};
+use longshore_core::{Clock, SystemClock};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::router;
+use crate::server;
+use crate::settings::{Access, Settings};
+use crate::state::AppState;
+
+/// Serves the HTTP API and the dashboard. Any number of them may run side by side.
+#[derive(Debug)]
+pub struct Gateway {
+    state: AppState,
+}
+
+/// Sets a gateway up; made by [`Gateway::builder`].
+#[derive(Clone, Debug)]
+pub struct GatewayBuilder {
+    client: Client,
+    ports: Ports,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    settings: Settings,
+}
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InvalidSetting {
+    /// The setting, as the configuration calls it.
+    pub field: &'static str,
+    /// What is wrong, and the fix.
+    pub problem: String,
+}
+
+impl Gateway {
+    /// Starts to set a gateway up, on a client and the ports that it works with.
+    pub fn builder(client: Client, ports: Ports) -> GatewayBuilder {
+        GatewayBuilder {
+            client,
+            ports,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            settings: Settings::default(),
+        }
+    }
+
+    /// Serves until `shutdown`; answers once the last request has ended, or 10 s after that.
+    ///
+    /// # Errors
+    /// When the listener does not say its address, or it is not a loopback address with [`Access::Open`].
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+        let address = listener.local_addr()?;
+        if self.state.settings().access == Access::Open && !is_loopback(address) {
+            return Err(std::io::Error::other(format!(
+                "without tokens the gateway serves loopback addresses alone, and {address} is none"
+            )));
+        }
+        let limits = self.state.settings().limits;
+        let app = router::router(&self.state, &shutdown);
+        server::serve(listener, app, limits, shutdown).await;
+        Ok(())
+    }
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    }
+}
+
+impl GatewayBuilder {
+    /// Who gets in. Default: whoever shows a token.
+    #[must_use]
+    pub const fn access(mut self, access: Access) -> Self {
+        self.settings.access = access;
+        self
+    }
+
+    /// The path below which everything is served, for example `/longshore`, where a proxy hands on a part of a site.
+    /// Default: `/`.
+    #[must_use]
+    pub fn base_path(mut self, path: impl Into<String>) -> Self {
+        self.settings.base_path = path.into().trim_end_matches('/').to_owned();
+        self
+    }
+
+    /// Whether the dashboard is served, or the API alone. Default: yes.
+    #[must_use]
+    pub const fn dashboard(mut self, served: bool) -> Self {
+        self.settings.dashboard = served;
+        self
+    }
+
+    /// Largest body of a request, in bytes. Default: 4 MiB.
+    #[must_use]
+    pub const fn body_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.body_bytes_max = bytes;
+        self
+    }
+
+    /// How long a request may take, its body included; long polls and event streams take their time besides.
+    /// Default: 30 s.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.request_timeout = timeout;
+        self
+    }
+
+    /// Connections at once; more wait. Default: 2,048.
+    #[must_use]
+    pub const fn connections_max(mut self, connections: usize) -> Self {
+        self.settings.limits.connections_max = connections;
+        self
+    }
+
+    /// How long a client may take to send the head of a request, and how long a connection may be idle.
+    /// Default: 10 s.
+    #[must_use]
+    pub const fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.header_timeout = timeout;
+        self
+    }
+
+    /// How long a client may leave what is sent to it unread before its connection is closed. Default: 20 s.
+    #[must_use]
+    pub const fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.limits.write_timeout = timeout;
+        self
+    }
+
+    /// Another clock. Default: the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of randomness. Default: the operating system's.
+    #[must_use]
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for the first that cannot be used.
+    pub fn build(self) -> Result<Gateway, InvalidSetting> {
+        check(&self.settings)?;
+        let state = AppState::new(self.client, self.ports, self.clock, self.random, self.settings);
+        Ok(Gateway { state })
+    }
+}
+
+fn check(settings: &Settings) -> Result<(), InvalidSetting> {
+    let path = &settings.base_path;
+    let segments = |path: &str| {
+        path.split('/').skip(1).all(|segment| {
+            !segment.is_empty()
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))
+                && !segment.bytes().all(|byte| byte == b'.')
+        })
+    };
+    if !path.is_empty() && !(path.starts_with('/') && segments(path)) {
+        return Err(InvalidSetting {
+            field: "gateway.base_path",
+            problem: format!(
+                "\"{path}\" is no path; use one such as /longshore, of letters, digits and -_.~"
+            ),
+        });
+    }
+    if settings.limits.connections_max == 0 {
+        return Err(InvalidSetting {
+            field: "gateway.connections_max",
+            problem: "0 connections serve nobody; use at least 1".to_owned(),
+        });
+    }
+    Ok(())
+}

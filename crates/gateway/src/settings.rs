@@ -1,0 +1,58 @@
+//! What a gateway works with besides its client.
+
+use std::time::Duration;
+
+/// Who gets in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever shows a token that the store knows. Default.
+    #[default]
+    Tokens,
+    /// Everybody, as an admin, on a loopback address and under a loopback name alone: for `longshore dev`.
+    Open,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) access: Access,
+    /// Empty, or `/` and a path without a slash at its end.
+    pub(crate) base_path: String,
+    /// Whether pages and assets are served, or the API alone.
+    pub(crate) dashboard: bool,
+    /// Largest body of a request, in bytes.
+    pub(crate) body_bytes_max: usize,
+    /// How long a request may take, its body included.
+    pub(crate) request_timeout: Duration,
+    pub(crate) limits: ConnectionLimits,
+}
+
+/// Bounds of the connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    /// Connections at once; more wait in the kernel.
+    pub(crate) connections_max: usize,
+    /// How long a client may take to send the head of a request, an idle connection included.
+    pub(crate) header_timeout: Duration,
+    /// How long a client may refuse to read what is written to it.
+    pub(crate) write_timeout: Duration,
+    /// How long requests may go on after a stop.
+    pub(crate) drain_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access: Access::default(),
+            base_path: String::new(),
+            dashboard: true,
+            body_bytes_max: 4 * 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            limits: ConnectionLimits {
+                connections_max: 2_048,
+                header_timeout: Duration::from_secs(10),
+                write_timeout: Duration::from_secs(20),
+                drain_timeout: Duration::from_secs(10),
+            },
+        }
+    }
+}
