@@ -81,13 +81,14 @@ as() {
         "$binary" "$@"
 }
 
-wait_for "RabbitMQ and the first connection" as scheduler queue ls
-say "the scheduler's users connect and make the topology"
-as scheduler scheduler >"$work/scheduler.log" 2>&1 &
-started+=("$!")
+wait_for RabbitMQ sh -c "grep -q 'Server startup complete' '$work/rabbitmq.log'"
+# The worker first: whoever comes first makes the topology.
 as worker worker >"$work/worker.log" 2>&1 &
 started+=("$!")
-wait_for "the worker" sh -c "grep -q 'worker started\|ready\|running' '$work/worker.log'"
+wait_for "the worker" sh -c "$(declare -f as); binary='$binary' work='$work'; as gateway worker ls -o json | grep -q count"
+as scheduler scheduler >"$work/scheduler.log" 2>&1 &
+started+=("$!")
+say "worker and scheduler connect, and make the topology"
 as producer enqueue count '{"some": "text"}' --watch >"$work/job.log" 2>&1 || fail "a job of the producer did not complete"
 say "a job of the producer completes"
 as producer enqueue count null --in 1s --watch >"$work/later.log" 2>&1 || fail "a job that was due later did not complete"
@@ -116,7 +117,7 @@ redis_as() {
     redis-cli --no-auth-warning -u "$url" "$@" 2>&1
 }
 for role in scheduler worker gateway producer; do
-    for command in FLUSHALL "CONFIG GET *" "KEYS *" "SHUTDOWN NOSAVE" "ACL LIST" MONITOR "DEBUG SLEEP 0" "GET other" "SUBSCRIBE other"; do
+    for command in FLUSHALL "CONFIG GET dir" "KEYS x" "SHUTDOWN NOSAVE" "ACL LIST" MONITOR "DEBUG SLEEP 0" "GET other" "SUBSCRIBE other"; do
         # shellcheck disable=SC2086
         answer=$(redis_as "$role" $command </dev/null | head -n 1)
         case $answer in *NOPERM*) ;; *) fail "Redis lets $role do $command: $answer" ;; esac

@@ -83,7 +83,11 @@ fn the_deletion_cost_follows_what_the_worker_runs() {
     let refusals = Mutex::new(vec![200, 403]);
     let (api, patches) = serve(move |_| {
         let mut refusals = refusals.lock().unwrap();
-        let status = if refusals.is_empty() { 200 } else { refusals.remove(0) };
+        let status = if refusals.is_empty() {
+            200
+        } else {
+            refusals.remove(0)
+        };
         (status, "{}".to_owned())
     });
     let folder = Folder::bare();
