@@ -4,6 +4,7 @@
 
 mod arrows;
 mod chart;
+mod servers;
 mod states;
 mod supply;
 mod tree;
