@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
-# RabbitMQ and a real Redis with them, in both profiles, and what they must not do is refused.
+# RabbitMQ and a real Redis with them, and what they must not do is refused.
 # usage: privileges.sh PYTHON BINARY
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -120,7 +120,7 @@ for role in scheduler worker gateway producer; do
     for command in FLUSHALL "CONFIG GET dir" "KEYS x" "SHUTDOWN NOSAVE" "ACL LIST" MONITOR "DEBUG SLEEP 0" "GET other" "SUBSCRIBE other"; do
         # shellcheck disable=SC2086
         answer=$(redis_as "$role" $command </dev/null | head -n 1)
-        case $answer in *NOPERM*) ;; *) fail "Redis lets $role do $command: $answer" ;; esac
+        case $answer in *NOPERM* | *"not allowed"*) ;; *) fail "Redis lets $role do $command: $answer" ;; esac
     done
 done
 answer=$(redis_as producer HGETALL longshore:operations)
