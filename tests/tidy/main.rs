@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod arrows;
+mod chart;
+mod servers;
 mod states;
 mod supply;
 mod tree;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Every file that git tracks.
-fn tracked() -> Vec<PathBuf> {
+pub(crate) fn tracked() -> Vec<PathBuf> {
     let output = Command::new("git")
         .args(["ls-files", "-z"])
         .current_dir(root())

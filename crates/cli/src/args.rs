@@ -10,6 +10,7 @@ use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
 pub(crate) mod access;
 pub(crate) mod bench;
+pub(crate) mod container;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 mod looks;
@@ -111,6 +112,10 @@ pub(crate) enum Command {
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Ask a service whether it is well (for health checks of containers)
+    Probe(container::Probe),
+    /// Tell Kubernetes what the worker of this pod has running
+    PodCost(container::PodCost),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  longshore completions bash > /etc/bash_completion.d/longshore\n  \

@@ -18,6 +18,8 @@ mod job;
 mod man;
 mod notify;
 mod output;
+mod pod_cost;
+mod probe;
 mod quarantine;
 mod queue;
 mod request;
@@ -78,6 +80,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             return Ok(());
         }
         Command::Man { out: folder } => return man::run(folder.as_deref(), &mut out),
+        Command::Probe(options) => return probe::run(&options).await,
+        Command::PodCost(options) => return pod_cost::run(&options).await,
         Command::Cron(args::Cron::Next(options)) => return cron::next::run(&options, &mut out),
         Command::Config(args::Config::Check) => {
             return config::check(&setting::sources(&cli.global), &mut out);

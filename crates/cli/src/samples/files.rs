@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Texts that ship with the binary: its own documentation.
 const TEXTS: [(&str, &str); 4] = [
-    ("readme.txt", include_str!("../../../../README.md")),
-    ("architecture.txt", include_str!("../../../../ARCHITECTURE.md")),
-    ("contributing.txt", include_str!("../../../../CONTRIBUTING.md")),
-    ("changelog.txt", include_str!("../../../../CHANGELOG.md")),
+    ("readme.txt", include_str!("../../samples/readme.txt")),
+    ("architecture.txt", include_str!("../../samples/architecture.txt")),
+    ("contributing.txt", include_str!("../../samples/contributing.txt")),
+    ("changelog.txt", include_str!("../../samples/changelog.txt")),
 ];
 /// Size of the file that is hashed.
 const BLOB_BYTES: usize = 1024 * 1024;

@@ -6,6 +6,7 @@ mod adapters;
 mod bad_input;
 mod bench;
 mod binary;
+mod container;
 mod cron;
 mod dead_letters;
 mod dev;

@@ -18,6 +18,9 @@ command line a list is written with commas. `longshore config check` lists every
 prints the values in force, without secrets. NAME is the name of a function, a cron entry, a queue or a channel. The environment knows small letters alone:
 functions with capitals in their names, and `env` and `headers` with capitals, belong into the file.
 
+A URL or a secret can come from a file of its own: its variable with `_FILE` at the end names the file
+(`LONGSHORE_AMQP_URL_FILE=/run/secrets/amqp_url`), at most 16 KiB; line breaks at its end do not count.
+
 This page is rendered from the code; a test holds it equal.
 ";
 

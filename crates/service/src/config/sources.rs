@@ -7,6 +7,8 @@ use config::{Environment, File, FileFormat, Source, Value, ValueKind};
 
 use super::problem::{Origin, Problem};
 
+mod secret_file;
+
 /// Variables with our prefix that are no settings.
 const RESERVED: [&str; 3] = ["LONGSHORE_CONFIG", "LONGSHORE_BLESS", "LONGSHORE_LOG"];
 /// Variables that the tests of the project use.
@@ -120,11 +122,16 @@ impl Sources {
                 .prefix_separator("_")
                 .separator("__");
             match source.source(Some(one)).collect() {
-                Ok(table) => raw.extend(table.into_iter().map(|(key, value)| Raw {
-                    path: key.split('.').map(str::to_owned).collect(),
-                    value: value.kind,
-                    origin: Origin::Env(name.clone()),
-                })),
+                Ok(table) => {
+                    for (key, value) in table {
+                        let found = Raw {
+                            path: key.split('.').map(str::to_owned).collect(),
+                            value: value.kind,
+                            origin: Origin::Env(name.clone()),
+                        };
+                        keep(found, &mut raw, problems);
+                    }
+                }
                 Err(error) => problems.push(Problem {
                     key: String::new(),
                     origin: Origin::Env(name.clone()),
@@ -142,6 +149,32 @@ pub(super) struct Raw {
     pub(super) path: Vec<String>,
     pub(super) value: ValueKind,
     pub(super) origin: Origin,
+}
+
+impl Raw {
+    fn problem(self, message: String) -> Problem {
+        Problem {
+            key: self.path.join("."),
+            origin: self.origin,
+            message,
+        }
+    }
+}
+
+/// Adds a value of the environment, read from its file where it is named by one.
+fn keep(found: Raw, raw: &mut Vec<Raw>, problems: &mut Vec<Problem>) {
+    let wanted = match secret_file::resolve(found) {
+        Ok(wanted) => wanted,
+        Err((unread, message)) => {
+            problems.push(unread.problem(message));
+            return;
+        }
+    };
+    if raw.iter().any(|other| other.path == wanted.path) {
+        problems.push(wanted.problem("is also set without _FILE; set one of the two variables".to_owned()));
+    } else {
+        raw.push(wanted);
+    }
 }
 
 fn parse(path: &Path) -> Result<config::Map<String, Value>, String> {
