@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_notify::webhook::check_url;
 use longshore_service::exit::ExitCode;
 
 use crate::adapter::http;
@@ -26,7 +27,7 @@ pub(crate) async fn run(options: &Probe) -> Result<(), Failure> {
         };
         format!("http://127.0.0.1:{}/{path}", options.port)
     });
-    http::check_url(&url).map_err(|problem| Failure::usage(format!("--url {problem}")))?;
+    check_url(&url).map_err(|problem| Failure::usage(format!("--url {problem}")))?;
     let client = http::client().map_err(|error| Failure::from_error(ExitCode::Failure, &error))?;
     let answer = client.get(url).timeout(ANSWER).send().await;
     let answer = answer.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
