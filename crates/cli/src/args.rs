@@ -8,6 +8,7 @@ use longshore_core::name::CronName;
 use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName};
 
 pub(crate) mod dlq;
+pub(crate) mod stats;
 
 use crate::job::PageCursor;
 use crate::output::Format;
@@ -84,6 +85,10 @@ pub(crate) enum Command {
     /// List, make, preview and run recurring jobs
     #[command(subcommand)]
     Cron(Cron),
+    /// Show throughput, failures, wait and run times, and how jobs stand
+    Stats(stats::Stats),
+    /// Watch it all live in the terminal
+    Top(stats::Top),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -144,7 +149,7 @@ pub(crate) struct Worker {
 /// `longshore worker ls`
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
-    /// List live workers: where they run, their slots, queues and functions, and what they run
+    /// List live workers: where and since when they run, their version, slots, queues and functions, and what they run
     #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls -o jsonl")]
     Ls,
 }
@@ -328,7 +333,8 @@ pub(crate) struct JobLs {
 /// `longshore queue`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
-    /// List queues with what waits and runs in them
+    /// List queues: how many jobs wait and since when, rates of the last five minutes, jobs by status
+    #[command(after_help = "Examples:\n  longshore queue ls\n  longshore queue ls -o jsonl")]
     Ls,
     /// Start no job of a queue until it is resumed
     Pause {

@@ -17,6 +17,8 @@ mod request;
 mod samples;
 mod scheduler;
 mod setting;
+mod stats;
+mod top;
 mod worker;
 mod workers;
 
@@ -171,6 +173,8 @@ async fn ask(
         (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
         (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
         (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
+        (Command::Stats(options), _) => unless(stop, stats::run(client, options, out)).await,
+        (Command::Top(options), _) => unless(stop, top::run(client, &options)).await,
         (Command::Queue(command), _) => unless(stop, queue::run(client, command, out)).await,
         _ => Ok(()),
     }
