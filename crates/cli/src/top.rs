@@ -10,6 +10,7 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, OptionFuture};
 use longshore::Client;
 use longshore_service::duration;
 use ratatui::DefaultTerminal;
@@ -21,6 +22,7 @@ use crate::args::stats::Top;
 use crate::failure::Failure;
 use app::App;
 pub(crate) use app::Screen;
+use look::Look;
 
 /// How often it may look.
 const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
@@ -75,10 +77,18 @@ async fn show(
     let mut events = listen();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // One look at a time, beside the keys: a store that is slow must not hold up who wants to leave.
+    let mut looking: Option<BoxFuture<'_, Result<Look, String>>> = None;
     loop {
         terminal.draw(|frame| draw::draw(frame, app))?;
         tokio::select! {
-            _ = ticks.tick(), if !app.is_paused() => app.take(look::look(client, app.screen()).await),
+            _ = ticks.tick(), if !app.is_paused() && looking.is_none() => {
+                looking = Some(Box::pin(look::look(client, app.screen())));
+            }
+            Some(look) = OptionFuture::from(looking.as_mut()) => {
+                looking = None;
+                app.take(look);
+            }
             event = events.recv() => match event {
                 Some(Event::Key(key)) if press(app, key).is_break() => return Ok(()),
                 // A new size, or nothing to do: it is drawn anew.

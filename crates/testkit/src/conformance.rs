@@ -57,6 +57,7 @@ mod relations;
 mod retention;
 mod rig;
 mod rows;
+mod statistics;
 
 pub use rig::{Held, Rig, Sabotage, Stage};
 pub use rows::ROWS;
@@ -116,6 +117,8 @@ pub enum Area {
     Progress,
     /// Listings, counters, workers, watches.
     Inspect,
+    /// What happened, counted.
+    Statistics,
     /// Leases over shards.
     Leases,
     /// Messages.
@@ -143,6 +146,7 @@ pub fn cases() -> Vec<Case> {
         pause::cases(),
         progress::cases(),
         inspect::cases(),
+        statistics::cases(),
         leases::cases(),
         broker::cases(),
     ]
