@@ -177,8 +177,8 @@ fn the_overview_tells_throughput_backlog_failures_and_times() {
 #[test]
 fn queues_tell_length_age_and_rates() {
     let lines = screen(Screen::Queues);
-    has(&lines, "QUEUE          STATE  QUEUED   OLDEST   RUNNING");
-    has(&lines, "mails          paused 1,234    1m 5s    8       1.4/s");
+    has(&lines, "QUEUE        STATE  QUEUED   OLDEST   RUNNING");
+    has(&lines, "mails        paused 1,234    1m 5s    8       1.4/s");
 }
 
 #[test]

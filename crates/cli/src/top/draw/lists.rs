@@ -27,7 +27,7 @@ pub(super) fn queues(frame: &mut Frame<'_>, area: Rect, look: &Look, scroll: &mu
         heads: &[
             "QUEUE", "STATE", "QUEUED", "OLDEST", "RUNNING", "IN", "OUT", "FAILED", "WAIT P95",
         ],
-        widths: &[14, 6, 8, 8, 7, 8, 8, 7, 8],
+        widths: &[12, 6, 8, 8, 7, 8, 8, 7, 8],
         nothing: "No queue holds a job or is paused.",
     };
     list.draw(frame, area, rows.collect(), scroll);
