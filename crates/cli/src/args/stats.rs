@@ -1,5 +1,4 @@
 //! What `longshore stats` and `longshore top` take.
-#![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
 
 use clap::Args;
 use longshore_core::{FunctionName, QueueName};
