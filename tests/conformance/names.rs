@@ -262,6 +262,23 @@ macro_rules! each_case {
             the_state_of_a_shard_names_what_is_due_first
             the_next_in_line_are_the_most_urgent_then_the_oldest
             the_quarantine_tells_how_full_it_is
+            nothing_has_happened_in_an_empty_store
+            attempts_are_counted_by_function_and_queue_with_their_times
+            a_finish_that_is_told_twice_is_counted_once
+            a_job_waits_from_the_moment_at_which_it_can_run
+            a_give_back_does_not_end_the_wait
+            a_child_waits_from_its_release
+            jobs_that_end_without_an_attempt_are_counted_without_a_time
+            a_lost_worker_is_counted_and_its_attempt_has_no_time
+            what_was_put_off_or_handed_back_has_no_time
+            a_window_ends_and_its_series_has_no_gaps
+            minutes_become_hours_and_nothing_is_lost
+            every_shard_is_counted
+            a_query_for_one_function_or_queue_leaves_the_others_out
+            jobs_are_counted_by_status_function_and_queue
+            a_queue_tells_its_length_and_the_age_of_its_oldest_job
+            functions_that_find_no_room_share_a_row
+            a_query_out_of_its_bounds_is_refused
             a_shard_is_leased_to_one_holder
             a_holder_renews_what_it_has
             leases_end_unless_renewed
@@ -334,6 +351,7 @@ macro_rules! each_area {
             progress Progress
             inspect Inspect
             checkup Checkup
+            statistics Statistics
             leases Leases
             notify Notify
             broker Broker

@@ -15,6 +15,7 @@ pub(crate) mod dlq;
 pub(crate) mod doctor;
 mod looks;
 pub(crate) mod queue;
+pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -109,6 +110,10 @@ pub(crate) enum Command {
     /// Who did what through the gateway
     #[command(subcommand)]
     Audit(access::Audit),
+    /// Show throughput, failures, wait and run times, and how jobs stand
+    Stats(stats::Stats),
+    /// Watch it all live in the terminal
+    Top(stats::Top),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(Config),
@@ -204,7 +209,7 @@ pub(crate) struct Worker {
 /// `longshore worker ls`
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
-    /// List live workers: where they run, their slots, queues and functions, and what they run
+    /// List live workers: where and since when they run, their version, slots, queues and functions, and what they run
     #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls -o jsonl")]
     Ls,
 }

@@ -26,6 +26,8 @@ mod request;
 mod samples;
 mod scheduler;
 mod setting;
+mod stats;
+mod top;
 mod worker;
 mod workers;
 
@@ -218,6 +220,8 @@ async fn ask(
         (Command::Queue(command), _) => unless(stop, queue::run(client, ports, command, out)).await,
         (Command::Token(command), _) => unless(stop, access::token(ports, command, out)).await,
         (Command::Audit(command), _) => unless(stop, access::audit(ports, command, out)).await,
+        (Command::Stats(options), _) => unless(stop, stats::run(client, options, out)).await,
+        (Command::Top(options), _) => unless(stop, top::run(client, &options)).await,
         _ => Ok(()),
     }
 }

@@ -3,9 +3,9 @@
 mod peek;
 mod purge;
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use longshore::{Client, QueueView};
+use longshore::{Client, QueueRow, Statistics, StatisticsQuery};
 use longshore_core::port::Ports;
 use longshore_core::{JobStatus, QueueName};
 use serde_json::json;
@@ -13,6 +13,10 @@ use serde_json::json;
 use crate::args::queue::Queue;
 use crate::failure::Failure;
 use crate::output::{Column, Format, Give, Out, warn};
+use crate::stats::{self, figure};
+
+/// What rates are over.
+const WINDOW: Duration = Duration::from_secs(300);
 
 /// Runs one of the commands.
 ///
@@ -53,46 +57,71 @@ fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
 }
 
 async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let queues = client.queues().await?;
+    let statistics = client.statistics(StatisticsQuery::over(WINDOW)).await?;
+    let queues: Vec<&QueueRow> = statistics
+        .queues
+        .iter()
+        .filter(|row| row.queue.is_some())
+        .collect();
     let rows: Vec<_> = queues
         .iter()
-        .map(|(queue, view)| json!({ "queue": queue.as_str(), "paused": view.paused, "counts": view.counts }))
+        .map(|row| stats::queue_document(&statistics, row))
         .collect();
-    let cells = queues.iter().map(|(queue, view)| {
-        let state = if view.paused { "paused" } else { "open" };
-        let counts = JobStatus::ALL
-            .into_iter()
-            .map(|status| count(view, status).to_string());
-        [queue.to_string(), state.to_owned()]
-            .into_iter()
-            .chain(counts)
-            .collect()
-    });
-    let heads: Vec<String> = JobStatus::ALL
-        .into_iter()
-        .map(|status| status.as_str().to_uppercase())
-        .collect();
-    let counts = JobStatus::ALL
+    let heads: Vec<String> = COUNTED.map(|status| status.as_str().to_uppercase()).to_vec();
+    let counts = COUNTED
         .into_iter()
         .zip(0..)
         .zip(&heads)
         .map(|((status, place), head)| Column::new(head, Give::All(rank(&queues, status, place))));
-    let columns: Vec<Column<'_>> = [
-        Column::new("QUEUE", Give::DownTo(12)),
-        Column::new("STATE", Give::Nothing),
-    ]
-    .into_iter()
-    .chain(counts)
-    .collect();
+    let columns: Vec<Column<'_>> = FIRST.into_iter().chain(counts).collect();
+    let cells = queues.iter().map(|row| cells(&statistics, row));
     Ok(out.rows(&columns, &rows, cells)?)
 }
 
+/// What stands before the counts. Jobs that wait to be run now are the length.
+const FIRST: [Column<'_>; 7] = [
+    Column::new("QUEUE", Give::DownTo(12)),
+    Column::new("STATE", Give::Nothing),
+    Column::new("QUEUED", Give::Nothing),
+    Column::new("OLDEST", Give::Nothing),
+    Column::new("IN", Give::All(200)),
+    Column::new("OUT", Give::All(201)),
+    Column::new("FAILED%", Give::All(199)),
+];
+
+/// What is counted besides those that wait.
+const COUNTED: [JobStatus; 8] = [
+    JobStatus::Blocked,
+    JobStatus::Scheduled,
+    JobStatus::Running,
+    JobStatus::Retrying,
+    JobStatus::Completed,
+    JobStatus::Failed,
+    JobStatus::Cancelled,
+    JobStatus::Expired,
+];
+
+fn cells(statistics: &Statistics, row: &QueueRow) -> Vec<String> {
+    let tally = &row.tally;
+    let first = [
+        row.queue.as_ref().map(ToString::to_string).unwrap_or_default(),
+        if row.paused { "paused" } else { "open" }.to_owned(),
+        figure::count(row.length()),
+        figure::time(statistics.age(row)),
+        figure::rate(statistics.per_second(tally.enqueued)),
+        figure::rate(statistics.per_second(tally.ended())),
+        figure::share(tally.failure_rate()),
+    ];
+    let counts = COUNTED.map(|status| figure::count(count(row, status)));
+    first.into_iter().chain(counts).collect()
+}
+
 /// A narrow terminal does without the counts that are zero everywhere, then without those of jobs that have ended.
-fn rank(queues: &BTreeMap<QueueName, QueueView>, status: JobStatus, place: u8) -> u8 {
-    let is_used = queues.values().any(|view| count(view, status) > 0);
+fn rank(queues: &[&QueueRow], status: JobStatus, place: u8) -> u8 {
+    let is_used = queues.iter().any(|row| count(row, status) > 0);
     place + if status.is_terminal() { 0 } else { 50 } + if is_used { 100 } else { 0 }
 }
 
-fn count(view: &QueueView, status: JobStatus) -> u64 {
-    view.counts.get(&status).copied().unwrap_or(0)
+fn count(row: &QueueRow, status: JobStatus) -> u64 {
+    row.jobs.get(&status).copied().unwrap_or(0)
 }

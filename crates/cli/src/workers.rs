@@ -1,6 +1,7 @@
 //! `longshore worker ls`.
 
 use longshore::{Client, WorkerView};
+use longshore_core::clock::duration_millis;
 use longshore_core::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
@@ -8,12 +9,13 @@ use crate::board::{short, short_time};
 use crate::failure::Failure;
 use crate::output::{Column, Format, Give, Out, warn};
 
-const HEAD: [Column<'_>; 10] = [
+const HEAD: [Column<'_>; 11] = [
     Column::new("WORKER", Give::Nothing),
     Column::new("HOST", Give::All(2)),
     Column::new("PID", Give::All(1)),
     Column::new("VERSION", Give::All(0)),
     Column::new("STATE", Give::Nothing),
+    Column::new("UP", Give::All(4)),
     Column::new("SLOTS", Give::Nothing),
     Column::new("QUEUES", Give::DownTo(7)),
     Column::new("FUNCTIONS", Give::DownTo(10)),
@@ -51,6 +53,7 @@ fn document(worker: &WorkerView) -> Value {
         "functions": worker.functions,
         "running": worker.running,
         "started_at_ms": worker.started_at,
+        "uptime_ms": duration_millis(worker.seen_at.since(worker.started_at)),
         "seen_at_ms": worker.seen_at,
     })
 }
@@ -65,6 +68,7 @@ fn cells(worker: &WorkerView, now: Timestamp) -> Vec<String> {
         worker.pid.to_string(),
         worker.version.clone(),
         state.to_owned(),
+        short_time(now.since(worker.started_at)),
         format!("{}/{}", worker.busy, worker.slots),
         short(&queues.join(","), 32),
         short(&functions.join(","), 40),
@@ -103,7 +107,7 @@ mod tests {
             busy: 2,
             running: vec![id, id],
             draining: true,
-            started_at: Timestamp(1),
+            started_at: Timestamp(0),
             seen_at: Timestamp(1_000),
             watermarks: Vec::new(),
         };
@@ -116,6 +120,7 @@ mod tests {
                 "7",
                 "0.1.0",
                 "draining",
+                "4.0s",
                 "2/8",
                 "default",
                 "a,b",

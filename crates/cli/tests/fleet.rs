@@ -179,6 +179,12 @@ async fn real_servers_commands_work_while_the_broker_is_away() {
     fleet.run(&["queue", "ls"]).await.unwrap();
     fleet.run(&["queue", "pause", "default"]).await.unwrap();
     fleet.run(&["job", "cancel", id]).await.unwrap();
+    let told = fleet
+        .run(&["stats", "--function", "f", "-o", "json"])
+        .await
+        .unwrap();
+    let stats: Value = serde_json::from_str(&told).unwrap();
+    assert!(stats["total"]["cancelled"].as_u64() >= Some(1), "{stats:#}");
     let (code, _) = failing(&fleet, &["job", "watch", id]);
     assert_eq!(code, 5, "it was cancelled");
     let (code, said) = failing(&fleet, &["scheduler"]);

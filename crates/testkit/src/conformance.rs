@@ -60,6 +60,7 @@ mod relations;
 mod retention;
 mod rig;
 mod rows;
+mod statistics;
 
 pub use rig::{Held, Rig, Sabotage, Stage};
 pub use rows::ROWS;
@@ -121,6 +122,8 @@ pub enum Area {
     Inspect,
     /// What the doctor looks at and repairs.
     Checkup,
+    /// What happened, counted.
+    Statistics,
     /// Leases over shards.
     Leases,
     /// Notices and the mailbox.
@@ -153,6 +156,7 @@ pub fn cases() -> Vec<Case> {
         progress::cases(),
         inspect::cases(),
         checkup::cases(),
+        statistics::cases(),
         leases::cases(),
         notify::cases(),
         broker::cases(),

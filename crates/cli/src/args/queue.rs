@@ -6,7 +6,7 @@ use longshore_core::{JobStatus, QueueName};
 /// `longshore queue`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
-    /// List queues with what waits and runs in them
+    /// List queues: how many jobs wait and since when, rates of the last five minutes, jobs by status
     #[command(after_help = "Examples:\n  longshore queue ls\n  longshore queue ls -o jsonl")]
     Ls,
     /// Show the jobs of a queue that start next, the first one first

@@ -11,5 +11,6 @@ mod cron;
 mod dead_letters;
 mod dev;
 mod output;
+mod stats;
 mod why;
 mod width;

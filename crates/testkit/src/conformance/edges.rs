@@ -45,7 +45,7 @@ cases! { Edges:
 }
 
 /// Parents in shard 1 and their child in shard 0.
-async fn family(rig: &Rig, parents: usize, policy: EdgePolicy) -> (Vec<NewJob>, NewJob) {
+pub(super) async fn family(rig: &Rig, parents: usize, policy: EdgePolicy) -> (Vec<NewJob>, NewJob) {
     let mut all = Vec::new();
     for _ in 0..parents {
         let parent = rig.job_in(1, |_| {});

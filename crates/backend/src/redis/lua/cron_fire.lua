@@ -13,7 +13,7 @@ if call('HGET', P .. 'cron:next', name) ~= expected or tonumber(expected) > NOW 
 call('HSET', P .. 'cron:next', name, next_at)
 call('ZADD', P .. 'cron', next_at, name)
 -- A tick that was missed: people are told, whatever the entry's policy makes of it.
-if NOW - tonumber(expected) > CRON_GRACE then note('c', name, expected) end
+if NOW - tonumber(expected) > CRON_GRACE then notice('c', name, expected) end
 if job then
   enqueue(job, 0)
   cron_made(name, job)

@@ -164,7 +164,7 @@ local has_ended_parents = false
 -- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
 -- somebody wants it. A full list keeps the number of what it had no room for.
 local noted = {}
-local function note(...)
+local function notice(...)
   noted[#noted + 1] = { ... }
 end
 
@@ -439,7 +439,7 @@ local function settle(r, to, ran)
   cut(r, 'D')
   cut(r, 'G')
   if has_children_to_tell(r, false) then put(r, 'R', NOW) else cut(r, 'R') end
-  if to == FAILED then note('d', r.id, r.g, r.fn, r.q, r.a) end
+  if to == FAILED then notice('d', r.id, r.g, r.fn, r.q, r.a) end
   if r.z then
     call('UNLINK', P .. 'gs:' .. r.id)
     cut(r, 'z')
@@ -478,7 +478,7 @@ end
 local function lose(r)
   note(r, 'l')
   put(r, 'l', r.l + 1)
-  note('w', r.id, r.fn, r.q, r.w or 'unknown')
+  notice('w', r.id, r.fn, r.q, r.w or 'unknown')
   local message = 'worker ' .. (r.w or 'unknown') .. ' was lost: its lease ended without a beat'
   remember(r, 'lost', message)
   if r.c then
