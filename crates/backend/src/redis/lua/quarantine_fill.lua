@@ -2,6 +2,7 @@
 -- How full the quarantine is.
 --
 -- KEYS: 1 what was put aside, by message id
+-- ARGV: none
 -- Returns: messages, bytes
 -- Atomic because both must be of one moment.
 
