@@ -6,6 +6,8 @@
 mod cron;
 #[path = "fleet/dead_letters.rs"]
 mod dead_letters;
+#[path = "fleet/notifications.rs"]
+mod notifications;
 #[path = "fleet/process.rs"]
 mod process;
 

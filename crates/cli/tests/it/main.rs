@@ -7,6 +7,7 @@ mod binary;
 mod cron;
 mod dead_letters;
 mod dev;
+mod notify;
 mod output;
 mod why;
 mod width;
