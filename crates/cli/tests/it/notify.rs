@@ -135,7 +135,7 @@ fn the_configuration_is_shown_without_secrets() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_test_reaches_every_channel_or_says_which_one_it_does_not() {
     let mail = MailServer::start(MailOptions::default()).await.unwrap();
     let hook = Receiver::start().await.unwrap();
@@ -186,7 +186,7 @@ async fn a_test_reaches_every_channel_or_says_which_one_it_does_not() {
     assert_eq!(bare.run(&["notify", "test"]).status.code(), Some(3));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn dev_tells_of_a_death_over_kill_9_and_lists_what_it_did() {
     let mail = MailServer::start(MailOptions::default()).await.unwrap();
     let hook = Receiver::start().await.unwrap();

@@ -26,6 +26,7 @@ use super::rig::{Servers, config};
 
 mod dice;
 mod directed;
+mod notices;
 mod subjects;
 use dice::Dice;
 pub(crate) use subjects::worker;
@@ -119,11 +120,7 @@ impl Twins {
             queues
         })
         .await;
-        self.ask("notices", async |side| {
-            let notices = side.ports.notify.notices(0, 1_000).await.unwrap();
-            (notices.rows, notices.dropped)
-        })
-        .await;
+        self.compare_notices().await;
         self.ask("listing", async |side| {
             let page = side
                 .ports
@@ -532,14 +529,7 @@ impl Twins {
                 .await;
             }
         }
-        let up_to = self.dice.below(10) as u64;
-        self.ask("notices_taken", async |side| {
-            let epoch = side.ports.notify.notices(0, 1).await.unwrap().epoch;
-            side.ports.notify.notices_taken(0, epoch, up_to).await.unwrap();
-            let wanted = Duration::from_secs(100_000);
-            side.ports.notify.want_notices(0, wanted).await.unwrap();
-        })
-        .await;
+        self.take_notices().await;
         let clear = self.dice.below(3) == 0;
         self.ask("removals_pending", async |side| {
             side.ports.schedule.removals_pending(0, clear).await.unwrap()
