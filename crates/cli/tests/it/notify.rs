@@ -257,3 +257,28 @@ async fn dev_tells_of_a_death_over_kill_9_and_lists_what_it_did() {
     let log = again.log_text();
     assert!(log.contains("GIVEN UP") && !log.contains("planted-"), "{log}");
 }
+
+#[test]
+fn the_examples_of_the_page_are_configurations_without_a_problem() {
+    let page = include_str!("../../../../docs/reference/notifications.md");
+    let readme = include_str!("../../../../README.md");
+    let blocks = [page, readme].map(|text| {
+        let blocks = text
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next());
+        blocks
+            .filter(|block| block.contains("[notify."))
+            .collect::<Vec<_>>()
+    });
+    let blocks = blocks.concat();
+    assert_eq!(blocks.len(), 3, "e-mail, webhooks, and those of the README");
+    for block in blocks {
+        let folder = configured(block);
+        assert_eq!(
+            folder.ok(&["config", "check"]),
+            "the configuration has no problems\n",
+            "{block}"
+        );
+    }
+}

@@ -24,13 +24,14 @@ use longshore_testkit::factory::{Factory, SeededRandom};
 
 use super::rig::{Servers, config};
 
+mod compare;
 mod dice;
 mod directed;
 mod notices;
 mod subjects;
 use dice::Dice;
 pub(crate) use subjects::worker;
-use subjects::{jobs, plain, plain_claims, plain_letters, plain_view};
+use subjects::{jobs, plain, plain_claims, plain_letters};
 
 const WALKS: u64 = 60;
 const STEPS: u32 = 150;
@@ -90,47 +91,6 @@ impl Twins {
 
     fn now(&self) -> Timestamp {
         self.servers.now()
-    }
-
-    async fn compare_records(&mut self) {
-        let ids: Vec<_> = self.jobs.iter().map(|job| job.id).collect();
-        self.ask("records", async |side| {
-            let views = side
-                .ports
-                .inspect
-                .jobs(0, ids.clone(), Detail::Full)
-                .await
-                .unwrap();
-            views
-                .into_iter()
-                .map(|view| view.map(plain_view))
-                .collect::<Vec<_>>()
-        })
-        .await;
-        self.ask("statuses", async |side| {
-            side.ports.enqueue.statuses(0, ids.clone()).await.unwrap()
-        })
-        .await;
-        self.ask("counters", async |side| {
-            let mut queues = side.ports.inspect.queues().await.unwrap();
-            for view in queues.values_mut() {
-                view.counts.retain(|_, count| *count > 0);
-            }
-            queues.retain(|_, view| view.paused || !view.counts.is_empty());
-            queues
-        })
-        .await;
-        self.compare_notices().await;
-        self.ask("listing", async |side| {
-            let page = side
-                .ports
-                .inspect
-                .list(longshore_core::view::JobFilter::default(), None, 100)
-                .await
-                .unwrap();
-            page.jobs.into_iter().map(|job| job.id).collect::<Vec<_>>()
-        })
-        .await;
     }
 
     async fn step(&mut self) -> &'static str {
