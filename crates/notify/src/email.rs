@@ -320,22 +320,23 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_told_with_field_and_fix() {
-        let cases: [(&str, &str, fn(&mut EmailSettings)); 6] = [
+        type Spoil = fn(&mut EmailSettings);
+        let cases: [(&str, &str, Spoil); 6] = [
             ("from", "jobs@example.com", |settings| {
-                settings.from = "jobs".to_owned()
+                settings.from = "jobs".to_owned();
             }),
             ("to", "jobs@example.com", |settings| {
-                settings.to = vec!["a@b, c@d".to_owned()]
+                settings.to = vec!["a@b, c@d".to_owned()];
             }),
             ("to", "name 1", |settings| settings.to.clear()),
             ("tls", "allow_plain", |settings| {
-                settings.encryption = Encryption::None
+                settings.encryption = Encryption::None;
             }),
             ("ca_file", "cannot be read", |settings| {
-                settings.ca_file = Some("/nowhere/ca.pem".into())
+                settings.ca_file = Some("/nowhere/ca.pem".into());
             }),
             ("host", "smtp.example.com", |settings| {
-                settings.host = "http://smtp".to_owned()
+                settings.host = "http://smtp".to_owned();
             }),
         ];
         for (field, fix, spoil) in cases {
