@@ -290,7 +290,7 @@ async fn wait_until_idle(rig: &Rig) {
         let all_dead = jobs.iter().all(|job| job["status"] == "failed");
         let channels = rig.fleet.run(&["notify", "ls", "-o", "json"]).await.unwrap();
         let channels: Value = serde_json::from_str(&channels).unwrap();
-        let waits = |channel: &Value| channel["waiting"] != Value::from(0);
+        let waits = |channel: &Value| channel["waiting"] != 0;
         let table = rig.fleet.run(&["notify", "ls"]).await.unwrap();
         all_dead
             && !channels.as_array().unwrap().iter().any(waits)
