@@ -10,6 +10,8 @@ mod cron;
 mod dead_letters;
 #[path = "fleet/doctor.rs"]
 mod doctor;
+#[path = "fleet/notifications.rs"]
+mod notifications;
 #[path = "fleet/observed.rs"]
 mod observed;
 #[path = "fleet/process.rs"]

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -87,7 +88,8 @@ pub struct Email {
     from: Mailbox,
     to: Vec<Mailbox>,
     timeout: Duration,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// A connection for each letter: letters are few, and a pool needs a runtime before there is one.
+    server: AsyncSmtpTransportBuilder,
 }
 
 impl std::fmt::Debug for Email {
@@ -104,7 +106,7 @@ impl Email {
     /// # Errors
     /// What is wrong with the settings: the first field that is.
     pub fn new(settings: EmailSettings) -> Result<Self, Invalid> {
-        let transport = transport(&settings)?;
+        let server = server(&settings)?;
         let from = address("from", &settings.from)?;
         if settings.to.is_empty() || settings.to.len() > RECIPIENTS_MAX {
             let problem = format!(
@@ -124,7 +126,7 @@ impl Email {
             from,
             to,
             timeout: settings.timeout,
-            transport,
+            server,
         })
     }
 
@@ -154,7 +156,8 @@ impl Email {
         let message = self
             .message(&letter)
             .map_err(|error| never(format!("the mail cannot be made: {error}")))?;
-        match tokio::time::timeout(self.timeout, self.transport.send(message)).await {
+        let transport: AsyncSmtpTransport<Tokio1Executor> = self.server.clone().build();
+        match tokio::time::timeout(self.timeout, transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(refusal(&error)),
             Err(_) => Err(later(format!(
@@ -203,7 +206,7 @@ fn refusal(error: &lettre::transport::smtp::Error) -> NotSent {
     }
 }
 
-fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransport<Tokio1Executor>, Invalid> {
+fn server(settings: &EmailSettings) -> Result<AsyncSmtpTransportBuilder, Invalid> {
     let host = settings.host.trim();
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if host.is_empty() || !host.chars().all(is_host) {
@@ -231,7 +234,7 @@ fn transport(settings: &EmailSettings) -> Result<AsyncSmtpTransport<Tokio1Execut
     if let Some((user, password)) = settings.credentials.clone() {
         builder = builder.credentials(Credentials::new(user, password));
     }
-    Ok(builder.build())
+    Ok(builder)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -317,22 +320,23 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_told_with_field_and_fix() {
-        let cases: [(&str, &str, fn(&mut EmailSettings)); 6] = [
+        type Spoil = fn(&mut EmailSettings);
+        let cases: [(&str, &str, Spoil); 6] = [
             ("from", "jobs@example.com", |settings| {
-                settings.from = "jobs".to_owned()
+                settings.from = "jobs".to_owned();
             }),
             ("to", "jobs@example.com", |settings| {
-                settings.to = vec!["a@b, c@d".to_owned()]
+                settings.to = vec!["a@b, c@d".to_owned()];
             }),
             ("to", "name 1", |settings| settings.to.clear()),
             ("tls", "allow_plain", |settings| {
-                settings.encryption = Encryption::None
+                settings.encryption = Encryption::None;
             }),
             ("ca_file", "cannot be read", |settings| {
-                settings.ca_file = Some("/nowhere/ca.pem".into())
+                settings.ca_file = Some("/nowhere/ca.pem".into());
             }),
             ("host", "smtp.example.com", |settings| {
-                settings.host = "http://smtp".to_owned()
+                settings.host = "http://smtp".to_owned();
             }),
         ];
         for (field, fix, spoil) in cases {

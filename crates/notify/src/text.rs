@@ -41,7 +41,7 @@ fn hint(letter: &Letter) -> String {
         }
         Subject::WorkerLost { .. } => "Look at the workers: longshore worker ls".to_owned(),
         Subject::QueueLong { .. } | Subject::QueueOld { .. } => {
-            "Look at the queues: longshore queue ls; at one job: longshore why ID".to_owned()
+            "Look at the queues: longshore queue ls; at one job: longshore job why ID".to_owned()
         }
         Subject::CronMissed { entry } => format!("Look at the entry: longshore cron show {entry}"),
         Subject::Uncounted | Subject::Others => {

@@ -40,6 +40,8 @@ pub(crate) struct Notifier {
 pub(crate) struct Memory {
     pub(crate) wanted_at: Option<Timestamp>,
     pub(crate) looked_at: Option<Timestamp>,
+    /// Since when it has looked without a gap.
+    pub(crate) looks_since: Option<Timestamp>,
 }
 
 impl Notifier {

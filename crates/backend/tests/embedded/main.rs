@@ -5,5 +5,6 @@
 mod broker;
 mod folder;
 mod guests;
+mod notices;
 mod rate;
 mod rig;

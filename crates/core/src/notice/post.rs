@@ -29,6 +29,8 @@ pub use deliver::Fate;
 
 /// Letters of one channel that collect at once; what is over goes into one letter for all others.
 pub const COLLECTING_MAX: usize = 100;
+/// Letters of one channel that are closed and not sent; while so many wait, the others go on collecting.
+pub const WAITING_MAX: usize = 20;
 /// Given up letters that are remembered.
 pub const GIVEN_UP_MAX: usize = 50;
 
@@ -253,7 +255,7 @@ impl<'a> Post<'a> {
             self.letters().filter(open).count()
         };
         let known =
-            collecting(subject).or_else(|| collecting(&Subject::Others).filter(|_| open() > COLLECTING_MAX));
+            collecting(subject).or_else(|| collecting(&Subject::Others).filter(|_| open() >= COLLECTING_MAX));
         let subject = if known.is_none() && open() >= COLLECTING_MAX {
             &Subject::Others
         } else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use longshore_core::Timestamp;
-use longshore_core::limits::NOTICES_WANTED_FOR;
+use longshore_core::limits::{BEAT, NOTICES_WANTED_FOR};
 use longshore_core::name::QueueName;
 use longshore_core::notice::post::{Fate, Post, QueueState};
 use longshore_core::notice::{Letter, State};
@@ -18,7 +18,7 @@ use longshore_core::port::notify::{Mailbox, NotSent, Retry};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::notifications::pause;
+use crate::notifications::{Memory, pause};
 use crate::status::Done;
 
 /// Notices of a shard that one pass takes.
@@ -31,6 +31,8 @@ const AT_ONCE: usize = 4;
 const WANT_EVERY: Duration = Duration::from_secs(600);
 /// How often queues and workers are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A longer time between two looks is an outage.
+const LOOK_GAP: Duration = Duration::from_secs(15);
 /// How often a change of the mailbox is made anew because another came between.
 const TRIES: usize = 20;
 
@@ -114,7 +116,8 @@ async fn collect(cx: &Context) -> Result<Option<Taken>, Error> {
         }
     }
     if look {
-        post.watch_workers(to, policy, &cx.ports.inspect.workers().await?);
+        let workers = cx.ports.inspect.workers().await?;
+        post.watch_workers(to, policy, &workers, may_judge(cx, now).await);
         post.watch_queues(to, policy, &queues(cx).await?);
     }
     post.close_due(to, policy);
@@ -125,7 +128,11 @@ async fn collect(cx: &Context) -> Result<Option<Taken>, Error> {
         return Ok(None);
     }
     if look {
-        cx.notifier.memory.lock().await.looked_at = Some(now);
+        let mut memory = cx.notifier.memory.lock().await;
+        if !has_looked_lately(&memory, now) {
+            memory.looks_since = Some(now);
+        }
+        memory.looked_at = Some(now);
     }
     Ok(Some(taken))
 }
@@ -135,6 +142,19 @@ async fn is_time_to_look(cx: &Context, now: Timestamp) -> bool {
     memory
         .looked_at
         .is_none_or(|at| now.since(at) >= LOOK_EVERY || at > now)
+}
+
+fn has_looked_lately(memory: &Memory, now: Timestamp) -> bool {
+    memory
+        .looked_at
+        .is_some_and(|at| at <= now && now.since(at) <= LOOK_GAP)
+}
+
+/// Whether a worker that is not there is lost: after an outage, or a start, every one gets its time to beat first.
+async fn may_judge(cx: &Context, now: Timestamp) -> bool {
+    let memory = cx.notifier.memory.lock().await;
+    let since = memory.looks_since.filter(|_| has_looked_lately(&memory, now));
+    since.is_some_and(|since| now.since(since) >= BEAT * 3)
 }
 
 /// The queues that have a limit.

@@ -138,7 +138,7 @@ async fn converse(
         };
         let mut text = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text.extend([name, ": ", value.as_str(), "\r\n"]);
         }
         text.push_str("\r\n");
         stream.write_all(text.as_bytes()).await?;

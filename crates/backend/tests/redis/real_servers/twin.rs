@@ -27,10 +27,11 @@ use super::rig::{Servers, config};
 mod compare;
 mod dice;
 mod directed;
+mod notices;
 mod subjects;
 use dice::Dice;
 pub(crate) use subjects::worker;
-use subjects::{jobs, plain, plain_claims, plain_letters, plain_view};
+use subjects::{jobs, plain, plain_claims, plain_letters};
 
 const WALKS: u64 = 60;
 const STEPS: u32 = 150;
@@ -488,14 +489,7 @@ impl Twins {
                 .await;
             }
         }
-        let up_to = self.dice.below(10) as u64;
-        self.ask("notices_taken", async |side| {
-            let epoch = side.ports.notify.notices(0, 1).await.unwrap().epoch;
-            side.ports.notify.notices_taken(0, epoch, up_to).await.unwrap();
-            let wanted = Duration::from_secs(100_000);
-            side.ports.notify.want_notices(0, wanted).await.unwrap();
-        })
-        .await;
+        self.take_notices().await;
         let clear = self.dice.below(3) == 0;
         self.ask("removals_pending", async |side| {
             side.ports.schedule.removals_pending(0, clear).await.unwrap()

@@ -123,12 +123,15 @@ impl Post<'_> {
         }
     }
 
-    /// Remembers the live workers, and tells of those that are gone and did not say goodbye: the store takes out those
-    /// that did.
-    pub fn watch_workers(&mut self, to: &[Addressee], policy: &Policy, live: &[WorkerView]) {
+    /// Remembers the live workers. With `judges`, tells of those that are gone and did not say goodbye: the store takes
+    /// out those that did. Whoever was away must not judge before every worker had time to beat.
+    pub fn watch_workers(&mut self, to: &[Addressee], policy: &Policy, live: &[WorkerView], judges: bool) {
         for worker in live {
             let host = worker.host.clone();
             self.put(worker_key(&worker.id), Entry::Worker { host });
+        }
+        if !judges {
+            return;
         }
         let is_gone = |key: &str| !live.iter().any(|worker| worker_key(&worker.id) == key);
         let gone: Vec<_> = self

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::letter::{Letter, State};
-use super::{Addressee, Entry, GIVEN_UP_MAX, Policy, Post, group_key, letter_key};
+use super::{Addressee, Entry, GIVEN_UP_MAX, Policy, Post, WAITING_MAX, group_key, letter_key};
 use crate::clock::Timestamp;
 
 /// Time that a try has over its time-out: to store what it came to.
@@ -35,7 +35,7 @@ impl Post<'_> {
             .collect();
         due.sort_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
         for (_, mut letter) in due {
-            if self.spend(&letter.channel, policy) {
+            if self.waiting(&letter.channel) < WAITING_MAX && self.spend(&letter.channel, policy) {
                 let closed_at = self.now;
                 self.put(
                     group_key(&letter.channel, &letter.subject),
@@ -119,6 +119,13 @@ impl Post<'_> {
         self.put_letter(letter);
         self.forget_given_up();
         fate
+    }
+
+    /// Letters of a channel that are closed and not sent yet.
+    fn waiting(&self, channel: &str) -> usize {
+        let waits =
+            |letter: &&Letter| letter.channel == channel && matches!(letter.state, State::Closed { .. });
+        self.letters().filter(waits).count()
     }
 
     /// Letters of channels that nobody has any more go after as long as others are tried.

@@ -33,11 +33,7 @@ impl Twins {
             queues
         })
         .await;
-        self.ask("notices", async |side| {
-            let notices = side.ports.notify.notices(0, 1_000).await.unwrap();
-            (notices.rows, notices.dropped)
-        })
-        .await;
+        self.compare_notices().await;
         self.ask("listing", async |side| {
             let page = side
                 .ports
