@@ -305,6 +305,8 @@ impl Probed {
         let port = PortLease::take().unwrap();
         let address = port.addr().to_string();
         fleet.env([("LONGSHORE_HEALTH__LISTEN".to_owned(), address.clone())]);
+        // An error means that another test has chosen.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .build()
