@@ -26,6 +26,7 @@ pub(crate) fn config(url: &str, profile: Profile) -> Config {
         consumer_timeout: Duration::from_secs(30 * 60),
         connection_name: "test".to_owned(),
         wait_for_broker: false,
+        telemetry: longshore_core::telemetry::Telemetry::off(),
     }
 }
 
