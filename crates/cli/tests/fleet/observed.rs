@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use longshore_service::metrics::names::{From, Kind, METRICS};
+use longshore_service::metrics::names::{From, Kind, METRICS, Metric};
 use longshore_testkit::wait::eventually;
 use serde_json::Value;
 
@@ -101,18 +101,8 @@ async fn real_servers_a_scheduled_retried_job_with_a_parent_is_one_trace_at_a_st
     let [enqueued] = named("enqueue")[..] else {
         panic!("{spans:#?}")
     };
-    let trace: Vec<&Span> = spans.iter().filter(|span| span.trace == enqueued.trace).collect();
-    let ids: BTreeSet<&str> = trace.iter().map(|span| span.id.as_str()).collect();
-    for span in &trace {
-        assert!(
-            span.parent.is_empty() == (span.id == enqueued.id),
-            "only the enqueue has no parent: {span:#?}"
-        );
-        assert!(
-            span.parent.is_empty() || ids.contains(span.parent.as_str()),
-            "its parent is in the trace: {span:#?}"
-        );
-    }
+    let trace = connected(&spans, enqueued);
+
     let mut runs = named("process");
     runs.sort_by_key(|span| span.attributes["longshore.job.attempt"].clone());
     let [first, second] = runs[..] else {
@@ -154,6 +144,28 @@ async fn real_servers_a_scheduled_retried_job_with_a_parent_is_one_trace_at_a_st
     let of_parent = of_parent.unwrap();
     assert_ne!(of_parent.trace, enqueued.trace, "it was enqueued by itself");
     assert!(first.links.contains(&of_parent.id), "{first:#?}\n{of_parent:#?}");
+    passes_are_named(&spans, &publishes);
+}
+
+/// The spans of the enqueue's trace: each is below another one of it, and all are below the enqueue.
+fn connected<'a>(spans: &'a [Span], enqueued: &Span) -> Vec<&'a Span> {
+    let trace: Vec<&Span> = spans.iter().filter(|span| span.trace == enqueued.trace).collect();
+    let ids: BTreeSet<&str> = trace.iter().map(|span| span.id.as_str()).collect();
+    for span in &trace {
+        assert!(
+            span.parent.is_empty() == (span.id == enqueued.id),
+            "only the enqueue has no parent: {span:#?}"
+        );
+        assert!(
+            span.parent.is_empty() || ids.contains(span.parent.as_str()),
+            "its parent is in the trace: {span:#?}"
+        );
+    }
+    trace
+}
+
+/// Each publish names the pass that made it, and a pass in which nothing happened is no span.
+fn passes_are_named(spans: &[Span], publishes: &[&Span]) {
     let passes = spans.iter().filter(|span| span.name == "promote_due");
     let promoted: BTreeSet<&str> = passes.map(|span| span.id.as_str()).collect();
     assert!(
@@ -218,21 +230,16 @@ async fn real_servers_every_metric_of_the_reference_is_on_the_page_of_a_live_pro
             // A worker publishes nothing.
             .filter(|metric| from == From::Schedulers || !metric.name.contains("publish"))
             .collect();
-        let mut page = String::new();
-        let there = |page: &str| {
-            wanted
-                .iter()
-                .find(|metric| {
-                    !page.contains(&format!("# TYPE {} {}\n", metric.prometheus(), kind(metric.kind)))
-                })
-                .map(|metric| metric.prometheus())
+        let missing = |page: &str| {
+            let line = |metric: &Metric| format!("# TYPE {} {}\n", metric.prometheus(), kind(metric.kind));
+            let missing = wanted.iter().find(|metric| !page.contains(&line(metric)));
+            missing.map(|metric| metric.prometheus())
         };
-        let began = Instant::now();
-        while let Some(missing) = there(&page) {
-            assert!(began.elapsed() < LONG, "{missing} is not on the page:\n{page}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            page = probed.get("/metrics").await.1;
-        }
+        let page = eventually(LONG, "every metric is on the page", || async {
+            let page = probed.get("/metrics").await.1;
+            missing(&page).map_or(Ok(page), Err)
+        });
+        let page = page.await.unwrap();
         only_known(&page);
     }
     let page = on_worker.get("/metrics").await.1;
@@ -256,7 +263,7 @@ const fn kind(kind: Kind) -> &'static str {
 
 /// Nothing is on the page that the reference does not name.
 fn only_known(page: &str) {
-    let known: BTreeSet<String> = METRICS.iter().map(|metric| metric.prometheus()).collect();
+    let known: BTreeSet<String> = METRICS.iter().map(Metric::prometheus).collect();
     for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().unwrap();
         assert!(

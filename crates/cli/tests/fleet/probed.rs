@@ -1,12 +1,13 @@
 //! Processes that answer probes, and what happens to them.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_testkit::process::{PortLease, Proc};
 use longshore_testkit::proxy::Proxy;
 use longshore_testkit::servers::SharedServers;
 use longshore_testkit::wait::eventually;
+use tokio::time::Instant;
 
 use super::process::Fleet;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::probed::LONG;
 
-/// A receiver of OTLP over HTTP: `oteltap` of PyPI, which prints a line of JSON for what it gets.
+/// A receiver of OTLP over HTTP: `oteltap`, a Python package, which prints a line of JSON for what it gets.
 pub(crate) struct Tap {
     _process: Proc,
     log: PathBuf,
