@@ -1,5 +1,5 @@
 //! Names of spans and of their fields, in one place. They are those of OpenTelemetry's conventions for messaging where
-//! there is one. The macros of `tracing` need literals; a test in this file holds them equal.
+//! there is one. The macros of `tracing` need literals; a test holds them equal.
 
 /// The span around one message's way to the broker.
 pub const SPAN_PUBLISH: &str = "publish";

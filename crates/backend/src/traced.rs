@@ -134,3 +134,45 @@ impl PublishPort for Traced {
         self.port.archive(letters)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::Timestamp;
+    use longshore_core::port::broker::message_id;
+
+    use super::*;
+    use crate::names;
+
+    #[test]
+    fn the_span_has_the_name_and_fields_that_are_written_down() {
+        let message = Message {
+            id: message_id(),
+            queue: QueueName::default(),
+            priority: Priority::Normal,
+            shard: 0,
+            epoch: 1,
+            published_at: Timestamp(1),
+            norecord: false,
+            jobs: Vec::new(),
+            traceparent: None,
+        };
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            let span = span(&message);
+            let metadata = span.metadata().unwrap();
+            assert_eq!(metadata.name(), names::SPAN_PUBLISH);
+            for name in [
+                names::MESSAGING_SYSTEM,
+                names::MESSAGING_OPERATION_TYPE,
+                names::MESSAGING_OPERATION_NAME,
+                names::MESSAGING_DESTINATION,
+                names::MESSAGING_MESSAGE_ID,
+                names::MESSAGING_BATCH_COUNT,
+                names::PRIORITY,
+                names::JOB_ID,
+                names::OUTCOME,
+            ] {
+                assert!(metadata.fields().field(name).is_some(), "{name}");
+            }
+        });
+    }
+}

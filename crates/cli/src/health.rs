@@ -22,7 +22,7 @@ impl Part for Worker {
     fn checks(&self, probe: Probe) -> Vec<Check> {
         let view = self.health.view();
         match probe {
-            Probe::Startup => self.started(&view),
+            Probe::Startup => started(&view),
             Probe::Live => self.live(&view),
             Probe::Ready => self.ready(&view),
         }
@@ -30,24 +30,6 @@ impl Part for Worker {
 }
 
 impl Worker {
-    /// It is connected, and every consumer was attached or rightly left out once.
-    fn started(&self, view: &HealthView) -> Vec<Check> {
-        let connected = view.turned.is_some();
-        let detail = if connected {
-            "connected"
-        } else {
-            "not connected yet"
-        };
-        let queues = view.queues.iter().map(|(queue, attachment, _)| {
-            let ok = *attachment != Attachment::Starting;
-            Check::new(format!("queue {queue}"), ok, attachment.name())
-        });
-        [Check::new("worker", connected, detail)]
-            .into_iter()
-            .chain(queues)
-            .collect()
-    }
-
     /// Its loop turns, and no consumer has been missing for too long. A worker that still connects is alive.
     fn live(&self, view: &HealthView) -> Vec<Check> {
         let Some(turned) = view.turned else {
@@ -92,6 +74,24 @@ impl Worker {
         );
         [drain, store, turns].into_iter().chain(queues).collect()
     }
+}
+
+/// It is connected, and every consumer was attached or rightly left out once.
+fn started(view: &HealthView) -> Vec<Check> {
+    let connected = view.turned.is_some();
+    let detail = if connected {
+        "connected"
+    } else {
+        "not connected yet"
+    };
+    let queues = view.queues.iter().map(|(queue, attachment, _)| {
+        let ok = *attachment != Attachment::Starting;
+        Check::new(format!("queue {queue}"), ok, attachment.name())
+    });
+    [Check::new("worker", connected, detail)]
+        .into_iter()
+        .chain(queues)
+        .collect()
 }
 
 /// A scheduler.

@@ -98,7 +98,8 @@ impl Setting {
     /// # Errors
     /// When the endpoint cannot be used.
     pub(crate) fn observe_quietly(&self, role: &str) -> Result<(), Failure> {
-        if self.config.telemetry.endpoint.is_none() {
+        let is_in_env = std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some();
+        if self.config.telemetry.endpoint.is_none() && !is_in_env {
             return Ok(());
         }
         let mut config = self.config.clone();

@@ -14,8 +14,12 @@ mod doctor;
 mod notifications;
 #[path = "fleet/observed.rs"]
 mod observed;
+#[path = "fleet/probed.rs"]
+mod probed;
 #[path = "fleet/process.rs"]
 mod process;
+#[path = "fleet/tap.rs"]
+mod tap;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

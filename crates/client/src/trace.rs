@@ -47,16 +47,13 @@ impl Seen {
 
     /// The enqueue ended.
     pub(crate) fn end(&self, ended: &Result<(JobId, Accepted), EnqueueError>) {
-        let outcome = match ended {
-            Ok((id, accepted)) => {
-                self.telemetry
-                    .set(&self.span, names::JOB_ID, Value::Text(&id.to_string()));
-                outcome(accepted)
-            }
-            Err(_) => {
-                self.telemetry.failed(&self.span, "enqueue");
-                "failed"
-            }
+        let outcome = if let Ok((id, accepted)) = ended {
+            let id = id.to_string();
+            self.telemetry.set(&self.span, names::JOB_ID, Value::Text(&id));
+            outcome(*accepted)
+        } else {
+            self.telemetry.failed(&self.span, "enqueue");
+            "failed"
         };
         self.telemetry
             .set(&self.span, names::OUTCOME, Value::Text(outcome));
@@ -108,13 +105,13 @@ pub(crate) fn end_batch(telemetry: &Telemetry, batch: &[JobSpec], accepted: &[(J
             queue: &spec.queue,
             function: &spec.function_name,
             priority: spec.priority,
-            outcome: outcome(accepted),
+            outcome: outcome(*accepted),
         });
     }
 }
 
 /// How an accepted enqueue ended, in a word.
-const fn outcome(accepted: &Accepted) -> &'static str {
+const fn outcome(accepted: Accepted) -> &'static str {
     match accepted {
         Accepted { existing: true, .. } => "existing",
         Accepted { unrecorded: true, .. } => "unrecorded",

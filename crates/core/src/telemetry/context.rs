@@ -4,6 +4,8 @@
 //! and a child the last run of its parent, without anything being stored. A job without a trace of its own has one
 //! that is made of its id, so that all of its runs are in one trace.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 
 use crate::id::JobId;
@@ -87,7 +89,11 @@ pub fn of_envelope(envelope: &[u8]) -> Option<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 #[cfg(test)]

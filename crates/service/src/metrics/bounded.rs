@@ -1,6 +1,6 @@
 //! Names as attributes, so many of them and no more.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::Value;
@@ -13,20 +13,20 @@ pub(super) const OTHER: &str = "_other";
 /// The names of one attribute. The first ones are told apart; a name that comes when there are enough is
 /// [`OTHER`] for good.
 #[derive(Debug, Default)]
-pub(super) struct Bounded(Mutex<HashMap<Arc<str>, ()>>);
+pub(super) struct Bounded(Mutex<HashSet<Arc<str>>>);
 
 impl Bounded {
     /// The name as an attribute's value.
     pub(super) fn value(&self, name: &str) -> Value {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, ())) = known.get_key_value(name) {
+        if let Some(name) = known.get(name) {
             return Value::String(Arc::clone(name).into());
         }
         if known.len() >= NAMES_MAX {
             return Value::String(OTHER.into());
         }
         let name: Arc<str> = name.into();
-        known.insert(Arc::clone(&name), ());
+        known.insert(Arc::clone(&name));
         Value::String(name.into())
     }
 }

@@ -60,7 +60,10 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, 
             () = stop.cancelled() => return,
         }
         let reading = tokio::time::timeout(PATIENCE, read(&ports, clock.now()));
-        match reading.await {
+        let Some(reading) = stop.run_until_cancelled(reading).await else {
+            return;
+        };
+        match reading {
             Ok(Ok(queues)) => {
                 let reading = Reading {
                     at: Some(Instant::now()),

@@ -76,7 +76,7 @@ fn histogram(meter: &Meter, metric: &Metric) -> Histogram<f64> {
 }
 
 impl Instruments {
-    pub(super) fn new(meter: &Meter) -> Self {
+    pub(crate) fn new(meter: &Meter) -> Self {
         let passes = Passes::default();
         lag(meter, &passes);
         Self {

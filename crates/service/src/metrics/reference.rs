@@ -38,7 +38,11 @@ pub fn render() -> String {
         (From::Schedulers, "Schedulers, and the fleet as they see it"),
         (From::All, "Every service"),
     ] {
-        page += &format!("\n## {title}\n\n| metric | type | attributes | meaning |\n|---|---|---|---|\n");
+        page.extend([
+            "\n## ",
+            title,
+            "\n\n| metric | type | attributes | meaning |\n|---|---|---|---|\n",
+        ]);
         page.extend(METRICS.iter().filter(|metric| metric.from == from).map(row));
     }
     page += REPAIRS;

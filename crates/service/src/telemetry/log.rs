@@ -109,6 +109,8 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
@@ -147,6 +149,35 @@ mod tests {
         assert_eq!(line["message"], "published");
         assert_eq!((&line["queue"], &line["jobs"]), (&"default".into(), &3.into()));
         assert_eq!(line["level"], "INFO");
+    }
+
+    #[test]
+    fn a_line_that_is_said_in_a_trace_carries_its_ids() {
+        let page = Page::default();
+        let out = page.clone();
+        let log = Log {
+            format: LogFormat::Json,
+            level: "info".to_owned(),
+        };
+        let provider = SdkTracerProvider::builder().build();
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let lines = layer(&log, false, move || out.clone()).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(spans).with(lines), || {
+            tracing::info_span!("work").in_scope(|| tracing::info!("inside"));
+            tracing::info!("outside");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let [inside, outside] = &lines[..] else {
+            panic!("{text}")
+        };
+        assert_eq!(inside["message"], "inside");
+        assert_eq!(inside["trace_id"].as_str().map(str::len), Some(32), "{inside}");
+        assert_eq!(inside["span_id"].as_str().map(str::len), Some(16), "{inside}");
+        assert!(outside.get("trace_id").is_none(), "{outside}");
     }
 
     #[test]

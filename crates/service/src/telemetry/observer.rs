@@ -122,7 +122,67 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
+    use longshore_core::telemetry::Observer as _;
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::metrics::SdkMeterProvider;
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// The `traceparent` of a span that begins so, where this share of traces is kept.
+    fn begun(ratio: f64, begin: &Begin<'_>) -> String {
+        let tracer = SdkTracerProvider::builder()
+            .with_id_generator(super::super::ids::Ids::default())
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+            .build();
+        let meter = SdkMeterProvider::builder().build().meter("test");
+        let observer = Observer::new(Arc::new(Instruments::new(&meter)), true);
+        let spans = tracing_opentelemetry::layer().with_tracer(tracer.tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
+            let span = tracing::info_span!("work");
+            observer.begin(&span, begin);
+            observer.traceparent(&span).unwrap()
+        })
+    }
+
+    #[test]
+    fn a_span_has_the_ids_that_it_is_given() {
+        let begin = Begin {
+            trace_id: Some([0x11; 16]),
+            span_id: Some([0x22; 8]),
+            ..Begin::default()
+        };
+        let expected = format!("00-{}-{}-01", "11".repeat(16), "22".repeat(8));
+        assert_eq!(begun(1.0, &begin), expected);
+    }
+
+    #[test]
+    fn the_ratio_decides_unless_a_caller_has() {
+        let own = Begin {
+            trace_id: Some([0x11; 16]),
+            ..Begin::default()
+        };
+        assert!(begun(0.0, &own).ends_with("-00"), "nobody keeps it");
+        let called = Begin {
+            parent: Some(PARENT),
+            ..own.clone()
+        };
+        let kept = begun(0.0, &called);
+        assert!(kept.starts_with(&PARENT[..35]) && kept.ends_with("-01"), "{kept}");
+        let dropped = PARENT.replace("-01", "-00");
+        let called = Begin {
+            parent: Some(&dropped),
+            ..own
+        };
+        assert!(
+            begun(1.0, &called).ends_with("-00"),
+            "its caller does not keep it"
+        );
+    }
 
     #[test]
     fn a_traceparent_is_read_as_the_standard_has_it() {

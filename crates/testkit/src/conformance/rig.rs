@@ -16,10 +16,13 @@ use longshore_core::port::attempt::{
 use longshore_core::port::broker::{Delivery, Source, Subscription};
 use longshore_core::port::enqueue::{CancelReply, CancelRequest, Enqueued, NewJob};
 use longshore_core::port::schedule::{LeasesExpired, Publishable};
-use longshore_core::view::{Detail, JobFilter, JobView, WorkerView};
+use longshore_core::view::{Detail, JobFilter, JobView, RunTime, WorkerView};
 use longshore_core::{FunctionName, JobId, JobSpec, JobStatus, Nonce, QueueName, WorkerId};
 
 use crate::factory::Factory;
+
+/// The trace context of a message.
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// What stands behind the ports of one case.
 pub trait Stage: Send + Sync {
@@ -428,7 +431,13 @@ impl Rig {
 
     pub(super) fn worker(&self, name: &str, functions: &[&str]) -> WorkerView {
         WorkerView {
-            run_times: Vec::new(),
+            run_times: vec![(
+                QueueName::default(),
+                RunTime {
+                    seconds: 1.5,
+                    count: 3,
+                },
+            )],
             id: WorkerId(name.to_owned()),
             host: "here".to_owned(),
             pid: 1,
@@ -458,7 +467,7 @@ impl Rig {
             envelope: job.envelope.clone(),
         };
         Message {
-            traceparent: None,
+            traceparent: Some(TRACEPARENT.to_owned()),
             id: longshore_core::port::broker::message_id(),
             queue: jobs[0].queue.clone(),
             priority: jobs[0].priority,
