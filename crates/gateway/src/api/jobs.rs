@@ -20,7 +20,7 @@ use crate::dto::access::{Link, LinkRequest};
 use crate::dto::dead::Cancelled;
 use crate::dto::job::{Job, JobDetail};
 use crate::dto::request::{BatchRequest, JobRequest};
-use crate::error::{Error, ErrorCode};
+use crate::error::Error;
 use crate::extract::{Json, Path};
 use crate::state::AppState;
 

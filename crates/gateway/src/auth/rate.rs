@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_burst_is_let_through_and_what_follows_goes_by_the_rate() {
         let rate = Rate::default();
-        let at = |millis| Timestamp(1_000_000 + millis);
+        let at = |millis: u64| Timestamp(1_000_000 + millis);
         for _ in 0..20 {
             rate.check(ONE, 10, at(0)).unwrap();
         }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn wrong_tokens_lock_an_address_for_a_while() {
         let rate = Rate::default();
-        let at = |seconds| Timestamp(1_000 * (1_000 + seconds));
+        let at = |seconds: u64| Timestamp(1_000 * (1_000 + seconds));
         for _ in 0..20 {
             rate.check_failures(&ONE, at(0)).unwrap();
             rate.count_failure(&ONE, at(0));
