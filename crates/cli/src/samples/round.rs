@@ -27,7 +27,7 @@ pub(crate) async fn enqueue(
     number: u64,
     pace: Pace,
 ) -> Result<usize, EnqueueError> {
-    let slower = if pace == Pace::Watched { 6 } else { 1 };
+    let slower = if pace == Pace::Watched { 7 } else { 1 };
     let mut batch = Batch::new();
     for (priority, pace_ms) in [
         (Priority::Low, 60),
