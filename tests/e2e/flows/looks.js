@@ -12,7 +12,7 @@ async function isAccessible({ browser, fleet }, scheme) {
     const found = [];
     for (const { name, path, status } of await views(fleet)) {
       await tab.page.goto(fleet.base + path, { waitUntil: "load" });
-      const axe = new AxeBuilder({ page: tab.page });
+      const axe = new AxeBuilder({ page: tab.page }).options({ resultTypes: ["violations"], iframes: false });
       const seen = await (scheme === "light" ? axe.withTags(LEVELS) : axe.withRules(["color-contrast"])).analyze();
       const serious = seen.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       for (const { id, nodes } of serious) found.push(`${name}: ${id}: ${nodes[0].html.slice(0, 160)} (${nodes.length}) ${nodes[0].failureSummary?.replaceAll("\n", " ").slice(0, 220)}`);
