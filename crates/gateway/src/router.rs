@@ -3,8 +3,8 @@
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use http::header::CONTENT_LENGTH;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,7 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .merge(slow)
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method);
-    below(&state.settings().base_path, routes)
+    below(&state.settings().base_path, routes.with_state(state.clone()))
         .layer(DefaultBodyLimit::max(state.settings().body_bytes_max))
         .layer(axum::Extension(events::Draining(shutdown.clone())))
         .layer(from_fn_with_state(state.clone(), watch::cross_origin))
@@ -41,18 +41,15 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), refuse_large))
         .layer(from_fn_with_state(state.clone(), present::errors))
         .layer(from_fn_with_state(state.clone(), headers::set))
-        .with_state(state.clone())
 }
 
-/// The routes below a base path.
-fn below(base_path: &str, routes: Router<AppState>) -> Router<AppState> {
+/// The routes below a base path, with and without a slash at its end.
+fn below(base_path: &str, routes: Router) -> Router {
     if base_path.is_empty() {
         return routes;
     }
-    let home = format!("{base_path}/");
     Router::new()
-        .route(base_path, get(move || async move { Redirect::to(&home) }))
-        .nest(base_path, routes)
+        .nest_service(base_path, routes)
         .fallback(nothing_here)
 }
 

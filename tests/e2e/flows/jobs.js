@@ -147,9 +147,9 @@ const liveUpdatesPause = inTab(async (page, { fleet }) => {
 
 const jobTextIsText = inTab(async (page, { fleet }) => {
   const evil = `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
-  await enqueue(page, fleet.base, { name: evil, fn: "sample.parse_ledger", args: { path: evil }, more: { Tags: "<b>x</b>" } });
+  await enqueue(page, fleet.base, { name: evil, fn: "sample.parse_ledger", args: { path: evil }, more: { Tags: "<b>x</b>", Retries: "0" } });
   await page.locator(".bar.large.failed").waitFor();
-  for (const path of ["/", "/jobs", "/dead"]) {
+  for (const path of ["/", "/jobs", `/dead?tag=${encodeURIComponent("<b>x</b>")}`]) {
     await page.goto(fleet.base + path);
     assert.match(await page.locator("main").textContent(), /<img src=x/);
     assert.doesNotMatch(await page.title(), /owned/);

@@ -3,13 +3,17 @@ import { AxeBuilder, open } from "../browser.js";
 import { assert } from "../check.js";
 import { views } from "../views.js";
 
+const LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+// Light and dark differ by their colours alone: the second look is at those.
 async function isAccessible({ browser, fleet }, scheme) {
   const tab = await open(browser, { colorScheme: scheme });
   try {
     const found = [];
     for (const { name, path, status } of await views(fleet)) {
       await tab.page.goto(fleet.base + path, { waitUntil: "load" });
-      const seen = await new AxeBuilder({ page: tab.page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+      const axe = new AxeBuilder({ page: tab.page }).options({ resultTypes: ["violations"], iframes: false });
+      const seen = await (scheme === "light" ? axe.withTags(LEVELS) : axe.withRules(["color-contrast"])).analyze();
       const serious = seen.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       for (const { id, nodes } of serious) found.push(`${name}: ${id}: ${nodes[0].html.slice(0, 160)} (${nodes.length}) ${nodes[0].failureSummary?.replaceAll("\n", " ").slice(0, 220)}`);
       if (status) tab.problems.splice(0, tab.problems.length, ...tab.problems.filter((problem) => !problem.includes(`${status}`)));

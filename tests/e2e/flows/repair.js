@@ -90,8 +90,8 @@ const cancelByFilter = inTab(async (page, fleet) => {
 
 const cronEntry = inTab(async (page, fleet) => {
   await page.goto(`${fleet.base}/cron/new`);
-  await page.getByLabel("Name").fill("e2e-nightly");
-  await page.getByLabel("Function").fill("sample.parse_ledger");
+  await page.getByLabel("Name", { exact: true }).fill("e2e-nightly");
+  await page.getByLabel("Function", { exact: true }).fill("sample.parse_ledger");
   await page.getByLabel("Arguments (JSON)").fill(JSON.stringify({ path: ledger(fleet, "cron-ledger.txt", "7\n") }));
   await page.getByLabel("Time zone").fill("Europe/Berlin");
   await page.getByLabel("Expression").fill("30 2 * * 7x");

@@ -8,8 +8,8 @@ use longshore::{JobId, JobStatus};
 
 use super::text;
 
-const NODE: (u32, u32) = (208, 58);
-const GAP: (u32, u32) = (64, 14);
+const NODE: (u32, u32) = (180, 58);
+const GAP: (u32, u32) = (44, 14);
 const MARGIN: u32 = 4;
 
 /// A job of the graph.
@@ -31,6 +31,8 @@ pub(crate) struct Graph {
     height: u32,
     nodes: Vec<Drawn>,
     edges: Vec<Edge>,
+    /// How it takes to little room: `alone` and `narrow` ones shrink, `wide` ones are scrolled.
+    size: &'static str,
     /// Jobs that are not drawn, because there are too many.
     more: String,
 }
@@ -74,7 +76,7 @@ impl Graph {
             Some(Drawn {
                 id: node.id.to_string(),
                 href: href(&format!("/jobs/{}", node.id)),
-                name: text::cut(&node.name, 23),
+                name: text::cut(&node.name, 16),
                 full: node.name.clone(),
                 word: node.status.map_or("unknown", JobStatus::as_str),
                 own: node.id == own,
@@ -86,6 +88,11 @@ impl Graph {
         Self {
             width: span(columns.len(), NODE.0, GAP.0) + 2 * MARGIN,
             height: height + 2 * MARGIN,
+            size: match columns.len() {
+                0..=2 => "alone",
+                3..=4 => "narrow",
+                _ => "wide",
+            },
             nodes: drawn.collect(),
             edges: edges(nodes, &places),
             more: if left_out > 0 {

@@ -134,10 +134,12 @@ impl Bar {
             _ => waiting(job, now),
         };
         let percent = fraction.map(percentage);
-        let far = percent
-            .as_ref()
-            .map(|percent| format!("{percent} %"))
-            .unwrap_or_default();
+        // An end without a word of the job about how far it came is no zero.
+        let told = !job.status.is_terminal()
+            || job.status == JobStatus::Completed
+            || job.progress.fraction.is_some();
+        let far = percent.as_ref().filter(|_| told);
+        let far = far.map(|percent| format!("{percent} %")).unwrap_or_default();
         Self {
             job: job.id.to_string(),
             kind: job.status.as_str(),
