@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore::Client;
-use longshore_backend::embedded::{Folder, Options};
+use longshore_backend::embedded::{Options, Store};
 use longshore_backend::{Backend, BackendConfig, Endpoints};
 use longshore_core::{FunctionName, JobError, JobSpec, value};
 use longshore_gateway::{Access, Gateway};
@@ -64,7 +64,7 @@ struct Seen {
 
 async fn measure(watchers: u64, jobs: u64, seconds: u64) -> Result<(), Problem> {
     let dir = tempfile::tempdir()?;
-    let folder = Folder::open(dir.path(), Options::default())?;
+    let folder = Store::open(dir.path(), Options::default())?;
     folder.serve()?;
     let client = Client::builder().ports(folder.ports())?;
     let told = Arc::new(AtomicU64::new(0));
