@@ -23,7 +23,7 @@ use longshore_gateway::{Access, Gateway};
 use longshore_worker::{JobContext, Worker};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,11 @@ async fn gateway(folder: &Path) -> Result<(), Problem> {
     let gateway = Gateway::builder(client, backend.ports().clone())
         .access(Access::Open)
         .build()?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // As `longshore gateway` bounds what the system keeps for a connection that does not read.
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(64 * 1024)?;
+    socket.bind("127.0.0.1:0".parse()?)?;
+    let listener = socket.listen(1_024)?;
     println!("{}", listener.local_addr()?);
     Ok(gateway.serve(listener, CancellationToken::new()).await?)
 }
