@@ -153,8 +153,13 @@ async fn produce(
     stop: CancellationToken,
 ) -> Result<(), EnqueueError> {
     // Rounds are numbered by time, so that their files stay apart over restarts.
+    let pace = if samples == Samples::Once {
+        round::Pace::Quick
+    } else {
+        round::Pace::Watched
+    };
     while samples != Samples::Off && !stop.is_cancelled() {
-        round::enqueue(&client, &files, SystemClock.now().millis() / 1_000).await?;
+        round::enqueue(&client, &files, SystemClock.now().millis() / 1_000, pace).await?;
         if samples == Samples::Once {
             break;
         }

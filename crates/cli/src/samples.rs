@@ -8,6 +8,7 @@
 //! | `sample.hash_file` | SHA-256 of a file, chunk by chunk, with progress in bytes |
 //! | `sample.read_spool` | reads a file that is not there yet: a transient error, until a scheduled job writes it |
 //! | `sample.write_spool` | writes that file |
+//! | `sample.await_file` | waits for a file, and cannot say how far it is |
 //! | `sample.parse_ledger` | parses a ledger with a bad line: a permanent error, a dead letter |
 
 pub(crate) mod files;
@@ -123,6 +124,20 @@ impl Job for ParseLedger {
     type Output = i64;
 }
 
+/// `sample.await_file`
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AwaitFile {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// How long it waits at most, in milliseconds.
+    pub(crate) patience_ms: u64,
+}
+
+impl Job for AwaitFile {
+    const FUNCTION_NAME: &'static str = "sample.await_file";
+    type Output = u64;
+}
+
 /// Registers every sample function.
 pub(crate) fn register(worker: Builder) -> Builder {
     worker
@@ -133,6 +148,7 @@ pub(crate) fn register(worker: Builder) -> Builder {
         .register(read_spool)
         .register(write_spool)
         .register(parse_ledger)
+        .register(await_file)
 }
 
 async fn count_words(job: CountWords, ctx: JobContext) -> Result<WordCounts, JobError> {
@@ -267,6 +283,20 @@ async fn parse_ledger(job: ParseLedger, _ctx: JobContext) -> Result<i64, JobErro
         sum += line.trim().parse::<i64>()?;
     }
     Ok(sum)
+}
+
+async fn await_file(job: AwaitFile, ctx: JobContext) -> Result<u64, JobError> {
+    let end = tokio::time::Instant::now() + Duration::from_millis(job.patience_ms);
+    let name = job.path.file_name().unwrap_or_default().to_string_lossy();
+    ctx.stage(format!("waiting for {name}"));
+    while tokio::time::Instant::now() < end {
+        ctx.check_cancelled()?;
+        if let Ok(file) = tokio::fs::metadata(&job.path).await {
+            return Ok(file.len());
+        }
+        pause(250).await;
+    }
+    Err(JobError::permanent(format_args!("{name} has not come")))
 }
 
 fn ratio(done: u64, all: u64) -> f64 {

@@ -1,16 +1,12 @@
 //! Where requests go, and what they pass on the way.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::header::CONTENT_LENGTH;
-use http::uri::PathAndQuery;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use crate::answer::{headers, present};
 use crate::api::watch;
@@ -36,9 +32,8 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), in_time))
         .merge(slow)
         .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
-        .with_state(state.clone());
-    below(&state.settings().base_path, routes)
+        .method_not_allowed_fallback(other_method);
+    below(&state.settings().base_path, routes.with_state(state.clone()))
         .layer(DefaultBodyLimit::max(state.settings().body_bytes_max))
         .layer(axum::Extension(events::Draining(shutdown.clone())))
         .layer(from_fn_with_state(state.clone(), watch::cross_origin))
@@ -48,32 +43,14 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), headers::set))
 }
 
-/// The routes below a base path.
+/// The routes below a base path, with and without a slash at its end.
 fn below(base_path: &str, routes: Router) -> Router {
     if base_path.is_empty() {
         return routes;
     }
-    let base_path: Arc<str> = base_path.into();
-    Router::new().fallback(move |request| stripped(base_path, routes, request))
-}
-
-/// The request without the base path: no route knows it.
-async fn stripped(base_path: Arc<str>, routes: Router, mut request: Request) -> Response {
-    let whole = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-    let rest = whole.strip_prefix(&*base_path).map(str::to_owned);
-    match rest {
-        Some(rest) if rest.is_empty() || rest.starts_with('?') => {
-            Redirect::to(&format!("{base_path}/{rest}")).into_response()
-        }
-        Some(rest) if rest.starts_with('/') => match rest.parse() {
-            Ok(uri) => {
-                *request.uri_mut() = uri;
-                routes.oneshot(request).await.into_response()
-            }
-            Err(error) => Error::internal(error).into_response(),
-        },
-        _ => nothing_here().await.into_response(),
-    }
+    Router::new()
+        .nest_service(base_path, routes)
+        .fallback(nothing_here)
 }
 
 async fn nothing_here() -> Error {

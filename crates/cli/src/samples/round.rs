@@ -6,7 +6,16 @@ use longshore::{Batch, Client, EnqueueError};
 use longshore_core::Priority;
 
 use super::files::SampleFiles;
-use super::{CountWords, HashFile, MergeCounts, ParseLedger, ReadSpool, WriteReport, WriteSpool};
+use super::{AwaitFile, CountWords, HashFile, MergeCounts, ParseLedger, ReadSpool, WriteReport, WriteSpool};
+
+/// How fast a round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// A few seconds: for tests and for those who want its end.
+    Quick,
+    /// Most of the time to the next round, so that there is something to watch; one job waits, and cannot say how long.
+    Watched,
+}
 
 /// Enqueues a round. `number` keeps the files of rounds apart. Answers how many jobs it has.
 ///
@@ -16,7 +25,9 @@ pub(crate) async fn enqueue(
     client: &Client,
     files: &SampleFiles,
     number: u64,
+    pace: Pace,
 ) -> Result<usize, EnqueueError> {
+    let slower = if pace == Pace::Watched { 7 } else { 1 };
     let mut batch = Batch::new();
     for (priority, pace_ms) in [
         (Priority::Low, 60),
@@ -26,7 +37,7 @@ pub(crate) async fn enqueue(
     ] {
         let job = HashFile {
             path: files.blob(),
-            pace_ms,
+            pace_ms: pace_ms * slower,
         };
         batch
             .add(job)
@@ -42,7 +53,10 @@ pub(crate) async fn enqueue(
                 path.file_name().unwrap_or_default().to_string_lossy()
             );
             batch
-                .add(CountWords { path, pace_ms: 15 })
+                .add(CountWords {
+                    path,
+                    pace_ms: 15 * slower,
+                })
                 .name(name)
                 .tag("sample")
                 .reference()
@@ -81,6 +95,16 @@ pub(crate) async fn enqueue(
         .add(ParseLedger { path: files.ledger() })
         .name("Parse the ledger (fails for good)")
         .tag("sample");
+    if pace == Pace::Watched {
+        batch
+            .add(AwaitFile {
+                path: files.report(number),
+                patience_ms: 60_000,
+            })
+            .name("Wait for the report (how long, nobody knows)")
+            .priority(Priority::High)
+            .tag("sample");
+    }
     let jobs = batch.len();
     client.enqueue_many(batch).await?;
     Ok(jobs)

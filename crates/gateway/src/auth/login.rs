@@ -11,8 +11,8 @@ use longshore_core::access::{Token, TokenId};
 use longshore_core::{Timestamp, clock::duration_millis};
 use serde::Deserialize;
 
-use super::Posted;
 use super::rate::Caller;
+use super::{Posted, Session};
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
 
@@ -163,6 +163,11 @@ impl Ticket {
             expires_at: Timestamp(u64::from_be_bytes(rest.try_into().ok()?)),
         })
     }
+}
+
+/// Whether somebody is signed in: the login page needs no token then.
+pub(crate) async fn is_signed_in(state: &AppState, parts: &http::request::Parts) -> bool {
+    Session::identify(parts, state).await.is_ok()
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ impl JobProgress {
 }
 
 impl JobError {
-    fn of(error: &ErrorInfo, role: Role, hide: &Hide) -> Self {
+    pub(crate) fn of(error: &ErrorInfo, role: Role, hide: &Hide) -> Self {
         let text = |field: &str, text: &str| hide.text(role, "error", field, text.to_owned());
         Self {
             error_type: text("error_type", &error.error_type),

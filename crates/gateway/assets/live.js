@@ -1,0 +1,171 @@
+// Live updates over one stream of server-sent events a page. Progress moves the bars that are shown, at most once per
+// frame, the newest event of a job alone; every other change asks for the page anew, at most every second or so, and
+// only what differs is touched. Nothing grows: what is not shown is dropped.
+import { tick } from "./clock.js";
+import { morph } from "./morph.js";
+
+const root = document.documentElement;
+const REFRESH_MIN = 1200;
+const POLL = 5000;
+
+export function startLive() {
+  const button = document.getElementById("live");
+  const live = { paused: sessionStorage.getItem("longshore-paused") === "yes", toggle };
+  const waiting = new Map();
+  let source = null;
+  let frame = 0;
+  let timer = 0;
+  let loading = false;
+  let again = false;
+  let last = 0;
+  let cost = 0;
+
+  function state(name) {
+    if (!button) return;
+    button.dataset.state = name;
+    button.setAttribute("aria-pressed", String(name !== "paused"));
+    button.querySelector(".word").textContent = { on: "Live", away: "Connecting", paused: "Paused" }[name];
+    button.title = live.paused ? "Resume live updates (p)" : "Pause live updates (p)";
+  }
+
+  function toggle() {
+    live.paused = !live.paused;
+    sessionStorage.setItem("longshore-paused", live.paused ? "yes" : "no");
+    if (live.paused) close();
+    else {
+      open();
+      refresh(0);
+    }
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+    clearTimeout(timer);
+    timer = 0;
+    waiting.clear();
+    state("paused");
+  }
+
+  // ---- the stream ----
+  function address() {
+    const query = new URLSearchParams();
+    for (const topic of root.dataset.topics.split(",")) query.set(topic, "yes");
+    const shown = new Set([...document.querySelectorAll("[data-bar]")].map((bar) => bar.dataset.bar));
+    if (shown.size) query.set("jobs", [...shown].slice(0, 100).join(","));
+    return `${root.dataset.base}/api/v1/events?${query}`;
+  }
+
+  function open() {
+    source?.close();
+    state("away");
+    source = new EventSource(address());
+    source.onopen = () => state("on");
+    source.onerror = () => {
+      state("away");
+      refresh(POLL);
+    };
+    source.addEventListener("job", job);
+    for (const name of ["queues", "overview", "stats", "gone"]) source.addEventListener(name, () => refresh(REFRESH_MIN));
+  }
+
+  function job(event) {
+    const data = JSON.parse(event.data);
+    waiting.set(data.id, data);
+    if (!frame) frame = requestAnimationFrame(draw);
+  }
+
+  // ---- bars ----
+  function draw() {
+    frame = 0;
+    for (const bar of document.querySelectorAll("[data-bar]")) {
+      const data = waiting.get(bar.dataset.bar);
+      if (data) move(bar, data);
+    }
+    waiting.clear();
+  }
+
+  function move(bar, data) {
+    if (data.status && !bar.classList.contains(data.status)) {
+      refresh(150);
+      return;
+    }
+    // What a bar says of a job that does not run is the gateway's to say.
+    const progress = data.progress;
+    if (data.status !== "running" || !progress) return;
+    const known = typeof progress.fraction === "number";
+    const percent = known ? Math.round(progress.fraction * 1000) / 10 : null;
+    const message = bar.querySelector(".message");
+    if (progress.message && message.textContent !== progress.message) {
+      message.textContent = progress.message;
+      message.title = progress.message;
+    }
+    if (known) {
+      bar.querySelector(".fill").setAttribute("width", `${percent}%`);
+      bar.querySelector(".unknown")?.remove();
+      bar.querySelector(".far").textContent = `${percent} %`;
+      bar.setAttribute("aria-valuenow", percent);
+    }
+    bar.setAttribute("aria-valuetext", `${known ? `${percent} %` : "unknown"}: ${message.textContent}`);
+    for (const node of document.querySelectorAll(`[data-node="${bar.dataset.bar}"] .fill`)) {
+      if (known) node.setAttribute("width", `${percent}%`);
+    }
+    // A job's own page shows its fields and its latest state too.
+    if (bar.classList.contains("large")) refresh(REFRESH_MIN);
+  }
+
+  // ---- everything else ----
+  function refresh(within) {
+    if (live.paused || !document.querySelector("[data-live]")) return;
+    if (loading) {
+      again = true;
+      return;
+    }
+    const due = Math.max(performance.now() + within, last + Math.max(REFRESH_MIN, 5 * cost));
+    if (timer) clearTimeout(timer);
+    timer = setTimeout(load, due - performance.now());
+  }
+
+  async function load() {
+    timer = 0;
+    if (live.paused) return;
+    if (document.hidden) {
+      again = true;
+      return;
+    }
+    loading = true;
+    again = false;
+    const began = performance.now();
+    try {
+      const response = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html", "x-live": "1" } });
+      if (response.redirected) return location.reload();
+      if (response.ok && !live.paused) apply(new DOMParser().parseFromString(await response.text(), "text/html"));
+    } catch {
+      // The stream tells that the gateway is away; it comes back by itself.
+    }
+    last = performance.now();
+    cost = last - began;
+    loading = false;
+    if (again || !source || source.readyState !== EventSource.OPEN) refresh(source ? REFRESH_MIN : POLL);
+  }
+
+  function apply(page) {
+    const before = address();
+    for (const region of document.querySelectorAll("[data-live]")) {
+      const fresh = page.getElementById(region.id);
+      if (fresh) morph(region, fresh);
+    }
+    tick();
+    if (source && address() !== before) open();
+  }
+
+  button?.addEventListener("click", toggle);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && again) refresh(0);
+  });
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => event.persisted && !live.paused && open());
+  if (live.paused) state("paused");
+  else open();
+  return live;
+}

@@ -1,0 +1,263 @@
+//! One job.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use longshore::{JobId, JobStatus, JobView, value};
+use longshore_core::Envelope;
+
+use super::frame::{Frame, Page};
+use super::graph::Graph;
+use super::history::{Moment, moments};
+use super::part::{Bar, Status, Urgency, When};
+use super::{family, html, text};
+use crate::error::Error;
+use crate::extract::Path;
+
+/// The page.
+#[derive(Debug, Template)]
+#[template(path = "job.html")]
+struct JobPage {
+    frame: Frame,
+    id: String,
+    name: String,
+    status: Status,
+    bar: Bar,
+    facts: Vec<Fact>,
+    tags: Vec<(String, String)>,
+    fields: Vec<(String, String)>,
+    error: Option<Problem>,
+    args: Option<String>,
+    metadata: Option<String>,
+    result: Option<String>,
+    moments: Vec<Moment>,
+    why: Vec<Obstacle>,
+    graph: Option<Graph>,
+    can: Can,
+}
+
+/// A line of what is known.
+#[derive(Debug)]
+struct Fact {
+    name: &'static str,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    Text(String),
+    Mono(String),
+    Link { text: String, href: String },
+    Urgency(Urgency),
+    When(When),
+}
+
+#[derive(Debug)]
+struct Problem {
+    kind: String,
+    message: String,
+    causes: Vec<String>,
+    traceback: Option<String>,
+    alike: Option<String>,
+}
+
+#[derive(Debug)]
+struct Obstacle {
+    explanation: String,
+    remedy: String,
+}
+
+/// What may be done with it now, by whoever looks.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "buttons, each there or not")]
+struct Can {
+    cancel: bool,
+    repair: bool,
+    share: bool,
+    wait: bool,
+}
+
+/// `GET /jobs/{id}`
+pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, Error> {
+    let client = page.state.client();
+    let job = client.view(id).await?;
+    let job =
+        job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    let job = super::hidden::seen(&page, job);
+    let frame = page.frame(job.name.clone(), "jobs").await?;
+    let full = job.full.clone().unwrap_or_default();
+    let envelope = Envelope::decode(&full.envelope).ok();
+    let why = if job.status.is_terminal() || job.status == JobStatus::Running {
+        Vec::new()
+    } else {
+        client.why(id).await?.obstacles
+    };
+    let can = Can {
+        cancel: frame.can_produce() && !job.status.is_terminal() && job.cancel_reason.is_none(),
+        repair: frame.can_operate() && job.status == JobStatus::Failed,
+        share: frame.can_produce(),
+        wait: !job.status.is_terminal(),
+    };
+    html(&JobPage {
+        id: id.to_string(),
+        name: job.name.clone(),
+        status: job.status.into(),
+        bar: Bar::of(&job, frame.now).large(),
+        facts: facts(&frame, &job, envelope.as_ref()),
+        tags: job
+            .tags
+            .iter()
+            .map(|tag| {
+                (
+                    tag.clone(),
+                    frame.href(&format!("/jobs?{}", super::filter::pair("tag", tag))),
+                )
+            })
+            .collect(),
+        fields: job
+            .progress
+            .fields
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect(),
+        error: problem(&frame, &job),
+        args: envelope
+            .as_ref()
+            .and_then(|envelope| super::hidden::json(&page, "args", &envelope.args)),
+        metadata: envelope
+            .as_ref()
+            .filter(|envelope| !envelope.metadata.is_empty())
+            .and_then(|envelope| {
+                let metadata = envelope.metadata.clone().into_iter().collect();
+                super::hidden::shown(&page, "metadata", serde_json::Value::Object(metadata))
+            }),
+        result: full
+            .result
+            .as_ref()
+            .and_then(|result| super::hidden::json(&page, "result", result)),
+        moments: moments(&job, &full, envelope.as_ref(), frame.now),
+        why: why
+            .into_iter()
+            .map(|obstacle| Obstacle {
+                explanation: obstacle.explanation,
+                remedy: obstacle.remedy,
+            })
+            .collect(),
+        graph: family::graph(&page.state, &job, envelope.as_ref()).await?,
+        can,
+        frame,
+    })
+}
+
+fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
+    let link = |path: &str, name: &str, value: &str| Value::Link {
+        text: value.to_owned(),
+        href: frame.href(&format!("{path}?{}", super::filter::pair(name, value))),
+    };
+    let mut facts = Vec::new();
+    let mut fact = |name, value| facts.push(Fact { name, value });
+    fact("function", link("/jobs", "function", job.function_name.as_str()));
+    fact("queue", link("/jobs", "queue", job.queue.as_str()));
+    fact("priority", Value::Urgency(job.priority.into()));
+    fact("enqueued", Value::When(When::ago(job.created_at, frame.now)));
+    if let Some(at) = job.run_at.filter(|_| !job.status.is_terminal()) {
+        fact("due", Value::When(When::ago(at, frame.now)));
+    }
+    if let Some(time) = wait(job) {
+        fact("waited", Value::Text(text::span(time)));
+    }
+    if let Some(time) = super::part::ran(job) {
+        fact("ran", Value::Text(text::span(time)));
+    }
+    fact("attempts", Value::Text(attempts(job, envelope)));
+    if let Some(worker) = &job.worker {
+        fact("worker", Value::Mono(worker.to_string()));
+    }
+    if let Some(reason) = &job.cancel_reason {
+        fact("cancelled", Value::Text(reason.clone()));
+    }
+    for (name, value) in envelope.map(policy).unwrap_or_default() {
+        fact(name, Value::Text(value));
+    }
+    facts
+}
+
+/// From when it could first run to the start of its last attempt, for a job that ran once.
+fn wait(job: &JobView) -> Option<Duration> {
+    let started = job.started_at.filter(|_| job.attempts == 1)?;
+    Some(started.since(job.run_at.unwrap_or(job.created_at).max(job.created_at)))
+}
+
+fn attempts(job: &JobView, envelope: Option<&Envelope>) -> String {
+    let mut parts = vec![job.attempts.to_string()];
+    if let Some(envelope) = envelope {
+        parts.push(format!(
+            "{} of {} retries used",
+            job.retries, envelope.max_retries
+        ));
+    }
+    if job.losts > 0 {
+        parts.push(format!(
+            "{} lost",
+            text::plural(job.losts.into(), "worker", "workers")
+        ));
+    }
+    parts.join(", ")
+}
+
+/// What its enqueue said, where it is not the default.
+fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(by) = &envelope.created_by {
+        lines.push(("by", by.clone()));
+    }
+    let delay = Duration::from_millis(envelope.retry_delay_ms);
+    lines.push((
+        "retry delay",
+        format!("{}, × {}", text::span(delay), envelope.retry_backoff),
+    ));
+    if let Some(timeout) = envelope.timeout() {
+        lines.push(("time limit", text::span(timeout)));
+    }
+    for (name, at) in [("deadline", envelope.deadline), ("expires", envelope.expires_at)] {
+        if let Some(at) = at {
+            lines.push((name, format!("{} UTC", text::stamp(at))));
+        }
+    }
+    if let Some(trace) = envelope
+        .traceparent
+        .as_deref()
+        .and_then(|trace| trace.split('-').nth(1))
+    {
+        lines.push(("trace", trace.to_owned()));
+    }
+    lines
+}
+
+fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
+    let error = job
+        .error
+        .as_ref()
+        .filter(|_| job.status != JobStatus::Completed)?;
+    let fingerprint = longshore::Fingerprint::of(Some(error));
+    Some(Problem {
+        kind: error.error_type.clone(),
+        message: error.message.clone(),
+        causes: error.causes.clone(),
+        traceback: error.traceback.clone(),
+        alike: (job.status == JobStatus::Failed)
+            .then(|| frame.href(&format!("/dead?fingerprint={fingerprint}"))),
+    })
+}
+
+/// A value as JSON for people.
+pub(super) fn pretty(field: &'static str, bytes: &[u8]) -> Option<String> {
+    let value = value::to_json(field, bytes).ok()?;
+    serde_json::to_string_pretty(&value).ok()
+}
+
+/// A field of the progress: a text without its quotes.
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,46 @@
+//! A job as a row of a table.
+
+use longshore::JobView;
+use longshore_core::Timestamp;
+
+use super::frame::Page;
+use super::part::{Bar, Status, Urgency, When};
+
+/// A row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) function: String,
+    pub(crate) queue: String,
+    pub(crate) status: Status,
+    pub(crate) urgency: Urgency,
+    pub(crate) bar: Bar,
+    pub(crate) attempts: u32,
+    pub(crate) created: When,
+    pub(crate) worker: String,
+}
+
+impl Row {
+    pub(crate) fn of(job: &JobView, now: Timestamp) -> Self {
+        Self {
+            id: job.id.to_string(),
+            name: job.name.clone(),
+            function: job.function_name.to_string(),
+            queue: job.queue.to_string(),
+            status: job.status.into(),
+            urgency: job.priority.into(),
+            bar: Bar::of(job, now),
+            attempts: job.attempts,
+            created: When::ago(job.created_at, now),
+            worker: job.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+}
+
+/// Rows of what whoever looks may see.
+pub(crate) fn rows(page: &Page, jobs: Vec<JobView>, now: Timestamp) -> Vec<Row> {
+    jobs.into_iter()
+        .map(|job| Row::of(&super::hidden::seen(page, job), now))
+        .collect()
+}

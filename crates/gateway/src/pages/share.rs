@@ -1,0 +1,109 @@
+//! Watch links: a token for one job, for somebody's own web page.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::response::Response;
+use longshore::JobId;
+use longshore_core::access::Role;
+use serde::Deserialize;
+
+use super::frame::{Frame, Page};
+use super::{html, text};
+use crate::acts;
+use crate::auth::{Posted, watch};
+use crate::error::{Error, ErrorCode};
+use crate::extract::Path;
+
+/// How long a link may be good: the word, and the seconds.
+const LIFETIMES: [(&str, u64); 4] = [
+    ("1 hour", 3_600),
+    ("1 day", 86_400),
+    ("7 days", 7 * 86_400),
+    ("30 days", 30 * 86_400),
+];
+
+#[derive(Debug, Template)]
+#[template(path = "share.html")]
+struct Share {
+    frame: Frame,
+    id: String,
+    name: String,
+    lifetimes: [(&'static str, u64); 4],
+    made: Option<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    token: String,
+    snippet: String,
+    until: String,
+    cancels: bool,
+}
+
+/// The fields of the form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fields {
+    seconds: u64,
+    cancel: String,
+}
+
+/// `GET /jobs/{id}/link`
+pub(super) async fn ask(page: Page, Path(id): Path<JobId>) -> Result<Response, Error> {
+    page.session.require(Role::Producer)?;
+    answer(&page, id, None).await
+}
+
+/// `POST /jobs/{id}/link`
+pub(super) async fn make(
+    page: Page,
+    Path(id): Path<JobId>,
+    posted: Posted<Fields>,
+) -> Result<Response, Error> {
+    posted.session.require(Role::Producer)?;
+    let state = &page.state;
+    let cancels = posted.form.cancel == "yes";
+    let lifetime = Duration::from_secs(posted.form.seconds);
+    let link = watch::mint(state.signer().await?, state.now(), id, cancels, lifetime)
+        .map_err(|error| Error::new(ErrorCode::Invalid, error.to_string()))?;
+    let token = link.text.expose().to_owned();
+    let until = format!("{} UTC", text::stamp(link.expires_at));
+    acts::note(
+        state,
+        &posted.session,
+        "job.watch_link",
+        &id.to_string(),
+        &format!("until {until}"),
+    )
+    .await;
+    let home = state
+        .settings()
+        .public_url
+        .as_ref()
+        .map(|url| url.as_str().trim_end_matches('/').to_owned());
+    let home = home.unwrap_or_else(|| "https://THIS-GATEWAY".to_owned());
+    let snippet = format!(
+        "<script type=\"module\" src=\"{home}/assets/job-progress.js\"></script>\n<job-progress src=\"{home}\" job-id=\"{id}\"\n  token=\"{token}\"></job-progress>"
+    );
+    let made = Made {
+        token,
+        snippet,
+        until,
+        cancels,
+    };
+    answer(&page, id, Some(made)).await
+}
+
+async fn answer(page: &Page, id: JobId, made: Option<Made>) -> Result<Response, Error> {
+    let job = page.state.client().summary(id).await?;
+    let job =
+        job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    html(&Share {
+        frame: page.frame("Watch link", "jobs").await?,
+        id: id.to_string(),
+        name: job.name,
+        lifetimes: LIFETIMES,
+        made,
+    })
+}
