@@ -16,8 +16,6 @@ use crate::state::AppState;
 pub(crate) struct Posted<T> {
     pub(crate) session: Session,
     pub(crate) form: T,
-    /// The fields in order, for those that may come several times.
-    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
@@ -42,10 +40,6 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
         let Form(form) = Form::from_request(request, state)
             .await
             .map_err(|error| Error::new(ErrorCode::Invalid, error.body_text()))?;
-        Ok(Self {
-            session,
-            form,
-            fields,
-        })
+        Ok(Self { session, form })
     }
 }
