@@ -73,8 +73,13 @@ fn the_users_of_redis_may_call_what_the_code_calls() {
 fn the_users_of_rabbitmq_reach_what_the_topology_is_named() {
     let topology = read("crates/backend/src/amqp/topology.rs");
     let definitions = read("deploy/rabbitmq/definitions.json.in").replace("\\\\", "\\");
-    for line in topology.lines().filter(|line| line.starts_with("pub(super) const ")) {
-        let Some(name) = line.split('"').nth(1) else { continue };
+    for line in topology
+        .lines()
+        .filter(|line| line.starts_with("pub(super) const "))
+    {
+        let Some(name) = line.split('"').nth(1) else {
+            continue;
+        };
         let last = name.strip_prefix("longshore.").expect("every name begins so");
         let pattern = last.replace('.', "\\.");
         assert!(
