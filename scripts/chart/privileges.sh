@@ -45,7 +45,7 @@ amqp_port=$(free_port)
 dist_port=$(free_port)
 epmd_port=$(free_port)
 redis_port=$(free_port)
-LONGSHORE_AMQP_HOST=127.0.0.1:$amqp_port LONGSHORE_REDIS_HOST=127.0.0.1:$redis_port \
+AMQP_HOST=127.0.0.1:$amqp_port REDIS_HOST=127.0.0.1:$redis_port \
     deploy/make-secrets "$work/secrets" >&2
 chmod -R a+rX "$work/secrets"
 

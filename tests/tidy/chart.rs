@@ -129,7 +129,10 @@ fn the_charts_schema_knows_every_setting() {
             schema["$defs"][name] = table;
         }
         let text = serde_json::to_string_pretty(&sorted(&schema)).unwrap();
-        std::fs::write(schema_path(), text + "\n").unwrap();
+        // Renamed, so that no other test reads half of it.
+        let fresh = schema_path().with_extension("new");
+        std::fs::write(&fresh, text + "\n").unwrap();
+        std::fs::rename(fresh, schema_path()).unwrap();
         return;
     }
     for (name, table) in rendered() {
