@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args;
 use crate::failure::Failure;
+use crate::health;
 use crate::output::Out;
 use crate::setting::{Purpose, Setting};
 
@@ -22,6 +23,9 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
         return Ok(());
     };
     let client = Setting::client(&backend)?;
+    setting.health.add(health::part(health::Gateway {
+        stop: setting.stop.gentle.clone(),
+    }));
     out.line(format!("longshore gateway: {}", address(setting, &listener)?))?;
     let serving = serve(
         setting,
