@@ -32,7 +32,7 @@ fn schema() -> Value {
     serde_json::from_str(&std::fs::read_to_string(schema_path()).unwrap()).unwrap()
 }
 
-/// Whether a key holds what must not stand in a ConfigMap. The arguments of a cron entry are hidden in logs, but they
+/// Whether a key holds what must not stand in a `ConfigMap`. The arguments of a cron entry are hidden in logs, but they
 /// have no other place.
 fn is_secret(key: &Key) -> bool {
     matches!(key.kind, Kind::Server(_) | Kind::Secret) && key.path != "cron.*.args"
