@@ -73,8 +73,10 @@ for path in map(pathlib.Path, sys.argv[3:]):
     for uid in re.findall(r"/d/([\w-]+)", path.read_text()):
         if uid not in uids:
             faults.append(f"{path}: links to the dashboard {uid}, which is not there")
-# Told only once there is something to tell: a fault, an alarm, or a producer that exports metrics.
+# Told only once there is something to tell: a fault, an alarm, a producer that exports metrics, a delivery of the last
+# minute.
 RARE = {
+    "longshore_queue_oldest_age_seconds",
     "longshore_handler_panics_total",
     "longshore_jobs_enqueued_total",
     "longshore_leases_expired_total",
