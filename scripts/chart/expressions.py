@@ -1,9 +1,11 @@
 """Every expression of the dashboards and rules parses, and names metrics that docs/reference/metrics.md has.
 
 usage: expressions.py METRICS_MD RULES DASHBOARD...
+With a folder in METRICS, every metric in use must also stand in one of its *.metrics: what live processes told.
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -71,6 +73,23 @@ for path in map(pathlib.Path, sys.argv[3:]):
     for uid in re.findall(r"/d/([\w-]+)", path.read_text()):
         if uid not in uids:
             faults.append(f"{path}: links to the dashboard {uid}, which is not there")
+# Told only once there is something to tell: a fault, an alarm, a producer that exports metrics, a delivery of the last
+# minute.
+RARE = {
+    "longshore_queue_oldest_age_seconds",
+    "longshore_handler_panics_total",
+    "longshore_jobs_enqueued_total",
+    "longshore_leases_expired_total",
+    "longshore_protocol_repairs_total",
+    "longshore_broker_blocked",
+}
+if os.environ.get("METRICS"):
+    told = set()
+    for path in pathlib.Path(os.environ["METRICS"]).glob("*.metrics"):
+        told |= set(re.findall(r"^(longshore_\w+)", path.read_text(), re.M))
+    missing = {name for name in used if name.startswith("longshore_")} - told - RARE
+    faults += [f"{name} is in use, and no live process told it" for name in sorted(missing)]
+    print(f"live: {len(used & told)} of the metrics in use")
 if faults:
     sys.exit("\n".join(faults))
 print(f"{expressions} expressions parse; {len(used)} metrics are known; {len(uids)} dashboards")

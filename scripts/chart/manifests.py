@@ -57,7 +57,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.yaml")):
                 try:
                     kubernetes_validate.validate(resource, version, strict=True)
                 except Exception as error:  # noqa: BLE001 - whatever it finds is a fault
-                    faults.append(f"{where}, Kubernetes {version}: {error}")
+                    faults.append(f"{where}, Kubernetes {version}: {str(error).splitlines()[0]}")
 if faults:
     sys.exit("\n".join(faults))
 for kind in ("ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"):

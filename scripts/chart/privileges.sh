@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
 # RabbitMQ and a real Redis with them, and what they must not do is refused.
-# usage: privileges.sh PYTHON BINARY
+# With a folder, what scheduler and worker told of their metrics meanwhile is left there.
+# usage: privileges.sh PYTHON BINARY [FOLDER]
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
 binary=$(realpath "$2")
+kept=
+[ -z "${3:-}" ] || kept=$(mkdir -p "$3" && realpath "$3")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -45,7 +48,7 @@ amqp_port=$(free_port)
 dist_port=$(free_port)
 epmd_port=$(free_port)
 redis_port=$(free_port)
-LONGSHORE_AMQP_HOST=127.0.0.1:$amqp_port LONGSHORE_REDIS_HOST=127.0.0.1:$redis_port \
+AMQP_HOST=127.0.0.1:$amqp_port REDIS_HOST=127.0.0.1:$redis_port \
     deploy/make-secrets "$work/secrets" >&2
 chmod -R a+rX "$work/secrets"
 
@@ -77,16 +80,18 @@ as() {
     env -i PATH="$PATH" HOME="$work" LONGSHORE_AMQP_URL_FILE="$work/secrets/$role-amqp-url" \
         LONGSHORE_REDIS_URL_FILE="$work/secrets/$role-redis-url" LONGSHORE_PROFILE="${profile:-quorum}" \
         LONGSHORE_WORKER__COMMANDS__COUNT__PROGRAM=/usr/bin/wc LONGSHORE_WORKER__COMMANDS__COUNT__ARGS=-c \
-        LONGSHORE_WORKER__COMMANDS__FALSE__PROGRAM=/bin/false \
+        LONGSHORE_WORKER__COMMANDS__FALSE__PROGRAM=/bin/false ${listen:+LONGSHORE_HEALTH__LISTEN=$listen} \
         "$binary" "$@"
 }
 
 wait_for RabbitMQ sh -c "grep -q 'Server startup complete' '$work/rabbitmq.log'"
 # The worker first: whoever comes first makes the topology.
-as worker worker >"$work/worker.log" 2>&1 &
+worker_port=$(free_port)
+scheduler_port=$(free_port)
+listen=127.0.0.1:$worker_port as worker worker >"$work/worker.log" 2>&1 &
 started+=("$!")
 wait_for "the worker" sh -c "$(declare -f as); binary='$binary' work='$work'; as gateway worker ls -o json | grep -q count"
-as scheduler scheduler >"$work/scheduler.log" 2>&1 &
+listen=127.0.0.1:$scheduler_port as scheduler scheduler >"$work/scheduler.log" 2>&1 &
 started+=("$!")
 say "worker and scheduler connect, and make the topology"
 as producer enqueue count '{"some": "text"}' --watch >"$work/job.log" 2>&1 || fail "a job of the producer did not complete"
@@ -106,6 +111,13 @@ as gateway enqueue count null --watch >"$work/gateway.log" 2>&1 || fail "a job o
 say "dead letters, workers and queues are the gateway's to see and change"
 if grep -h "NOPERM\|ACCESS_REFUSED" "$work"/*.log >"$work/refusals"; then
     fail "somebody was refused what it needs: $(head -n 3 "$work/refusals")"
+fi
+
+if [ -n "$kept" ]; then
+    wait_for "the fleet's metrics" sh -c "curl -s 127.0.0.1:$scheduler_port/metrics | grep -q '^longshore_queue_jobs{'"
+    curl -sf "127.0.0.1:$scheduler_port/metrics" >"$kept/scheduler.metrics"
+    curl -sf "127.0.0.1:$worker_port/metrics" >"$kept/worker.metrics"
+    say "scheduler and worker tell their metrics"
 fi
 
 # --- and no more --------------------------------------------------------------------------------------------------------

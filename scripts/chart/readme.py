@@ -1,4 +1,4 @@
-"""Renders helm/longshore/README.md: its head from ci/README.head.md, its table from values.yaml and the comments there.
+"""Renders helm/longshore/README.md: its head from ci/readme-head.txt, its table from values.yaml and the comments there.
 
 usage: readme.py CHART        (LONGSHORE_BLESS=1 writes it anew)
 """
@@ -42,7 +42,7 @@ table = "| value | default | meaning |\n|---|---|---|\n"
 for key, default, meaning in rows((chart / "values.yaml").read_text()):
     default = default.replace("|", "\\|")
     table += f"| `{key}` | `{default}` | {meaning.replace('|', chr(92) + '|')} |\n"
-rendered = (chart / "ci/README.head.md").read_text() + table
+rendered = (chart / "ci/readme-head.txt").read_text() + table
 readme = chart / "README.md"
 if os.environ.get("LONGSHORE_BLESS"):
     readme.write_text(rendered)

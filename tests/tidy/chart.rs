@@ -32,7 +32,7 @@ fn schema() -> Value {
     serde_json::from_str(&std::fs::read_to_string(schema_path()).unwrap()).unwrap()
 }
 
-/// Whether a key holds what must not stand in a ConfigMap. The arguments of a cron entry are hidden in logs, but they
+/// Whether a key holds what must not stand in a `ConfigMap`. The arguments of a cron entry are hidden in logs, but they
 /// have no other place.
 fn is_secret(key: &Key) -> bool {
     matches!(key.kind, Kind::Server(_) | Kind::Secret) && key.path != "cron.*.args"
@@ -129,7 +129,10 @@ fn the_charts_schema_knows_every_setting() {
             schema["$defs"][name] = table;
         }
         let text = serde_json::to_string_pretty(&sorted(&schema)).unwrap();
-        std::fs::write(schema_path(), text + "\n").unwrap();
+        // Renamed, so that no other test reads half of it.
+        let fresh = schema_path().with_extension("new");
+        std::fs::write(&fresh, text + "\n").unwrap();
+        std::fs::rename(fresh, schema_path()).unwrap();
         return;
     }
     for (name, table) in rendered() {

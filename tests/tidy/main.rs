@@ -4,6 +4,7 @@
 
 mod arrows;
 mod chart;
+mod guide;
 mod servers;
 mod states;
 mod supply;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args;
 use crate::failure::Failure;
+use crate::health;
 use crate::output::Out;
 use crate::setting::{Purpose, Setting};
 
@@ -29,6 +30,9 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
         return Ok(());
     };
     let client = Setting::client(&backend)?;
+    setting.health.add(health::part(health::Gateway {
+        stop: setting.stop.gentle.clone(),
+    }));
     out.line(format!("longshore gateway: {}", address(setting, &listener)?))?;
     warn_of_no_tokens(&backend).await;
     let serving = serve(

@@ -18,6 +18,21 @@ pub(crate) struct Worker {
     pub(crate) stop: CancellationToken,
 }
 
+/// A gateway that serves.
+pub(crate) struct Gateway {
+    /// It was told to stop.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Part for Gateway {
+    /// It stays ready while a server is away: every replica would be unready at once, and its own answers say more.
+    fn checks(&self, probe: Probe) -> Vec<Check> {
+        let stops = probe == Probe::Ready && self.stop.is_cancelled();
+        let detail = if stops { "stops" } else { "serves" };
+        vec![Check::new("gateway", !stops, detail)]
+    }
+}
+
 impl Part for Worker {
     fn checks(&self, probe: Probe) -> Vec<Check> {
         let view = self.health.view();

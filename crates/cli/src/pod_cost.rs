@@ -17,7 +17,7 @@ use crate::output;
 
 /// The gauge that decides.
 const BUSY: &str = "longshore_worker_slots_busy";
-/// What a ReplicaSet compares when it must choose; a pod without it costs 0.
+/// What a `ReplicaSet` compares when it must choose; a pod without it costs 0.
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ const SHOWN_CHARS_MAX: usize = 500;
 /// When the answer is no, or there is none.
 pub(crate) async fn run(options: &Probe) -> Result<(), Failure> {
     let url = options.url.clone().unwrap_or_else(|| {
-        let path = match options.probe {
+        let path = match options.question {
             ProbeName::Startup => "startupz",
             ProbeName::Live => "livez",
             ProbeName::Ready => "readyz",

@@ -48,6 +48,8 @@ mod dead_letters;
 mod enqueue;
 #[cfg(feature = "client")]
 mod error;
+#[cfg(all(doctest, feature = "client", feature = "worker"))]
+mod guide;
 #[cfg(feature = "client")]
 mod handle;
 #[cfg(feature = "client")]

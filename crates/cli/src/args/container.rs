@@ -1,5 +1,4 @@
 //! What containers run beside or instead of a service.
-#![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
 
 use std::path::PathBuf;
 
@@ -14,12 +13,12 @@ use clap::{Args, ValueEnum};
 pub(crate) struct Probe {
     /// What to ask the service on this machine
     #[arg(value_enum, default_value_t)]
-    pub(crate) probe: ProbeName,
+    pub(crate) question: ProbeName,
     /// Port of its health endpoints
     #[arg(long, default_value_t = 9464)]
     pub(crate) port: u16,
     /// Ask this URL instead; any answer below 400 is a yes
-    #[arg(long, conflicts_with_all = ["probe", "port"])]
+    #[arg(long, conflicts_with_all = ["question", "port"])]
     pub(crate) url: Option<String>,
 }
 

@@ -165,8 +165,8 @@ impl Raw {
 fn keep(found: Raw, raw: &mut Vec<Raw>, problems: &mut Vec<Problem>) {
     let wanted = match secret_file::resolve(found) {
         Ok(wanted) => wanted,
-        Err((unread, message)) => {
-            problems.push(unread.problem(message));
+        Err(problem) => {
+            problems.push(*problem);
             return;
         }
     };

@@ -7,6 +7,7 @@ use config::ValueKind;
 
 use super::Raw;
 use crate::config::keys::{Key, Kind};
+use crate::config::problem::Problem;
 
 /// The end of such a key.
 const ENDING: &str = "_file";
@@ -17,7 +18,7 @@ const BYTES_MAX: u64 = 16 * 1024;
 ///
 /// # Errors
 /// What is wrong with the file, and the fix; nothing of what is in it.
-pub(super) fn resolve(mut raw: Raw) -> Result<Raw, (Raw, String)> {
+pub(super) fn resolve(mut raw: Raw) -> Result<Raw, Box<Problem>> {
     let Some(path) = secret_of(&raw.path) else {
         return Ok(raw);
     };
@@ -28,7 +29,7 @@ pub(super) fn resolve(mut raw: Raw) -> Result<Raw, (Raw, String)> {
             raw.value = ValueKind::String(text);
             Ok(raw)
         }
-        Err(problem) => Err((raw, problem)),
+        Err(message) => Err(Box::new(raw.problem(message))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use longshore_core::stats::StatisticsQuery;
 
+use super::subjects::plain_view;
 use super::*;
 
 impl Twins {

@@ -1,0 +1,105 @@
+//! The guide and the reference are one book: its contents name every page, its links find their headings, and every
+//! program in it is compiled.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::tree;
+
+fn docs() -> PathBuf {
+    tree::root().join("docs")
+}
+
+fn pages(folder: &str) -> BTreeSet<String> {
+    let pages = tree::tracked().into_iter().filter_map(|path| {
+        let name = path.strip_prefix(docs()).ok()?.to_str()?.to_owned();
+        (name.starts_with(folder) && path.extension().is_some_and(|ending| ending == "md")).then_some(name)
+    });
+    pages.collect()
+}
+
+#[test]
+fn the_books_contents_name_every_page() {
+    let summary = std::fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
+    let mut pages = pages("guide/");
+    pages.extend(self::pages("reference/"));
+    assert!(pages.len() > 10, "only {pages:?}");
+    for page in pages {
+        assert!(
+            summary.contains(&format!("]({page})")),
+            "docs/SUMMARY.md does not name {page}"
+        );
+    }
+}
+
+/// The anchors of a page, as readers of Markdown make them from headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut is_code = false;
+    let mut anchors = BTreeSet::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        }
+        let heading = line.trim_start_matches('#');
+        if is_code || heading == line || !heading.starts_with(' ') {
+            continue;
+        }
+        let kept = heading.trim().to_lowercase();
+        let anchor = kept.chars().filter_map(|letter| match letter {
+            ' ' => Some('-'),
+            letter if letter.is_alphanumeric() || letter == '-' || letter == '_' => Some(letter),
+            _ => None,
+        });
+        anchors.insert(anchor.collect());
+    }
+    anchors
+}
+
+#[test]
+fn links_to_headings_find_them() {
+    let mut links = 0;
+    for page in tree::tracked() {
+        if page.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((file, anchor)) = target.split_once('#') else {
+                continue;
+            };
+            if file.contains("://") {
+                continue;
+            }
+            let other = if file.is_empty() {
+                text.clone()
+            } else {
+                std::fs::read_to_string(page.parent().unwrap().join(file)).unwrap_or_default()
+            };
+            links += 1;
+            assert!(
+                anchors(&other).contains(anchor),
+                "{}: no heading for the link to {target}",
+                page.display()
+            );
+        }
+    }
+    assert!(links > 5, "only {links} links to headings were found");
+}
+
+#[test]
+fn every_page_with_a_program_is_compiled() {
+    let included = [
+        std::fs::read_to_string(tree::root().join("crates/client/src/guide.rs")).unwrap(),
+        std::fs::read_to_string(tree::root().join("crates/client/src/lib.rs")).unwrap(),
+    ]
+    .concat();
+    for page in pages("guide/") {
+        let text = std::fs::read_to_string(docs().join(&page)).unwrap();
+        let is_program = text.lines().any(|line| line.starts_with("```rust"));
+        let name = Path::new(&page).file_name().unwrap().to_str().unwrap();
+        assert!(
+            !is_program || included.contains(&format!("docs/guide/{name}\"")),
+            "{page} has a program that nothing compiles; add it to crates/client/src/guide.rs"
+        );
+    }
+}
