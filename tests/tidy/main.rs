@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod arrows;
+mod faults;
 mod states;
 mod supply;
 mod tree;

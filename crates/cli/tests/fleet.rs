@@ -8,6 +8,8 @@ mod cron;
 mod dead_letters;
 #[path = "fleet/process.rs"]
 mod process;
+#[path = "fleet/random_faults.rs"]
+mod random_faults;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

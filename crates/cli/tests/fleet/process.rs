@@ -54,6 +54,11 @@ impl Fleet {
         command
     }
 
+    /// Where its processes run, and where they find `longshore.toml`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.logs.path()
+    }
+
     /// Starts a process that runs until it is killed.
     pub(crate) fn start(&self, args: &[&str]) -> Proc {
         let number = self.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
