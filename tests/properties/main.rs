@@ -7,16 +7,13 @@
 mod action;
 mod compare;
 mod model;
+mod motif;
 
-use action::Action;
 use longshore_backend::Profile;
 use longshore_testkit::conformance::harness::{Embedded, Fleet, Store};
 use longshore_testkit::conformance::{Area, Harness};
-use proptest::prelude::*;
+use proptest::prelude::TestCaseError;
 use proptest::test_runner::{Config, FileFailurePersistence, TestRunner};
-
-/// Calls in one sequence.
-const CALLS: std::ops::Range<usize> = 1..50;
 
 /// Runs sequences from the empty store until one of them differs from the model.
 fn check(harness: &dyn Harness, runtime: &tokio::runtime::Runtime, sequences: u32) {
@@ -31,9 +28,8 @@ fn check(harness: &dyn Harness, runtime: &tokio::runtime::Runtime, sequences: u3
         max_shrink_iters: 400,
         ..Config::default()
     };
-    let sequence = proptest::collection::vec(any::<Action>(), CALLS);
     let mut runner = TestRunner::new(config);
-    let outcome = runner.run(&sequence, |actions| {
+    let outcome = runner.run(&motif::sequence(), |actions| {
         let sequence = async {
             let rig = harness.rig(Area::Claim).await;
             let outcome = compare::run(&rig, &actions).await;
@@ -57,7 +53,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 #[test]
 fn the_embedded_store_does_what_the_transitions_say() {
-    check(&Embedded, &runtime(), 200);
+    check(&Embedded, &runtime(), 100);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod arrows;
 mod chart;
+mod faults;
 mod guide;
 mod servers;
 mod states;

@@ -28,7 +28,7 @@ pub(crate) fn tracked() -> Vec<PathBuf> {
         .collect()
 }
 
-fn rust_files() -> Vec<(PathBuf, String)> {
+pub(crate) fn rust_files() -> Vec<(PathBuf, String)> {
     let rust = tracked()
         .into_iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "rs"));

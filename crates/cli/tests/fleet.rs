@@ -18,6 +18,8 @@ mod observed;
 mod probed;
 #[path = "fleet/process.rs"]
 mod process;
+#[path = "fleet/random_faults.rs"]
+mod random_faults;
 #[path = "fleet/tap.rs"]
 mod tap;
 

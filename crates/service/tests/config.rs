@@ -399,6 +399,15 @@ fn a_file_that_is_not_toml_is_told_in_a_line() {
 }
 
 #[test]
+fn a_line_that_is_not_toml_is_told_without_its_text() {
+    let toml = "max_workers = 1\namqp_url == \"amqp://user:pl4nted@127.0.0.1\"\n";
+    let (sources, _folder) = sources(toml, &[]);
+    let told = load_from(&sources).unwrap_err().to_string();
+    assert!(told.contains("is not TOML: line 2, column 11: "), "{told}");
+    assert!(!told.contains("pl4nted"), "{told}");
+}
+
+#[test]
 fn what_is_dumped_has_no_secrets_and_reads_back() {
     let config = load(
         r#"

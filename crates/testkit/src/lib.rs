@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod conformance;
 pub mod factory;
+pub mod history;
 pub mod process;
 pub mod proxy;
 pub mod servers;

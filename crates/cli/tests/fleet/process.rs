@@ -56,11 +56,19 @@ impl Fleet {
         command
             .args(args)
             .current_dir(self.logs.path())
+            // What a soak is told is no key of the configuration.
+            .env_remove("LONGSHORE_SOAK_SECONDS")
+            .env_remove("LONGSHORE_SOAK_SEED")
             .env("LONGSHORE_AMQP_URL", &self.amqp)
             .env("LONGSHORE_REDIS_URL", &self.redis)
             .env("LONGSHORE_PROFILE", self.profile)
             .envs(&self.env);
         command
+    }
+
+    /// Where its processes run, and where they find `longshore.toml`.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.logs.path()
     }
 
     /// Starts a process that runs until it is killed.

@@ -114,7 +114,7 @@ pub struct Registration {
 }
 
 /// How a parent stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ParentState {
     /// Not settled (live, or Failed while the edge waits for a requeue): the child is registered and will be told.
     Open,
@@ -127,7 +127,7 @@ pub enum ParentState {
 }
 
 /// How a parent ended, for its children.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ParentOutcome {
     /// Completed, with its result when that is at most [`crate::limits::PARENT_RESULT_BYTES_MAX`], still kept, and
     /// among the first [`crate::limits::PARENT_RESULTS_BYTES_MAX`] of the child.

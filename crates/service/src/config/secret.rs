@@ -79,9 +79,23 @@ fn redact(url: &str) -> String {
         .map_or((false, rest), |(_, hosts)| (true, hosts));
     let end = hosts.find(['?', '#']).unwrap_or(hosts.len());
     let (hosts, query) = hosts.split_at(end);
+    if !names_hosts(hosts) {
+        return format!("{scheme}://{REDACTED}");
+    }
     let user = if user { "***@" } else { "" };
     let query = if query.is_empty() { "" } else { "?***" };
     format!("{scheme}://{user}{hosts}{query}")
+}
+
+/// Whether what stands before the path is hosts with their ports: where a port is no number it may be a password whose
+/// host was forgotten.
+fn names_hosts(hosts: &str) -> bool {
+    let authority = hosts.split('/').next().unwrap_or_default();
+    authority.split(',').all(|host| {
+        let after_address = host.rsplit_once(']').map_or(host, |(_, port)| port);
+        let port = after_address.rsplit_once(':').map_or("", |(_, port)| port);
+        port.is_empty() || port.parse::<u16>().is_ok()
+    })
 }
 
 /// Scheme, host and port of a URL.
@@ -135,6 +149,9 @@ mod tests {
             ("amqp://u:s3/cr@et@host", "amqp://***@host"),
             ("https://host/hook?token=s3cret", "https://host/hook?***"),
             ("u:s3cret@host", "***"),
+            ("amqp://user:s3cret", "amqp://***"),
+            ("amqp://user:s3cret#host", "amqp://***"),
+            ("redis://[::1]:6379", "redis://[::1]:6379"),
         ];
         for (url, shown) in cases {
             assert_eq!(Secret::url(url).shown(), shown);

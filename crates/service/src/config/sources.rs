@@ -179,17 +179,24 @@ fn keep(found: Raw, raw: &mut Vec<Raw>, problems: &mut Vec<Problem>) {
 
 fn parse(path: &Path) -> Result<config::Map<String, Value>, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if let Err(error) = text.parse::<toml::Table>() {
+        return Err(no_toml(&text, &error));
+    }
+    // What the parser has read cannot fail here; its words could show the text.
     let parsed = File::from_str(&text, FileFormat::Toml).collect();
-    parsed.map_err(|error| format!("is not TOML: {}", one_line(&error.to_string())))
+    parsed.map_err(|_| "is not TOML".to_owned())
 }
 
-/// Parsers draw their finding under the text; a list of problems has a line for each.
-fn one_line(text: &str) -> String {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('|'));
-    lines.collect::<Vec<_>>().join(" ")
+/// What is wrong and where. The parser's own display draws the line, and a line may hold a password.
+fn no_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .unwrap_or_default();
+    let line = before.split('\n').count();
+    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    format!("is not TOML: line {line}, column {column}: {message}")
 }
 
 /// Tables become paths; everything else is a value.

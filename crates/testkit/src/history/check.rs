@@ -1,0 +1,275 @@
+//! The invariants that can be decided from what was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use longshore_core::{JobId, JobStatus};
+
+use super::{Event, Final, Ties};
+
+/// A promise of the protocol (`docs/reference/protocol.md`). I4 and I9 are about indexes and the broker; the tests
+/// look at those themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Invariant {
+    /// I1: every acknowledged job ends.
+    Ends,
+    /// I2: at most one accepted finish per job and history of the store.
+    OneFinish,
+    /// I3: no start after a terminal state was seen.
+    NoStartAfterEnd,
+    /// I5: fences increase.
+    FencesIncrease,
+    /// I6: a child starts after all its parents.
+    ChildAfterParents,
+    /// I7: one job for each tick of a cron entry.
+    OneJobPerTick,
+    /// I8: a job that was acknowledged, or ran, is known.
+    Known,
+}
+
+/// One broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// The job.
+    pub job: JobId,
+    /// What is wrong.
+    pub what: String,
+    /// Everything that was seen of the job.
+    pub events: Vec<Event>,
+}
+
+/// What a history shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Jobs whose enqueue was acknowledged.
+    pub acknowledged: usize,
+    /// Starts of handlers.
+    pub starts: usize,
+    /// Acknowledged jobs that the store lost while they waited in it: not promised, and counted apart.
+    pub excused: usize,
+    /// What was broken, in the order of the jobs.
+    pub violations: Vec<Violation>,
+}
+
+impl Verdict {
+    /// Acknowledged jobs that never ended or are not known.
+    pub fn lost(&self) -> usize {
+        self.jobs_with(&[Invariant::Ends, Invariant::Known])
+    }
+
+    /// Jobs that ended twice, or that ran on after their end.
+    pub fn doubled(&self) -> usize {
+        self.jobs_with(&[
+            Invariant::OneFinish,
+            Invariant::NoStartAfterEnd,
+            Invariant::OneJobPerTick,
+        ])
+    }
+
+    fn jobs_with(&self, which: &[Invariant]) -> usize {
+        let found = self
+            .violations
+            .iter()
+            .filter(|broken| which.contains(&broken.invariant));
+        found.map(|broken| broken.job).collect::<BTreeSet<_>>().len()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} jobs acknowledged, {} starts, {} lost, {} doubled, {} beyond the promise",
+            self.acknowledged,
+            self.starts,
+            self.lost(),
+            self.doubled(),
+            self.excused
+        )?;
+        for broken in &self.violations {
+            write!(f, "\n{:?}: job {}: {}", broken.invariant, broken.job, broken.what)?;
+            for event in &broken.events {
+                write!(f, "\n    {event}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check(events: &[(JobId, Event)], ends: impl Fn(JobId) -> Final, ties: &Ties) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut jobs: BTreeMap<JobId, Vec<(usize, &Event)>> = BTreeMap::new();
+    for (at, (job, event)) in events.iter().enumerate() {
+        jobs.entry(*job).or_default().push((at, event));
+        verdict.starts += usize::from(matches!(event, Event::Started { .. }));
+    }
+    let first_ends = first_ends(events);
+    for (job, seen) in &jobs {
+        let mut broken = Vec::new();
+        let end = ends(*job);
+        let acknowledged = seen.iter().any(|(_, event)| **event == Event::Acknowledged);
+        verdict.acknowledged += usize::from(acknowledged);
+        verdict.excused += usize::from(acknowledged && end.excused);
+        came_to_an_end(acknowledged, seen, &end, &mut broken);
+        finishes(seen, &mut broken);
+        starts(seen, &mut broken);
+        after_parents(
+            ties.parents.get(job).map_or(&[], Vec::as_slice),
+            seen,
+            &first_ends,
+            &mut broken,
+        );
+        verdict
+            .violations
+            .extend(broken.into_iter().map(|(invariant, what)| Violation {
+                invariant,
+                job: *job,
+                what,
+                events: seen.iter().map(|(_, event)| (*event).clone()).collect(),
+            }));
+    }
+    for ((entry, tick), made) in &ties.ticks {
+        if let [_, second, ..] = made.as_slice() {
+            verdict.violations.push(Violation {
+                invariant: Invariant::OneJobPerTick,
+                job: *second,
+                what: format!("tick {tick} of {entry} made {} jobs", made.len()),
+                events: Vec::new(),
+            });
+        }
+    }
+    verdict
+}
+
+type Broken = Vec<(Invariant, String)>;
+type Seen<'a> = [(usize, &'a Event)];
+
+/// Where each job was first seen or reported to have ended well or otherwise.
+fn first_ends(events: &[(JobId, Event)]) -> BTreeMap<JobId, usize> {
+    let mut ends = BTreeMap::new();
+    for (at, (job, event)) in events.iter().enumerate() {
+        let ended = match event {
+            Event::Ended { .. } => true,
+            Event::Accepted { status, .. } | Event::Seen { status, .. } => status.is_terminal(),
+            _ => false,
+        };
+        if ended {
+            ends.entry(*job).or_insert(at);
+        }
+    }
+    ends
+}
+
+fn came_to_an_end(acknowledged: bool, seen: &Seen<'_>, end: &Final, broken: &mut Broken) {
+    if end.excused {
+        return;
+    }
+    match end.status {
+        None if acknowledged => {
+            broken.push((
+                Invariant::Known,
+                "it was acknowledged, and nobody knows it".to_owned(),
+            ));
+        }
+        None if seen
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Started { .. })) =>
+        {
+            broken.push((Invariant::Known, "it ran, and nobody knows it".to_owned()));
+        }
+        Some(status) if !status.is_terminal() && !end.waits_for_a_person => {
+            broken.push((
+                Invariant::Ends,
+                format!("it is {status} when everything is at rest"),
+            ));
+        }
+        _ => {}
+    }
+}
+
+/// One end in each history of the store: by what workers were told, and by what readers saw.
+fn finishes(seen: &Seen<'_>, broken: &mut Broken) {
+    let (mut claims, mut stamps): (BTreeSet<u64>, BTreeSet<(String, &str)>) = Default::default();
+    for (_, event) in seen {
+        match event {
+            Event::Accepted { claim, status } if status.is_terminal() => {
+                claims.insert(*claim);
+            }
+            Event::Seen { status, stamp } if status.is_terminal() => {
+                stamps.insert((status.to_string(), stamp));
+            }
+            Event::StoreWentBack | Event::Requeued => {
+                claims.clear();
+                stamps.clear();
+            }
+            _ => {}
+        }
+        if claims.len() > 1 {
+            broken.push((
+                Invariant::OneFinish,
+                format!("finishes of {} claims were accepted", claims.len()),
+            ));
+            return;
+        }
+        if stamps.len() > 1 {
+            broken.push((Invariant::OneFinish, format!("it was seen to end as {stamps:?}")));
+            return;
+        }
+    }
+}
+
+/// No start once its end was seen, and no two claims in the wrong order. A worker that froze after its claim may start
+/// late, with an attempt and a fence below those of its successor: that is what the fence is for.
+fn starts(seen: &Seen<'_>, broken: &mut Broken) {
+    let (mut ended, mut before): (Option<JobStatus>, Vec<(u32, u64)>) = (None, Vec::new());
+    for (_, event) in seen {
+        match event {
+            Event::Seen { status, .. } | Event::Accepted { status, .. } if status.is_terminal() => {
+                ended = Some(*status);
+            }
+            Event::StoreWentBack | Event::Requeued => {
+                ended = None;
+                before.clear();
+            }
+            Event::Started { attempt, fence } => {
+                if let Some(status) = ended {
+                    broken.push((
+                        Invariant::NoStartAfterEnd,
+                        format!("attempt {attempt} started after it was {status}"),
+                    ));
+                }
+                let wrong = |(earlier, other): &&(u32, u64)| {
+                    other == fence || (earlier < attempt) != (other < fence) && earlier != attempt
+                };
+                if let Some((earlier, other)) = before.iter().find(wrong) {
+                    broken.push((
+                        Invariant::FencesIncrease,
+                        format!("attempt {attempt} has fence {fence}, and attempt {earlier} had {other}"),
+                    ));
+                }
+                before.push((*attempt, *fence));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn after_parents(parents: &[JobId], seen: &Seen<'_>, ends: &BTreeMap<JobId, usize>, broken: &mut Broken) {
+    let first = seen
+        .iter()
+        .find(|(_, event)| matches!(event, Event::Started { .. }));
+    let Some((start, _)) = first else { return };
+    for parent in parents {
+        if ends.get(parent).is_none_or(|end| end > start) {
+            broken.push((
+                Invariant::ChildAfterParents,
+                format!("it started before its parent {parent} had ended"),
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
