@@ -23,8 +23,10 @@ pub(crate) enum Token {
         expires_in: Option<String>,
     },
     /// List tokens, without their secrets
+    #[command(after_help = "Examples:\n  longshore token ls\n  longshore token ls -o json")]
     Ls,
     /// Revoke a token: it and the sessions that it opened are good no more
+    #[command(after_help = "Example:\n  longshore token revoke 5f1c9a2b00c3d417")]
     Revoke {
         /// The token, by the id that `longshore token ls` prints
         id: TokenId,
@@ -35,6 +37,7 @@ pub(crate) enum Token {
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Audit {
     /// List what was done through the gateway, the newest first
+    #[command(after_help = "Examples:\n  longshore audit ls\n  longshore audit ls -n 200 -o jsonl")]
     Ls {
         /// Go on where a listing ended: the number that it printed
         #[arg(long, value_name = "NUMBER")]

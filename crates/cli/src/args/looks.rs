@@ -1,5 +1,6 @@
 //! Which commands only look.
 
+use super::access::Token;
 use super::dlq::{Dlq, Quarantine};
 use super::queue::Queue;
 use super::{Command, Cron, Job};
@@ -8,7 +9,13 @@ impl Command {
     /// Whether it changes nothing: then it goes on where a server is unfit to keep jobs, and only says so.
     pub(crate) const fn only_looks(&self) -> bool {
         match self {
-            Self::Worker(_) | Self::Doctor(_) => true,
+            Self::Worker(_)
+            | Self::Doctor(_)
+            | Self::Stats(_)
+            | Self::Top(_)
+            | Self::Audit(_)
+            | Self::Notify(_) => true,
+            Self::Token(command) => matches!(command, Token::Ls),
             Self::Job(command) => matches!(
                 command,
                 Job::Ls(_) | Job::Show { .. } | Job::Why { .. } | Job::Watch { .. }

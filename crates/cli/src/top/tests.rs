@@ -84,6 +84,7 @@ fn worker() -> WorkerView {
         started_at: NOW.before(Duration::from_secs(3_700)),
         seen_at: NOW.before(Duration::from_secs(4)),
         watermarks: Vec::new(),
+        run_times: Vec::new(),
     }
 }
 
