@@ -79,6 +79,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  longshore scheduler --config /etc/longshore/longshore.toml")]
     Scheduler,
     /// Serve the HTTP API and the dashboard; any number of replicas
+    #[command(
+        after_help = "Examples:\n  longshore gateway\n  longshore gateway --listen 0.0.0.0:8080 --config /etc/longshore/longshore.toml"
+    )]
     Gateway(Gateway),
     /// Hand over a job
     Enqueue(Box<Enqueue>),
