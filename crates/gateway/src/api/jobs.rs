@@ -20,7 +20,7 @@ use crate::dto::access::{Link, LinkRequest};
 use crate::dto::dead::Cancelled;
 use crate::dto::job::{Job, JobDetail};
 use crate::dto::request::{BatchRequest, JobRequest};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::extract::{Json, Path};
 use crate::state::AppState;
 
@@ -262,7 +262,9 @@ pub(super) async fn why(
     mut fields: Fields,
 ) -> Result<Answer<serde_json::Value>, Error> {
     let id = job_id(&id)?;
-    let from = fields.read("parents_from", "whole number")?.unwrap_or(0_usize);
+    let from = fields.read::<i32>("parents_from", "whole number")?.unwrap_or(0);
+    let from = usize::try_from(from)
+        .map_err(|_| Error::new(ErrorCode::BadRequest, "parents_from: is negative; use 0 or more"))?;
     fields.end()?;
     let why = state.client().why(id).parents_from(from).await?;
     let mut why = serde_json::to_value(&why).map_err(Error::internal)?;

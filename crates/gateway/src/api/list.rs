@@ -59,10 +59,13 @@ impl Fields {
     /// When it is none.
     pub(crate) fn read<T: std::str::FromStr>(&mut self, name: &str, what: &str) -> Result<Option<T>, Error> {
         let text = self.one(name)?;
-        let read = text.map(|text| {
-            text.parse::<T>()
-                .map_err(|_| bad(format!("{name}: is no {what}")))
-        });
+        // Numbers of other languages end at 2^63.
+        let fits = |text: &str| {
+            text.parse::<u64>()
+                .map_or(true, |number| i64::try_from(number).is_ok())
+        };
+        let read = |text: String| text.parse::<T>().ok().filter(|_| fits(&text));
+        let read = text.map(|text| read(text).ok_or_else(|| bad(format!("{name}: is no {what}"))));
         read.transpose()
     }
 

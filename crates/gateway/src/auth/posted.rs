@@ -28,8 +28,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|_| too_large(state.settings().body_bytes_max))?;
-        let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
-        let token = fields.iter().find(|(name, _)| name == "csrf");
+        let token = url::form_urlencoded::parse(&bytes).find(|(name, _)| name == "csrf");
         if token.is_none_or(|(_, token)| token != session.csrf()) {
             return Err(Error::new(
                 ErrorCode::CrossSite,

@@ -90,6 +90,14 @@ impl Filter {
                 self.tags.len()
             ));
         }
+        for (name, at) in [
+            ("died_from_ms", self.died_from_ms),
+            ("died_until_ms", self.died_until_ms),
+        ] {
+            if at.is_some_and(|at| i64::try_from(at).is_err()) {
+                say(format!("{name}: is no time; use milliseconds since 1970"));
+            }
+        }
         let function = self.function_name.as_ref().map(FunctionName::new).transpose();
         let function = function.unwrap_or_else(|error| {
             say(error.to_string());
