@@ -91,7 +91,7 @@ pub(crate) async fn run(
             stop.cancel();
             served
         };
-        let (_, ran, served) = tokio::join!(scheduler, worker, gateway);
+        let ((), ran, served) = tokio::join!(scheduler, worker, gateway);
         ran.and(served)
     };
     let show = async {

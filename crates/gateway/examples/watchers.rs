@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use longshore::Client;
-use longshore_backend::embedded::{Folder, Options};
+use longshore_backend::embedded::{Options, Store};
 use longshore_backend::{Backend, BackendConfig, Endpoints};
 use longshore_core::{FunctionName, JobError, JobSpec, value};
 use longshore_gateway::{Access, Gateway};
 use longshore_worker::{JobContext, Worker};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,11 @@ async fn gateway(folder: &Path) -> Result<(), Problem> {
     let gateway = Gateway::builder(client, backend.ports().clone())
         .access(Access::Open)
         .build()?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // As `longshore gateway` bounds what the system keeps for a connection that does not read.
+    let socket = TcpSocket::new_v4()?;
+    socket.set_send_buffer_size(64 * 1024)?;
+    socket.bind("127.0.0.1:0".parse()?)?;
+    let listener = socket.listen(1_024)?;
     println!("{}", listener.local_addr()?);
     Ok(gateway.serve(listener, CancellationToken::new()).await?)
 }
@@ -64,7 +68,7 @@ struct Seen {
 
 async fn measure(watchers: u64, jobs: u64, seconds: u64) -> Result<(), Problem> {
     let dir = tempfile::tempdir()?;
-    let folder = Folder::open(dir.path(), Options::default())?;
+    let folder = Store::open(dir.path(), Options::default())?;
     folder.serve()?;
     let client = Client::builder().ports(folder.ports())?;
     let told = Arc::new(AtomicU64::new(0));

@@ -358,7 +358,7 @@ async fn run(bulk: Bulk, place: OwnedSemaphorePermit) {
     let id = bulk.operation().id;
     match bulk.run(|_| {}).await {
         Ok(operation) => {
-            tracing::info!(%id, done = operation.done, kept = operation.kept, "an operation has ended")
+            tracing::info!(%id, done = operation.done, kept = operation.kept, "an operation has ended");
         }
         Err(error) => tracing::warn!(%id, %error, "an operation was interrupted; resume it"),
     }

@@ -223,7 +223,8 @@ fn check(settings: &Settings) -> Result<(), InvalidSetting> {
                 && !segment.bytes().all(|byte| byte == b'.')
         })
     };
-    if !path.is_empty() && !(path.starts_with('/') && segments(path)) {
+    let fits = path.is_empty() || (path.starts_with('/') && segments(path));
+    if !fits {
         return Err(InvalidSetting {
             field: "gateway.base_path",
             problem: format!(

@@ -31,8 +31,6 @@
 //! `pages::problem` renders: one place (`answer/present.rs`) decides, and adds the request's id. Styles and scripts are
 //! files in `/assets/`; the content security policy forbids them inline.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the pages are built on this"))]
-
 mod acts;
 mod answer;
 mod api;

@@ -60,10 +60,8 @@ impl AccessPort for Core {
         let found = self.disk().and_then(|disk| {
             let next = next_seq(&disk)?;
             let last = before.map_or(next, |before| before.min(next));
-            let found = lines_before(&disk, last)
-                .take(limit.min(AUDIT_PAGE_MAX))
-                .collect();
-            found
+            let lines = lines_before(&disk, last).take(limit.min(AUDIT_PAGE_MAX));
+            lines.collect()
         });
         Box::pin(std::future::ready(found))
     }

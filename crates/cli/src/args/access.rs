@@ -1,5 +1,4 @@
 //! What `longshore token`, `longshore audit` and `longshore job link` take.
-#![expect(clippy::doc_markdown, reason = "help texts for a terminal")]
 
 use clap::{Args, Subcommand};
 use longshore_core::JobId;

@@ -1,4 +1,4 @@
-//! The API's description (OpenAPI 3.1): made from the handlers, completed with what all of them share.
+//! The API's description (`OpenAPI` 3.1): made from the handlers, completed with what all of them share.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};

@@ -16,8 +16,6 @@ use crate::state::AppState;
 pub(crate) struct Posted<T> {
     pub(crate) session: Session,
     pub(crate) form: T,
-    /// The fields in order, for those that may come several times.
-    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
@@ -30,8 +28,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
         let bytes = Bytes::from_request(request, state)
             .await
             .map_err(|_| too_large(state.settings().body_bytes_max))?;
-        let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
-        let token = fields.iter().find(|(name, _)| name == "csrf");
+        let token = url::form_urlencoded::parse(&bytes).find(|(name, _)| name == "csrf");
         if token.is_none_or(|(_, token)| token != session.csrf()) {
             return Err(Error::new(
                 ErrorCode::CrossSite,
@@ -42,10 +39,6 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
         let Form(form) = Form::from_request(request, state)
             .await
             .map_err(|error| Error::new(ErrorCode::Invalid, error.body_text()))?;
-        Ok(Self {
-            session,
-            form,
-            fields,
-        })
+        Ok(Self { session, form })
     }
 }

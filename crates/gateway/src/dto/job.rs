@@ -113,7 +113,8 @@ pub(crate) struct JobDetail {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Attempt {
     /// Its number, from 1.
-    pub(crate) attempt: u32,
+    #[serde(rename = "attempt")]
+    pub(crate) number: u32,
     /// Who ran it.
     pub(crate) worker: String,
     /// When it started.
@@ -218,7 +219,7 @@ impl JobDetail {
         let mut result = result_of(&full);
         hide.apply(role, "result", &mut result);
         let attempt = |attempt: &AttemptView| Attempt {
-            attempt: attempt.number,
+            number: attempt.number,
             worker: attempt.worker.clone(),
             started_at_ms: attempt.started_at.millis(),
             ended_at_ms: attempt.ended_at.millis(),

@@ -80,11 +80,14 @@ pub(crate) struct TallyView {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct TimesView {
     /// The median.
-    pub(crate) p50_ms: Option<u64>,
+    #[serde(rename = "p50_ms")]
+    pub(crate) p50: Option<u64>,
     /// 95 % took no longer.
-    pub(crate) p95_ms: Option<u64>,
+    #[serde(rename = "p95_ms")]
+    pub(crate) p95: Option<u64>,
     /// 99 % took no longer.
-    pub(crate) p99_ms: Option<u64>,
+    #[serde(rename = "p99_ms")]
+    pub(crate) p99: Option<u64>,
 }
 
 impl StatisticsView {
@@ -158,10 +161,6 @@ impl TallyView {
 impl TimesView {
     fn of(times: &Histogram) -> Self {
         let [p50, p95, p99] = Tally::percentiles(times).map(|time| time.map(duration_millis));
-        Self {
-            p50_ms: p50,
-            p95_ms: p95,
-            p99_ms: p99,
-        }
+        Self { p50, p95, p99 }
     }
 }

@@ -109,12 +109,6 @@ impl Hub {
             }
         }
     }
-
-    /// How many jobs are followed.
-    #[cfg(test)]
-    pub(crate) fn followed(&self) -> usize {
-        self.jobs.followed.lock().len()
-    }
 }
 
 impl Jobs {

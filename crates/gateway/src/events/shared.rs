@@ -14,13 +14,15 @@ use crate::dto::fleet::Queue;
 use crate::dto::statistics::StatisticsView;
 
 type Read = Pin<Box<dyn Future<Output = Result<serde_json::Value, ClientError>> + Send>>;
+/// Where the last document is, while somebody follows it.
+type Place = Arc<Mutex<Option<watch::Sender<Option<Arc<str>>>>>>;
 type Reader = Arc<dyn Fn() -> Read + Send + Sync>;
 
 /// A document that is read every so often while somebody follows it.
 pub(crate) struct Shared {
     every: Duration,
     reader: Reader,
-    sender: Arc<Mutex<Option<watch::Sender<Option<Arc<str>>>>>>,
+    place: Place,
 }
 
 impl std::fmt::Debug for Shared {
@@ -55,7 +57,7 @@ impl Shared {
         Self {
             every,
             reader: Arc::new(move || Box::pin(reader())),
-            sender: Arc::default(),
+            place: Arc::default(),
         }
     }
 
@@ -110,7 +112,7 @@ impl Shared {
 
     /// Follows it.
     pub(crate) fn follow(&self) -> FollowText {
-        let mut place = self.sender.lock();
+        let mut place = self.place.lock();
         if let Some(sender) = place.as_ref() {
             let mut receiver = sender.subscribe();
             receiver.mark_changed();
@@ -121,13 +123,13 @@ impl Shared {
         tokio::spawn(read(
             Arc::clone(&self.reader),
             self.every,
-            Arc::clone(&self.sender),
+            Arc::clone(&self.place),
         ));
         FollowText(receiver)
     }
 }
 
-async fn read(reader: Reader, every: Duration, place: Arc<Mutex<Option<watch::Sender<Option<Arc<str>>>>>>) {
+async fn read(reader: Reader, every: Duration, place: Place) {
     loop {
         let text = reader().await.map(|value| Arc::<str>::from(value.to_string()));
         {

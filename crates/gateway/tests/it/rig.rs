@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore::Client;
-use longshore_backend::embedded::{Folder, Options};
+use longshore_backend::embedded::{Options, Store as Folder};
 use longshore_core::port::Ports;
 use longshore_core::random::SystemRandom;
 use longshore_core::{JobError, SystemClock};
