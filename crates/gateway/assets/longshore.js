@@ -6,6 +6,9 @@ import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
 import { startTheme } from "./theme.js";
 
+// On a phone the views stand in a row that scrolls: the one that is shown is in sight.
+document.querySelector(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const live = startLive();
 startClock(live);
 const theme = startTheme();

@@ -70,12 +70,10 @@ struct Obstacle {
 
 /// What may be done with it now, by whoever looks.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "buttons, each there or not")]
 struct Can {
     cancel: bool,
     repair: bool,
     share: bool,
-    wait: bool,
 }
 
 /// `GET /jobs/{id}`
@@ -97,7 +95,6 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
         cancel: frame.can_produce() && !job.status.is_terminal() && job.cancel_reason.is_none(),
         repair: frame.can_operate() && job.status == JobStatus::Failed,
         share: frame.can_produce(),
-        wait: !job.status.is_terminal(),
     };
     html(&JobPage {
         id: id.to_string(),

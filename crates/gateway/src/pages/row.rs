@@ -18,7 +18,6 @@ pub(crate) struct Row {
     pub(crate) bar: Bar,
     pub(crate) attempts: u32,
     pub(crate) created: When,
-    pub(crate) worker: String,
 }
 
 impl Row {
@@ -33,7 +32,6 @@ impl Row {
             bar: Bar::of(job, now),
             attempts: job.attempts,
             created: When::ago(job.created_at, now),
-            worker: job.worker.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 }
