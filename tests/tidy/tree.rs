@@ -82,7 +82,10 @@ fn lua_scripts_open_with_what_they_take_and_why_they_are_atomic() {
         .into_iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "lua"))
         // Parts of every script, not scripts.
-        .filter(|path| path.file_stem().is_some_and(|stem| stem != "lib" && stem != "count"))
+        .filter(|path| {
+            path.file_stem()
+                .is_some_and(|stem| stem != "lib" && stem != "count")
+        })
         .collect();
     assert!(!scripts.is_empty());
     for path in scripts {

@@ -32,6 +32,43 @@ async fn balance(upstreams: Vec<SocketAddr>) -> (SocketAddr, Arc<AtomicUsize>) {
     (address, taken)
 }
 
+/// A stream that one replica began goes on where it was on the other.
+async fn streams_go_on(http: &reqwest::Client, address: SocketAddr, token: &str, id: &str) {
+    let mut last = None;
+    for _ in 0..4 {
+        let mut request = http
+            .get(format!("http://{address}/api/v1/events?jobs={id}"))
+            .bearer_auth(token);
+        if let Some(last) = last.take() {
+            request = request.header("last-event-id", last);
+        }
+        let mut response = request.send().await.unwrap();
+        let mut text = String::new();
+        while !text.contains("event: job") {
+            text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_prefix("id: "))
+            .unwrap()
+            .to_owned();
+        last = Some(id);
+    }
+}
+
+/// Signs in as a browser does; answers the session's cookie.
+async fn login(http: &reqwest::Client, address: SocketAddr, token: &str) -> String {
+    let signed = http
+        .post(format!("http://{address}/login"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("token={token}"))
+        .send()
+        .await
+        .unwrap();
+    let cookie = signed.headers()[SET_COOKIE].to_str().unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn nothing_depends_on_which_replica_answers() {
     let store = Store::new();
@@ -48,21 +85,7 @@ async fn nothing_depends_on_which_replica_answers() {
         .unwrap();
     let ask = |method: Method, path: &str| http.request(method, format!("http://{address}{path}"));
 
-    let form = format!("token={token}");
-    let kind = "application/x-www-form-urlencoded";
-    let login = ask(Method::POST, "/login")
-        .header("content-type", kind)
-        .body(form)
-        .send()
-        .await
-        .unwrap();
-    let cookie = login.headers()[SET_COOKIE]
-        .to_str()
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
+    let cookie = login(&http, address, &token).await;
     let job = json!({"function_name": "hang"});
     let made = ask(Method::POST, "/api/v1/jobs")
         .bearer_auth(&token)
@@ -109,28 +132,7 @@ async fn nothing_depends_on_which_replica_answers() {
     }
     assert!(tags.iter().all(|tag| *tag == tags[0]), "{tags:?}");
 
-    // A stream that one replica began goes on where it was on the other.
-    let mut last = None;
-    let mut lasts = Vec::new();
-    for _ in 0..4 {
-        let mut request = ask(Method::GET, &format!("/api/v1/events?jobs={id}")).bearer_auth(&token);
-        if let Some(last) = last.take() {
-            request = request.header("last-event-id", last);
-        }
-        let mut response = request.send().await.unwrap();
-        let mut text = String::new();
-        while !text.contains("event: job") {
-            text.push_str(std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap());
-        }
-        let id = text
-            .lines()
-            .find_map(|line| line.strip_prefix("id: "))
-            .unwrap()
-            .to_owned();
-        lasts.push(id.clone());
-        last = Some(id);
-    }
-    assert_eq!(lasts.len(), 4);
+    streams_go_on(&http, address, &token, id).await;
     let path = format!("/api/v1/watch/{id}/cancel");
     assert_eq!(
         ask(Method::POST, &path)
