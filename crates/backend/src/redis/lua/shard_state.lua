@@ -21,9 +21,12 @@ for priority = 3, 0, -1 do
   head('outbox:' .. priority, 'outbox', '', '')
 end
 for _, index in ipairs({ 'running', 'expiring', 'edges', 'rel', 'dead' }) do head(index, index, '', '') end
+-- A counter is named queue:status:function: a queue has one for each of its functions.
+local seen = {}
 for _, field in ipairs(call('HKEYS', P .. 'n')) do
-  local queue = string.match(field, '^(.+):' .. QUEUED .. '$')
-  if queue then
+  local queue = string.match(field, '^([^:]+):' .. QUEUED .. ':')
+  if queue and not seen[queue] then
+    seen[queue] = true
     for priority = 3, 0, -1 do head('ready:' .. queue .. ':' .. priority, 'ready', queue, tostring(priority)) end
   end
 end
