@@ -27,7 +27,7 @@
 //! what a role may not see. They change things through `acts` alone, as the API does: each checks the role and writes the
 //! audit log.
 //!
-//! An [`Error`](error::Error) becomes a problem document or, where a browser asks for a page, what
+//! An `error::Error` becomes a problem document or, where a browser asks for a page, what
 //! `pages::problem` renders: one place (`answer/present.rs`) decides, and adds the request's id. Styles and scripts are
 //! files in `/assets/`; the content security policy forbids them inline.
 
