@@ -78,8 +78,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     };
     match command {
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut std::io::stdout());
-            return Ok(());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "longshore", &mut script);
+            return Ok(out.line(String::from_utf8_lossy(&script).trim_end())?);
         }
         Command::Man { out: folder } => return man::run(folder.as_deref(), &mut out),
         Command::Probe(options) => return probe::run(&options).await,
