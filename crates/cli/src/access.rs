@@ -125,7 +125,9 @@ pub(crate) async fn audit(ports: &Ports, command: access::Audit, out: &mut Out) 
     let lines = ports.access.audit_log(before, limit).await;
     let lines = lines.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
     if lines.is_empty() && out.format == Format::Table {
-        warn("Nothing was done through the gateway.");
+        warn(
+            "Nothing that is kept here was done through the gateway: jobs cancelled, requeued, edited or discarded, queues, cron entries, tokens.",
+        );
         return Ok(());
     }
     let now = SystemClock.now();

@@ -31,7 +31,9 @@ pub(crate) async fn run(client: &Client, out: &mut Out) -> Result<(), Failure> {
     let mut workers = client.workers().await?;
     workers.sort_by(|one, other| one.id.cmp(&other.id));
     if workers.is_empty() && out.format == Format::Table {
-        warn("No worker is live. Start one with `longshore worker`, or `longshore dev`.");
+        warn(
+            "No worker is live. Start one with `longshore worker`; on an embedded store, with `longshore dev`.",
+        );
         return Ok(());
     }
     let now = SystemClock.now();

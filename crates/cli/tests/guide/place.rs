@@ -23,7 +23,9 @@ impl Place {
     /// `longshore dev` in the folder.
     pub(crate) async fn embedded() -> Self {
         let mut place = Self::bare(None);
-        place.start(&["dev", "--samples", "off", "--listen", "127.0.0.1:0"]).await;
+        place
+            .start(&["dev", "--samples", "off", "--listen", "127.0.0.1:0"])
+            .await;
         place
     }
 

@@ -88,9 +88,14 @@ fn shape(frame: &Frame, worker: &WorkerView) -> Row {
             .running
             .iter()
             .take(12)
-            .map(|id| (text::cut(&id.to_string(), 13), frame.href(&format!("/jobs/{id}"))))
+            .map(|id| (end_of(&id.to_string()), frame.href(&format!("/jobs/{id}"))))
             .collect(),
         started: When::ago(worker.started_at, frame.now),
         seen: When::ago(worker.seen_at, frame.now),
     }
+}
+
+/// The end of an id: jobs of one moment begin alike.
+fn end_of(id: &str) -> String {
+    format!("…{}", id.get(28..).unwrap_or(id))
 }
