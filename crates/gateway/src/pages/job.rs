@@ -89,7 +89,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
     let why = if job.status.is_terminal() || job.status == JobStatus::Running {
         Vec::new()
     } else {
-        client.why(id).await?.obstacles
+        obstacles(&page, &client.why(id).await?)?
     };
     let can = Can {
         cancel: frame.can_produce() && !job.status.is_terminal() && job.cancel_reason.is_none(),
@@ -134,17 +134,27 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
             .as_ref()
             .and_then(|result| super::hidden::json(&page, "result", result)),
         moments: moments(&job, &full, envelope.as_ref(), frame.now),
-        why: why
-            .into_iter()
-            .map(|obstacle| Obstacle {
-                explanation: obstacle.explanation,
-                remedy: obstacle.remedy,
-            })
-            .collect(),
+        why,
         graph: family::graph(&page.state, &job, envelope.as_ref()).await?,
         can,
         frame,
     })
+}
+
+/// What holds a job, without what the role may not see of its last error.
+fn obstacles(page: &Page, why: &impl serde::Serialize) -> Result<Vec<Obstacle>, Error> {
+    let mut why = serde_json::to_value(why).map_err(Error::internal)?;
+    page.state.hide().why(page.session.role, &mut why);
+    let found = why.get("obstacles").and_then(serde_json::Value::as_array);
+    let told = |obstacle: &serde_json::Value, field: &str| obstacle.get(field).map(plain).unwrap_or_default();
+    Ok(found
+        .into_iter()
+        .flatten()
+        .map(|obstacle| Obstacle {
+            explanation: told(obstacle, "explanation"),
+            remedy: told(obstacle, "remedy"),
+        })
+        .collect())
 }
 
 fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
@@ -254,7 +264,7 @@ pub(super) fn pretty(field: &'static str, bytes: &[u8]) -> Option<String> {
     serde_json::to_string_pretty(&value).ok()
 }
 
-/// A field of the progress: a text without its quotes.
+/// A text without its quotes, another value as JSON.
 fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
