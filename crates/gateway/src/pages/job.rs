@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
-use longshore::{JobId, JobStatus, JobView, value};
+use longshore::{JobId, JobStatus, JobView};
 use longshore_core::Envelope;
 
 use super::frame::{Frame, Page};
@@ -256,12 +256,6 @@ fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
         alike: (job.status == JobStatus::Failed)
             .then(|| frame.href(&format!("/dead?fingerprint={fingerprint}"))),
     })
-}
-
-/// A value as JSON for people.
-pub(super) fn pretty(field: &'static str, bytes: &[u8]) -> Option<String> {
-    let value = value::to_json(field, bytes).ok()?;
-    serde_json::to_string_pretty(&value).ok()
 }
 
 /// A text without its quotes, another value as JSON.
