@@ -251,6 +251,21 @@ async fn many_slow_clients_do_not_lock_out_for_longer_than_their_head_may_take()
 }
 
 #[tokio::test]
+async fn a_stranger_signs_in_with_a_small_form_alone() {
+    let rig = Rig::new().await;
+    for (bytes, expected) in [
+        (1_000, StatusCode::UNAUTHORIZED),
+        (9_000, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let request = rig
+            .page(Method::POST, "/login")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let form = format!("token={}", "x".repeat(bytes));
+        assert_eq!(body(request.body(form)).await.0, expected, "{bytes}");
+    }
+}
+
+#[tokio::test]
 async fn bombs_of_headers_are_refused() {
     let rig = Rig::new().await;
     let many = (0..500).fold("GET / HTTP/1.1\r\nhost: x\r\n".to_owned(), |head, number| {
