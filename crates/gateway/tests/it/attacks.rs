@@ -80,6 +80,12 @@ async fn another_site_may_not_ask_for_changes() {
             "{name}: {value}"
         );
     }
+    // A password that the browser remembers for this host comes along by itself.
+    let request = rig
+        .request(Method::POST, "/queues/default/pause")
+        .header("origin", "https://evil.example")
+        .header("authorization", "Basic YTpi");
+    assert_eq!(body(request.json(&json!({}))).await.0, StatusCode::FORBIDDEN);
     let own = format!("http://{}", rig.address);
     let request = rig
         .request(Method::POST, "/queues/default/pause")
