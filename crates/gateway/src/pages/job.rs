@@ -82,6 +82,8 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
     let job = client.view(id).await?;
     let job =
         job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    // What a role may not see of an error counts for the group all the same.
+    let fingerprint = longshore::Fingerprint::of(job.error.as_ref());
     let job = super::hidden::seen(&page, job);
     let frame = page.frame(job.name.clone(), "jobs").await?;
     let full = job.full.clone().unwrap_or_default();
@@ -118,7 +120,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
             .iter()
             .map(|(name, value)| (name.clone(), plain(value)))
             .collect(),
-        error: problem(&frame, &job),
+        error: problem(&frame, &job, fingerprint),
         args: envelope
             .as_ref()
             .and_then(|envelope| super::hidden::json(&page, "args", &envelope.args)),
@@ -242,12 +244,11 @@ fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
+fn problem(frame: &Frame, job: &JobView, fingerprint: longshore::Fingerprint) -> Option<Problem> {
     let error = job
         .error
         .as_ref()
         .filter(|_| job.status != JobStatus::Completed)?;
-    let fingerprint = longshore::Fingerprint::of(Some(error));
     Some(Problem {
         kind: error.error_type.clone(),
         message: error.message.clone(),
