@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{COOKIE, SET_COOKIE};
-use longshore_core::{Clock, Timestamp};
+use longshore_core::port::attempt::Quarantined;
+use longshore_core::{Clock, QueueName, Timestamp};
 use longshore_gateway::{HideRule, Role};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -297,6 +299,31 @@ async fn a_cron_entry_with_hidden_arguments_is_neither_shown_whole_nor_written_o
         (status, &changed["says"]["args"]["card"]),
         (StatusCode::OK, &json!("5555"))
     );
+}
+
+#[tokio::test]
+async fn what_is_in_a_message_of_the_quarantine_is_shown_to_admins_alone() {
+    let rig = Rig::new().await;
+    let message = Quarantined {
+        message_id: "m-1".to_owned(),
+        queue: QueueName::default(),
+        reason: "not MessagePack".to_owned(),
+        body: Bytes::from_static(b"s3cret body"),
+        headers: vec![("x".to_owned(), "s3cret header".to_owned())],
+        jobs: Vec::new(),
+    };
+    rig.ports.attempt.quarantine(vec![message]).await.unwrap();
+    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        let token = rig.token(role).await;
+        let request = rig.page(Method::GET, "/quarantine").bearer_auth(&token);
+        let (status, page) = body(request.header("accept", "text/html")).await;
+        let page = page.as_str().unwrap();
+        assert_eq!(status, StatusCode::OK, "{page}");
+        assert!(page.contains("not MessagePack"), "{page}");
+        for secret in ["s3cret body", "s3cret header"] {
+            assert_eq!(page.contains(secret), role == Role::Admin, "{role} {page}");
+        }
+    }
 }
 
 #[derive(Debug)]
