@@ -81,7 +81,8 @@ impl Hide {
         }
     }
 
-    /// Hides in the answer to why a job does not run whatever may repeat the job's last error, when `role` may not see that.
+    /// Hides in the answer to why a job does not run what may repeat the job's last error, when `role` may not see that
+    /// error's message.
     pub(crate) fn why(&self, role: Role, why: &mut Value) {
         let probe = self.text(role, "error", "message", String::new());
         let hidden = !probe.is_empty();
