@@ -53,7 +53,12 @@ class JobProgress extends HTMLElement {
 
   url(rest) {
     const base = (this.getAttribute("src") || "").replace(/\/$/, "");
-    return `${base}/api/v1/watch/${encodeURIComponent(this.getAttribute("job-id"))}${rest}?token=${encodeURIComponent(this.getAttribute("token"))}`;
+    return `${base}/api/v1/watch/${encodeURIComponent(this.getAttribute("job-id"))}${rest}`;
+  }
+
+  // EventSource alone cannot send a header; an address with a token in it is what proxies log.
+  ask(rest, options) {
+    return fetch(this.url(rest), { ...options, credentials: "omit", headers: { authorization: `Bearer ${this.getAttribute("token")}` } });
   }
 
   start() {
@@ -62,7 +67,7 @@ class JobProgress extends HTMLElement {
     if (!this.getAttribute("job-id") || !this.getAttribute("token")) return;
     this.clock = setInterval(() => this.tick(), 1000);
     // The browser comes back by itself, with the id of the last event; when it gives up, we poll.
-    this.source = new EventSource(this.url("/events"));
+    this.source = new EventSource(this.url(`/events?token=${encodeURIComponent(this.getAttribute("token"))}`));
     this.source.addEventListener("job", (event) => this.show(JSON.parse(event.data)));
     this.source.onerror = () => this.source.readyState === 2 && this.poll();
   }
@@ -77,7 +82,7 @@ class JobProgress extends HTMLElement {
     const source = this.source;
     clearTimeout(this.timer);
     try {
-      const response = await fetch(this.url(""), { credentials: "omit", cache: "no-store" });
+      const response = await this.ask("", { cache: "no-store" });
       if (source !== this.source) return;
       if (response.ok) this.show(await response.json());
       else if (response.status < 500 && response.status !== 429) return this.fail(response.status);
@@ -87,7 +92,7 @@ class JobProgress extends HTMLElement {
 
   async cancel() {
     this.part_("cancel").disabled = true;
-    const response = await fetch(this.url("/cancel"), { method: "POST", credentials: "omit" }).catch(() => null);
+    const response = await this.ask("/cancel", { method: "POST" }).catch(() => null);
     if (!response?.ok) {
       this.part_("cancel").disabled = false;
       this.fire("job-error", { status: response?.status ?? 0 });

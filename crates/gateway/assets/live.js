@@ -1,12 +1,16 @@
 // Live updates over one stream of server-sent events a page. Progress moves the bars that are shown, at most once per
 // frame, the newest event of a job alone; every other change asks for the page anew, at most every second or so, and
-// only what differs is touched. Nothing grows: what is not shown is dropped.
+// only what differs is touched. Nothing grows: what is not shown is dropped. While there is no stream the page is asked
+// for every few seconds, and the stream is opened again after a pause that grows.
 import { tick } from "./clock.js";
 import { morph } from "./morph.js";
 
 const root = document.documentElement;
 const REFRESH_MIN = 1200;
 const POLL = 5000;
+// The browser itself comes back after a broken connection, never after an answer that is not 200.
+const REOPEN_MIN = 2000;
+const REOPEN_MAX = 30000;
 
 export function startLive() {
   const button = document.getElementById("live");
@@ -15,6 +19,9 @@ export function startLive() {
   let source = null;
   let frame = 0;
   let timer = 0;
+  let planned = 0;
+  let reopening = 0;
+  let pause = REOPEN_MIN;
   let loading = false;
   let again = false;
   let last = 0;
@@ -43,6 +50,8 @@ export function startLive() {
     source = null;
     clearTimeout(timer);
     timer = 0;
+    clearTimeout(reopening);
+    reopening = 0;
     waiting.clear();
     state("paused");
   }
@@ -57,16 +66,26 @@ export function startLive() {
   }
 
   function open() {
+    clearTimeout(reopening);
+    reopening = 0;
     source?.close();
     state("away");
-    source = new EventSource(address());
-    source.onopen = () => state("on");
-    source.onerror = () => {
+    const stream = new EventSource(address());
+    source = stream;
+    stream.onopen = () => {
+      pause = REOPEN_MIN;
+      state("on");
+    };
+    stream.onerror = () => {
+      if (source !== stream) return;
       state("away");
       refresh(POLL);
+      if (stream.readyState !== EventSource.CLOSED || reopening) return;
+      reopening = setTimeout(open, pause);
+      pause = Math.min(2 * pause, REOPEN_MAX);
     };
-    source.addEventListener("job", job);
-    for (const name of ["queues", "overview", "stats", "gone"]) source.addEventListener(name, () => refresh(REFRESH_MIN));
+    stream.addEventListener("job", job);
+    for (const name of ["queues", "overview", "stats", "gone"]) stream.addEventListener(name, () => refresh(REFRESH_MIN));
   }
 
   function job(event) {
@@ -122,7 +141,10 @@ export function startLive() {
       return;
     }
     const due = Math.max(performance.now() + within, last + Math.max(REFRESH_MIN, 5 * cost));
-    if (timer) clearTimeout(timer);
+    // What is asked for again and again is not put off again and again.
+    if (timer && planned <= due) return;
+    clearTimeout(timer);
+    planned = due;
     timer = setTimeout(load, due - performance.now());
   }
 
@@ -137,16 +159,17 @@ export function startLive() {
     again = false;
     const began = performance.now();
     try {
-      const response = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html", "x-live": "1" } });
+      const response = await fetch(location.href, { credentials: "same-origin", headers: { accept: "text/html" } });
       if (response.redirected) return location.reload();
       if (response.ok && !live.paused) apply(new DOMParser().parseFromString(await response.text(), "text/html"));
     } catch {
-      // The stream tells that the gateway is away; it comes back by itself.
+      // The stream tells that the gateway is away; it is opened again.
     }
     last = performance.now();
     cost = last - began;
     loading = false;
-    if (again || !source || source.readyState !== EventSource.OPEN) refresh(source ? REFRESH_MIN : POLL);
+    if (!source || source.readyState !== EventSource.OPEN) refresh(POLL);
+    else if (again) refresh(REFRESH_MIN);
   }
 
   function apply(page) {
@@ -156,14 +179,19 @@ export function startLive() {
       if (fresh) morph(region, fresh);
     }
     tick();
-    if (source && address() !== before) open();
+    // A stream that is closed is opened in its own time.
+    if (source && source.readyState !== EventSource.CLOSED && address() !== before) open();
   }
 
   button?.addEventListener("click", toggle);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && again) refresh(0);
   });
-  addEventListener("pagehide", () => source?.close());
+  addEventListener("pagehide", () => {
+    clearTimeout(reopening);
+    reopening = 0;
+    source?.close();
+  });
   addEventListener("pageshow", (event) => event.persisted && !live.paused && open());
   if (live.paused) state("paused");
   else open();

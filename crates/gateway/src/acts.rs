@@ -9,7 +9,7 @@ use longshore_core::access::{AuditNote, Role};
 use longshore_core::limits::AUDIT_TEXT_BYTES_MAX;
 use longshore_core::name::CronName;
 use longshore_core::port::enqueue::CancelReply;
-use longshore_core::{JobId, Timestamp};
+use longshore_core::{JobId, Timestamp, value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Session;
@@ -236,12 +236,30 @@ pub(crate) async fn put_cron(
     over: Over,
 ) -> Result<(u64, bool), Error> {
     session.require(Role::Operator)?;
+    if over != Over::Nothing {
+        check_cron_args(state, session.role, name).await?;
+    }
     let (version, changed) = state.client().cron().put(name, definition, over).await?;
     if changed {
         let detail = definition.schedule.expression.as_str();
         note(state, session, "cron.put", name.as_str(), detail).await;
     }
     Ok((version, changed))
+}
+
+/// Refuses to write over arguments that the role does not see.
+async fn check_cron_args(state: &AppState, role: Role, name: &CronName) -> Result<(), Error> {
+    let known = state.client().cron().get(name).await?;
+    let Some(Ok(says)) = known.map(|entry| entry.definition) else {
+        return Ok(());
+    };
+    let mut args = value::to_json("args", &says.job.envelope().args).unwrap_or_default();
+    if state.hide().apply(role, "args", &mut args) {
+        return Err(Error::forbidden(format!(
+            "args: some are hidden from the role {role}, and a change of the entry would write over them"
+        )));
+    }
+    Ok(())
 }
 
 /// Takes a cron entry away; answers whether it was there.

@@ -19,8 +19,9 @@ use crate::{api, assets, events, pages};
 pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
     let mut quick = Router::new().nest("/api/v1", api::routes());
     if state.settings().dashboard {
+        let small = DefaultBodyLimit::max(login::FORM_BYTES_MAX);
         let session = Router::new()
-            .route("/login", post(login::sign_in))
+            .route("/login", post(login::sign_in).layer(small))
             .route("/logout", post(login::sign_out));
         quick = quick
             .nest("/assets", assets::routes())

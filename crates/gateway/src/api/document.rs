@@ -1,5 +1,7 @@
 //! The API's description (`OpenAPI` 3.1): made from the handlers, completed with what all of them share.
 
+use std::sync::LazyLock;
+
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -29,21 +31,24 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new().route("/openapi.json", get(openapi))
 }
 
+/// Made once: it is the same for every request.
+static TEXT: LazyLock<String> = LazyLock::new(|| super::openapi().to_pretty_json().unwrap_or_default());
+
 async fn openapi() -> Response {
-    let text = super::openapi().to_pretty_json().unwrap_or_default();
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")];
-    (headers, text).into_response()
+    (headers, TEXT.as_str()).into_response()
 }
 
 /// Adds to every operation what may happen to each: nobody is signed in, the store is away.
 pub(super) fn complete(api: OpenApi) -> OpenApi {
     let mut whole = Base::openapi();
     whole.merge(api);
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    whole
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("token", SecurityScheme::Http(bearer));
+    // A watch link's token is another one, sent in the same way.
+    let schemes = whole.components.get_or_insert_default();
+    for name in ["token", "watch"] {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        schemes.add_security_scheme(name, SecurityScheme::Http(bearer));
+    }
     for item in whole.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {

@@ -268,22 +268,8 @@ pub(super) async fn why(
     fields.end()?;
     let why = state.client().why(id).parents_from(from).await?;
     let mut why = serde_json::to_value(&why).map_err(Error::internal)?;
-    hide_errors(&state, &session, &mut why);
+    state.hide().why(session.role, &mut why);
     Ok(Answer(why))
-}
-
-/// An obstacle may repeat the job's last error.
-fn hide_errors(state: &AppState, session: &Session, why: &mut serde_json::Value) {
-    let probe = state.hide().text(session.role, "error", "message", String::new());
-    let hidden = !probe.is_empty();
-    let obstacles = why.get_mut("obstacles").and_then(serde_json::Value::as_array_mut);
-    for obstacle in obstacles.into_iter().flatten().filter(|_| hidden) {
-        for field in ["last_error", "detail", "explanation"] {
-            if let Some(text) = obstacle.get_mut(field).filter(|text| text.is_string()) {
-                *text = probe.clone().into();
-            }
-        }
-    }
 }
 
 /// Why a job does not run.

@@ -80,6 +80,21 @@ impl Hide {
             text
         }
     }
+
+    /// Hides in the answer to why a job does not run what may repeat the job's last error, when `role` may not see that
+    /// error's message.
+    pub(crate) fn why(&self, role: Role, why: &mut Value) {
+        let probe = self.text(role, "error", "message", String::new());
+        let hidden = !probe.is_empty();
+        let obstacles = why.get_mut("obstacles").and_then(Value::as_array_mut);
+        for obstacle in obstacles.into_iter().flatten().filter(|_| hidden) {
+            for field in ["last_error", "detail", "explanation"] {
+                if let Some(text) = obstacle.get_mut(field).filter(|text| text.is_string()) {
+                    *text = probe.clone().into();
+                }
+            }
+        }
+    }
 }
 
 fn cover(value: &mut Value, path: &[String]) -> bool {
@@ -141,6 +156,23 @@ mod tests {
         assert_eq!(seen(Role::Admin, "args", &args), args);
         assert_eq!(seen(Role::Viewer, "result", &json!([1])), json!(HIDDEN));
         assert_eq!(seen(Role::Viewer, "metadata", &args), args);
+    }
+
+    #[test]
+    fn why_a_job_waits_does_not_repeat_a_hidden_error() {
+        let why =
+            json!({"obstacles": [{"last_error": "s3cret", "explanation": "after s3cret", "remedy": "wait"}]});
+        for (rule, hides) in [
+            ("error.message", true),
+            ("error", true),
+            ("error.traceback", false),
+        ] {
+            let mut seen = why.clone();
+            hide(&[rule]).why(Role::Viewer, &mut seen);
+            assert_eq!(!seen.to_string().contains("s3cret"), hides, "{rule}");
+            hide(&[rule]).why(Role::Admin, &mut seen);
+            assert_eq!(seen["obstacles"][0]["remedy"], "wait");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, HeaderValue, SET_COOKIE};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use longshore_core::access::{Token, TokenId};
 use longshore_core::{Timestamp, clock::duration_millis};
 use serde::Deserialize;
@@ -14,10 +14,13 @@ use serde::Deserialize;
 use super::rate::Caller;
 use super::{Posted, Session};
 use crate::error::{Error, ErrorCode};
+use crate::router::too_large;
 use crate::state::AppState;
 
 const COOKIE_NAME: &str = "longshore_session";
 const PURPOSE: &str = "session";
+/// Largest form with which somebody signs in: anybody may send one.
+pub(crate) const FORM_BYTES_MAX: usize = 8 * 1024;
 
 /// What a cookie stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +48,16 @@ pub(crate) async fn sign_in(
     use axum::extract::FromRequest as _;
     let caller = Caller::of(&state, request.extensions(), request.headers());
     let secure = is_https(&state, request.headers());
-    let form = Form::<Login>::from_request(request, &state).await;
-    let Form(login) = form.map_err(|error| Error::new(ErrorCode::BadRequest, error.body_text()))?;
+    // Whoever is locked out is not read.
     state.rate().check_failures(&caller, state.now())?;
+    let form = Form::<Login>::from_request(request, &state).await;
+    let Form(login) = form.map_err(|error| {
+        if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            too_large(FORM_BYTES_MAX)
+        } else {
+            Error::new(ErrorCode::BadRequest, error.body_text())
+        }
+    })?;
     let Some(token) = state.tokens().recognise(login.token.trim()).await? else {
         state.rate().count_failure(&caller, state.now());
         return Err(Error::new(

@@ -29,7 +29,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
             .await
             .map_err(|_| too_large(state.settings().body_bytes_max))?;
         let token = url::form_urlencoded::parse(&bytes).find(|(name, _)| name == "csrf");
-        if token.is_none_or(|(_, token)| token != session.csrf()) {
+        if token.is_none_or(|(_, token)| !session.has_csrf(&token)) {
             return Err(Error::new(
                 ErrorCode::CrossSite,
                 "the form is from another session; load the page again",

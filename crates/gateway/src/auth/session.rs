@@ -8,6 +8,7 @@ use longshore_core::access::{Role, Token, TokenId};
 
 use super::login;
 use super::rate::Caller;
+use super::tokens::same;
 use crate::answer::headers::RequestId;
 use crate::error::{Error, ErrorCode};
 use crate::settings::Access;
@@ -53,6 +54,11 @@ impl Session {
     /// The token that forms carry in the field `csrf`.
     pub(crate) fn csrf(&self) -> &str {
         &self.csrf
+    }
+
+    /// Whether this is the session's token; takes the same time wherever the two differ.
+    pub(super) fn has_csrf(&self, shown: &str) -> bool {
+        same(shown.as_bytes(), self.csrf.as_bytes())
     }
 
     /// Who asks, by what the request shows. Says nothing about where it came from: [`Session`] as an extractor and
@@ -162,7 +168,8 @@ impl FromRequestParts<AppState> for Session {
             .headers
             .get(CSRF_HEADER)
             .and_then(|token| token.to_str().ok());
-        if session.ambient && changes_something(&parts.method) && shown != Some(session.csrf()) {
+        let is_shown = shown.is_some_and(|token| session.has_csrf(token));
+        if session.ambient && changes_something(&parts.method) && !is_shown {
             return Err(Error::new(
                 ErrorCode::CrossSite,
                 "send the session's token in the header x-csrf-token",

@@ -4,9 +4,9 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::header::{HOST, ORIGIN};
 
-use super::session::changes_something;
+use super::session::{bearer, changes_something};
 use crate::api::watch::is_watch;
 use crate::error::{Error, ErrorCode};
 use crate::settings::Access;
@@ -30,10 +30,11 @@ fn judge(state: &AppState, request: &Request) -> Result<(), Error> {
             "without tokens the gateway answers to 127.0.0.1 and localhost alone",
         ));
     }
-    // A token in a header is sent by programs, never by a browser on its own; nor is a watch link.
+    // A token in a header is sent by programs, never by a browser on its own; nor is a watch link. A password that a
+    // browser remembers it does send.
     if is_watch(state, request.uri().path())
         || !changes_something(request.method())
-        || headers.contains_key(AUTHORIZATION)
+        || bearer(headers).is_some()
     {
         return Ok(());
     }

@@ -179,7 +179,7 @@ fn hash(secret: &str) -> Vec<u8> {
 }
 
 /// Takes the same time wherever the two differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
 }
 

@@ -133,18 +133,28 @@ pub(super) async fn edit(page: Page, Path(name): Path<String>) -> Result<Respons
         ));
     };
     let ours = definition.source == longshore::cron::Source::Call;
-    let editable = ours && page.session.role >= Role::Operator;
-    form(&page, &name, fields(&entry, definition), Vec::new(), editable).await
+    let job = definition.job.envelope();
+    // Whoever does not see all of them would write over what they do not see.
+    let (args, covered) = super::hidden::editable(&page, &job.args).unwrap_or_default();
+    let editable = ours && !covered && page.session.role >= Role::Operator;
+    form(
+        &page,
+        &name,
+        fields(&entry, definition, args),
+        Vec::new(),
+        editable,
+    )
+    .await
 }
 
-fn fields(entry: &CronView, definition: &Definition) -> Fields {
+fn fields(entry: &CronView, definition: &Definition, args: String) -> Fields {
     let job = definition.job.envelope();
     Fields {
         name: entry.name.to_string(),
         expression: definition.schedule.expression.as_str().to_owned(),
         zone: definition.schedule.zone.as_str().to_owned(),
         function: job.function_name.to_string(),
-        args: super::job::pretty("args", &job.args).unwrap_or_default(),
+        args,
         queue: job.queue.to_string(),
         priority: job.priority.to_string(),
         misfire: definition.misfire.to_string(),

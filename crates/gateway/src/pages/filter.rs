@@ -28,15 +28,19 @@ pub(crate) type Problems = Vec<String>;
 impl Asked {
     /// Which jobs are meant, besides the text.
     pub(crate) fn jobs(&self) -> (JobFilter, Problems) {
-        let mut problems = Vec::new();
+        let mut problems = self.not_taken(&["fingerprint"], "jobs");
+        if self.text.trim().chars().count() > TEXT_MAX {
+            problems.push(format!(
+                "text: is longer than {TEXT_MAX} characters; search for less"
+            ));
+        }
         let statuses = words(&self.status).filter_map(|word| kept(word.parse::<JobStatus>(), &mut problems));
         let statuses = statuses.collect();
         let filter = JobFilter {
             statuses,
-            function_name: given(&self.function)
-                .and_then(|name| kept(FunctionName::new(name), &mut problems)),
-            queue: given(&self.queue).and_then(|name| kept(QueueName::new(name), &mut problems)),
-            tags: words(&self.tag).map(str::to_owned).collect(),
+            function_name: self.function_name(&mut problems),
+            queue: self.queue_name(&mut problems),
+            tags: self.tags(),
             ..JobFilter::default()
         };
         (filter, problems)
@@ -44,17 +48,38 @@ impl Asked {
 
     /// Which dead letters are meant.
     pub(crate) fn dead(&self) -> (DeadFilter, Problems) {
-        let (jobs, mut problems) = self.jobs();
+        let mut problems = self.not_taken(&["status", "text"], "dead letters");
         let fingerprint =
             given(&self.fingerprint).and_then(|text| kept(text.parse::<Fingerprint>(), &mut problems));
         let filter = DeadFilter {
-            function_name: jobs.function_name,
-            queue: jobs.queue,
-            tags: jobs.tags,
+            function_name: self.function_name(&mut problems),
+            queue: self.queue_name(&mut problems),
+            tags: self.tags(),
             fingerprint,
             ..DeadFilter::default()
         };
         (filter, problems)
+    }
+
+    /// What is given and would not be applied. A confirmation names every field: one that does nothing would make it
+    /// say less than what is done.
+    fn not_taken(&self, names: &[&str], what: &str) -> Problems {
+        let given = self.fields().into_iter().filter(|(name, _)| names.contains(name));
+        given
+            .map(|(name, _)| format!("{name}: is no condition for {what}; leave it out"))
+            .collect()
+    }
+
+    fn function_name(&self, problems: &mut Problems) -> Option<FunctionName> {
+        given(&self.function).and_then(|name| kept(FunctionName::new(name), problems))
+    }
+
+    fn queue_name(&self, problems: &mut Problems) -> Option<QueueName> {
+        given(&self.queue).and_then(|name| kept(QueueName::new(name), problems))
+    }
+
+    fn tags(&self) -> Vec<String> {
+        words(&self.tag).map(str::to_owned).collect()
     }
 
     /// The text that is searched for, in lower case.
@@ -69,10 +94,7 @@ impl Asked {
 
     /// Whether anything but the page is asked for.
     pub(crate) fn is_empty(&self) -> bool {
-        Self {
-            after: String::new(),
-            ..self.clone()
-        } == Self::default()
+        self.fields().is_empty()
     }
 
     /// Where the page begins.
@@ -113,7 +135,11 @@ impl Asked {
             ("text", &self.text),
             ("fingerprint", &self.fingerprint),
         ];
-        all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+        let says = |(name, value): &(&str, &str)| match *name {
+            "status" | "tag" => words(value).next().is_some(),
+            _ => given(value).is_some(),
+        };
+        all.into_iter().filter(says).collect()
     }
 
     /// As a query with its question mark; empty when nothing is asked for.
@@ -218,6 +244,31 @@ mod tests {
             ..Asked::default()
         };
         assert_eq!(wrong.dead().1.len(), 3);
+    }
+
+    #[test]
+    fn a_condition_that_would_not_be_applied_is_refused() {
+        let dead = Asked {
+            text: "timeout".to_owned(),
+            ..asked()
+        };
+        assert_eq!(dead.dead().1.len(), 2, "neither the status nor the text");
+        let jobs = Asked {
+            fingerprint: "0123456789ab".to_owned(),
+            text: "x".repeat(TEXT_MAX + 1),
+            ..asked()
+        };
+        assert_eq!(
+            jobs.jobs().1.len(),
+            2,
+            "neither the fingerprint nor all of the text"
+        );
+        let blank = Asked {
+            status: " , ".to_owned(),
+            text: " ".to_owned(),
+            ..Asked::default()
+        };
+        assert!(blank.is_empty() && blank.words().is_empty() && blank.dead().1.is_empty());
     }
 
     #[test]

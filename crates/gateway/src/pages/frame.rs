@@ -203,7 +203,6 @@ fn done(query: &str) -> Option<String> {
             "{} cancelled, or asked to stop.",
             text::plural(many, "job was", "jobs were")
         ),
-        "signed-out" => "Signed out.".to_owned(),
         _ => return None,
     };
     Some(sentence)

@@ -37,3 +37,10 @@ pub(super) fn shown(page: &Page, place: &'static str, mut value: Value) -> Optio
     page.state.hide().apply(page.session.role, place, &mut value);
     serde_json::to_string_pretty(&value).ok()
 }
+
+/// Arguments as JSON for a form, and whether anything of them is hidden; `None` when they cannot be read.
+pub(super) fn editable(page: &Page, bytes: &[u8]) -> Option<(String, bool)> {
+    let mut args = value::to_json("args", bytes).ok()?;
+    let covered = page.state.hide().apply(page.session.role, "args", &mut args);
+    Some((serde_json::to_string_pretty(&args).ok()?, covered))
+}

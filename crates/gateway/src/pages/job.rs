@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
-use longshore::{JobId, JobStatus, JobView, value};
+use longshore::{JobId, JobStatus, JobView};
 use longshore_core::Envelope;
 
 use super::frame::{Frame, Page};
@@ -82,6 +82,8 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
     let job = client.view(id).await?;
     let job =
         job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    // What a role may not see of an error counts for the group all the same.
+    let fingerprint = longshore::Fingerprint::of(job.error.as_ref());
     let job = super::hidden::seen(&page, job);
     let frame = page.frame(job.name.clone(), "jobs").await?;
     let full = job.full.clone().unwrap_or_default();
@@ -89,7 +91,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
     let why = if job.status.is_terminal() || job.status == JobStatus::Running {
         Vec::new()
     } else {
-        client.why(id).await?.obstacles
+        obstacles(&page, &client.why(id).await?)?
     };
     let can = Can {
         cancel: frame.can_produce() && !job.status.is_terminal() && job.cancel_reason.is_none(),
@@ -118,7 +120,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
             .iter()
             .map(|(name, value)| (name.clone(), plain(value)))
             .collect(),
-        error: problem(&frame, &job),
+        error: problem(&frame, &job, fingerprint),
         args: envelope
             .as_ref()
             .and_then(|envelope| super::hidden::json(&page, "args", &envelope.args)),
@@ -134,17 +136,27 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
             .as_ref()
             .and_then(|result| super::hidden::json(&page, "result", result)),
         moments: moments(&job, &full, envelope.as_ref(), frame.now),
-        why: why
-            .into_iter()
-            .map(|obstacle| Obstacle {
-                explanation: obstacle.explanation,
-                remedy: obstacle.remedy,
-            })
-            .collect(),
+        why,
         graph: family::graph(&page.state, &job, envelope.as_ref()).await?,
         can,
         frame,
     })
+}
+
+/// What holds a job, without what the role may not see of its last error.
+fn obstacles(page: &Page, why: &impl serde::Serialize) -> Result<Vec<Obstacle>, Error> {
+    let mut why = serde_json::to_value(why).map_err(Error::internal)?;
+    page.state.hide().why(page.session.role, &mut why);
+    let found = why.get("obstacles").and_then(serde_json::Value::as_array);
+    let told = |obstacle: &serde_json::Value, field: &str| obstacle.get(field).map(plain).unwrap_or_default();
+    Ok(found
+        .into_iter()
+        .flatten()
+        .map(|obstacle| Obstacle {
+            explanation: told(obstacle, "explanation"),
+            remedy: told(obstacle, "remedy"),
+        })
+        .collect())
 }
 
 fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
@@ -232,12 +244,11 @@ fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
+fn problem(frame: &Frame, job: &JobView, fingerprint: longshore::Fingerprint) -> Option<Problem> {
     let error = job
         .error
         .as_ref()
         .filter(|_| job.status != JobStatus::Completed)?;
-    let fingerprint = longshore::Fingerprint::of(Some(error));
     Some(Problem {
         kind: error.error_type.clone(),
         message: error.message.clone(),
@@ -248,13 +259,7 @@ fn problem(frame: &Frame, job: &JobView) -> Option<Problem> {
     })
 }
 
-/// A value as JSON for people.
-pub(super) fn pretty(field: &'static str, bytes: &[u8]) -> Option<String> {
-    let value = value::to_json(field, bytes).ok()?;
-    serde_json::to_string_pretty(&value).ok()
-}
-
-/// A field of the progress: a text without its quotes.
+/// A text without its quotes, another value as JSON.
 fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -39,9 +39,16 @@ struct Row {
     reason: String,
     at: Option<When>,
     size: String,
+    /// For admins alone: arguments may be in it.
+    raw: Option<Raw>,
+    jobs: Vec<(String, String)>,
+}
+
+/// What was in a message.
+#[derive(Debug)]
+struct Raw {
     headers: String,
     body: String,
-    jobs: Vec<(String, String)>,
 }
 
 /// The messages that a form names.
@@ -68,10 +75,15 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
 
 fn shape(frame: &Frame, entry: &QuarantineEntry) -> Row {
     let message = &entry.message;
-    let headers = message
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}"));
+    let raw = || Raw {
+        headers: message
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        body: dump(&message.body),
+    };
     Row {
         id: message.message_id.clone(),
         path: frame.href(&format!(
@@ -82,8 +94,7 @@ fn shape(frame: &Frame, entry: &QuarantineEntry) -> Row {
         reason: message.reason.clone(),
         at: entry.at.map(|at| When::ago(at, frame.now)),
         size: text::bytes(message.body.len()),
-        headers: headers.collect::<Vec<_>>().join("\n"),
-        body: dump(&message.body),
+        raw: frame.is_admin().then(raw),
         jobs: message
             .jobs
             .iter()

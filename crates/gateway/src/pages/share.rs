@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::response::Response;
-use longshore::JobId;
+use longshore::{JobId, JobView};
 use longshore_core::access::Role;
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use crate::acts;
 use crate::auth::{Posted, watch};
 use crate::error::{Error, ErrorCode};
 use crate::extract::Path;
+use crate::settings::Settings;
 
 /// How long a link may be good: the word, and the seconds.
 const LIFETIMES: [(&str, u64); 4] = [
@@ -63,6 +64,7 @@ pub(super) async fn make(
 ) -> Result<Response, Error> {
     posted.session.require(Role::Producer)?;
     let state = &page.state;
+    known(&page, id).await?;
     let cancels = posted.form.cancel == "yes";
     let lifetime = Duration::from_secs(posted.form.seconds);
     let link = watch::mint(state.signer().await?, state.now(), id, cancels, lifetime)
@@ -72,17 +74,12 @@ pub(super) async fn make(
     acts::note(
         state,
         &posted.session,
-        "job.watch_link",
+        "job.watch-link",
         &id.to_string(),
         &format!("until {until}"),
     )
     .await;
-    let home = state
-        .settings()
-        .public_url
-        .as_ref()
-        .map(|url| url.as_str().trim_end_matches('/').to_owned());
-    let home = home.unwrap_or_else(|| "https://THIS-GATEWAY".to_owned());
+    let home = home(state.settings());
     let snippet = format!(
         "<script type=\"module\" src=\"{home}/assets/job-progress.js\"></script>\n<job-progress src=\"{home}\" job-id=\"{id}\"\n  token=\"{token}\"></job-progress>"
     );
@@ -95,10 +92,21 @@ pub(super) async fn make(
     answer(&page, id, Some(made)).await
 }
 
-async fn answer(page: &Page, id: JobId, made: Option<Made>) -> Result<Response, Error> {
+/// Where a browser finds the gateway: its public address, with the base path where that does not say it already.
+fn home(settings: &Settings) -> String {
+    let public = settings.public_url.as_ref();
+    let url = public.map_or("https://THIS-GATEWAY", |url| url.as_str().trim_end_matches('/'));
+    let url = url.strip_suffix(&*settings.base_path).unwrap_or(url);
+    format!("{url}{}", settings.base_path)
+}
+
+async fn known(page: &Page, id: JobId) -> Result<JobView, Error> {
     let job = page.state.client().summary(id).await?;
-    let job =
-        job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))?;
+    job.ok_or_else(|| Error::not_found(format!("no job has the id {id}, or its retention is over")))
+}
+
+async fn answer(page: &Page, id: JobId, made: Option<Made>) -> Result<Response, Error> {
+    let job = known(page, id).await?;
     html(&Share {
         frame: page.frame("Watch link", "jobs").await?,
         id: id.to_string(),
@@ -106,4 +114,26 @@ async fn answer(page: &Page, id: JobId, made: Option<Made>) -> Result<Response, 
         lifetimes: LIFETIMES,
         made,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snippet_names_the_base_path_once() {
+        let settings = |url: &str, base_path: &str| Settings {
+            public_url: url.parse().ok(),
+            base_path: base_path.to_owned(),
+            ..Settings::default()
+        };
+        assert_eq!(home(&settings("", "")), "https://THIS-GATEWAY");
+        assert_eq!(
+            home(&settings("https://jobs.example", "")),
+            "https://jobs.example"
+        );
+        for url in ["https://jobs.example", "https://jobs.example/ls/"] {
+            assert_eq!(home(&settings(url, "/ls")), "https://jobs.example/ls");
+        }
+    }
 }

@@ -80,6 +80,12 @@ async fn another_site_may_not_ask_for_changes() {
             "{name}: {value}"
         );
     }
+    // A password that the browser remembers for this host comes along by itself.
+    let request = rig
+        .request(Method::POST, "/queues/default/pause")
+        .header("origin", "https://evil.example")
+        .header("authorization", "Basic YTpi");
+    assert_eq!(body(request.json(&json!({}))).await.0, StatusCode::FORBIDDEN);
     let own = format!("http://{}", rig.address);
     let request = rig
         .request(Method::POST, "/queues/default/pause")
@@ -248,6 +254,21 @@ async fn many_slow_clients_do_not_lock_out_for_longer_than_their_head_may_take()
         slow.push(stream);
     }
     tokio::time::timeout(LONG, is_alive(&rig)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stranger_signs_in_with_a_small_form_alone() {
+    let rig = Rig::new().await;
+    for (bytes, expected) in [
+        (1_000, StatusCode::UNAUTHORIZED),
+        (9_000, StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let request = rig
+            .page(Method::POST, "/login")
+            .header("content-type", "application/x-www-form-urlencoded");
+        let form = format!("token={}", "x".repeat(bytes));
+        assert_eq!(body(request.body(form)).await.0, expected, "{bytes}");
+    }
 }
 
 #[tokio::test]

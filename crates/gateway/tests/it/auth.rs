@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{COOKIE, SET_COOKIE};
-use longshore_core::{Clock, Timestamp};
+use longshore_core::port::attempt::Quarantined;
+use longshore_core::{Clock, QueueName, Timestamp};
 use longshore_gateway::{HideRule, Role};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -265,6 +267,63 @@ async fn fields_are_hidden_from_roles_everywhere_and_cannot_be_written_over() {
         )
         .await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{problem}");
+}
+
+#[tokio::test]
+async fn a_cron_entry_with_hidden_arguments_is_neither_shown_whole_nor_written_over() {
+    let rule: HideRule = "args.card".parse().unwrap();
+    let rig = Rig::with(|gateway| gateway.hide([rule])).await;
+    let (operator, admin) = (rig.token(Role::Operator).await, rig.token(Role::Admin).await);
+    let put = |token: &str, card: &str| {
+        let job = json!({"function_name": "echo", "args": {"card": card}});
+        let request = rig.request(Method::PUT, "/cron/nightly").bearer_auth(token);
+        body(request.json(&json!({"expression": "0 3 * * *", "job": job})))
+    };
+    let page = |token: &str| {
+        let request = rig.page(Method::GET, "/cron/nightly").bearer_auth(token);
+        body(request.header("accept", "text/html"))
+    };
+    let (status, made) = put(&admin, "4111-s3cret").await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let (status, seen) = page(&operator).await;
+    let seen = seen.as_str().unwrap();
+    assert_eq!(status, StatusCode::OK, "{seen}");
+    assert!(seen.contains("[hidden]") && !seen.contains("s3cret"), "{seen}");
+    assert!(seen.contains("class=\"fields\" disabled"), "{seen}");
+    let (_, all) = page(&admin).await;
+    assert!(all.as_str().unwrap().contains("4111-s3cret"), "{all}");
+    let (status, problem) = put(&operator, "[hidden]").await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{problem}");
+    let (status, changed) = put(&admin, "5555").await;
+    assert_eq!(
+        (status, &changed["says"]["args"]["card"]),
+        (StatusCode::OK, &json!("5555"))
+    );
+}
+
+#[tokio::test]
+async fn what_is_in_a_message_of_the_quarantine_is_shown_to_admins_alone() {
+    let rig = Rig::new().await;
+    let message = Quarantined {
+        message_id: "m-1".to_owned(),
+        queue: QueueName::default(),
+        reason: "not MessagePack".to_owned(),
+        body: Bytes::from_static(b"s3cret body"),
+        headers: vec![("x".to_owned(), "s3cret header".to_owned())],
+        jobs: Vec::new(),
+    };
+    rig.ports.attempt.quarantine(vec![message]).await.unwrap();
+    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+        let token = rig.token(role).await;
+        let request = rig.page(Method::GET, "/quarantine").bearer_auth(&token);
+        let (status, page) = body(request.header("accept", "text/html")).await;
+        let page = page.as_str().unwrap();
+        assert_eq!(status, StatusCode::OK, "{page}");
+        assert!(page.contains("not MessagePack"), "{page}");
+        for secret in ["s3cret body", "s3cret header"] {
+            assert_eq!(page.contains(secret), role == Role::Admin, "{role} {page}");
+        }
+    }
 }
 
 #[derive(Debug)]
