@@ -32,26 +32,33 @@ pub enum Forbidden {
     NoHost,
 }
 
-/// Networks that a webhook may go to although they are not public.
+/// Networks that a webhook may go to although they are not public. None of them is an IPv4 network that is written as
+/// IPv6: such a one is read as what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed(Vec<(IpAddr, u8)>);
 
 impl Allowed {
     /// Whether an address is in one of the networks.
     fn has(&self, address: IpAddr) -> bool {
-        self.0
-            .iter()
-            .any(|(network, bits)| match (plain(*network), address) {
-                (IpAddr::V4(network), IpAddr::V4(address)) => {
-                    let mask = u32::MAX.checked_shl(32 - u32::from(*bits)).unwrap_or(0);
-                    u32::from(network) & mask == u32::from(address) & mask
-                }
-                (IpAddr::V6(network), IpAddr::V6(address)) => {
-                    let mask = u128::MAX.checked_shl(128 - u32::from(*bits)).unwrap_or(0);
-                    u128::from(network) & mask == u128::from(address) & mask
-                }
-                _ => false,
-            })
+        self.0.iter().any(|(network, bits)| match (*network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let host_bits = 32_u32.checked_sub(u32::from(*bits));
+                let Some(host_bits) = host_bits else {
+                    return false;
+                };
+                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+                u32::from(network) & mask == u32::from(address) & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let host_bits = 128_u32.checked_sub(u32::from(*bits));
+                let Some(host_bits) = host_bits else {
+                    return false;
+                };
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                u128::from(network) & mask == u128::from(address) & mask
+            }
+            _ => false,
+        })
     }
 }
 
@@ -75,12 +82,19 @@ fn network(text: &str) -> Result<(IpAddr, u8), String> {
         .split_once('/')
         .map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+    let most: u8 = if address.is_ipv4() { 32 } else { 128 };
+    let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
     if bits > most {
         return Err(wrong());
     }
-    Ok((address, bits))
+    match (address, plain(address)) {
+        // An IPv4 network that is dressed as IPv6: its first 96 bits are the dress.
+        (IpAddr::V6(_), IpAddr::V4(inner)) => {
+            let bits = bits.checked_sub(96).ok_or_else(wrong)?;
+            Ok((IpAddr::V4(inner), bits))
+        }
+        _ => Ok((address, bits)),
+    }
 }
 
 /// Vets one address.
@@ -295,6 +309,29 @@ mod tests {
             assert!(vetted(url, allowed).is_err(), "{url}");
         }
         assert_eq!(vetted("http://192.168.0.1/", "0.0.0.0/0"), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv4_network_that_is_written_as_ipv6_allows_just_that_network() {
+        let allowed = "::ffff:10.0.0.0/104, ::ffff:127.0.0.1";
+        for url in [
+            "http://10.255.0.1/",
+            "http://[::ffff:10.1.2.3]/",
+            "http://127.0.0.1/",
+        ] {
+            assert_eq!(vetted(url, allowed), Ok(()), "{url}");
+        }
+        for url in [
+            "http://169.254.169.254/",
+            "http://192.168.0.1/",
+            "http://127.0.0.2/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[::1]/",
+        ] {
+            assert!(vetted(url, allowed).is_err(), "{url}");
+        }
+        assert_eq!(vetted("http://192.168.0.1/", "::ffff:0.0.0.0/96"), Ok(()));
+        assert!("::ffff:10.0.0.0/95".parse::<Allowed>().is_err());
     }
 
     #[test]
