@@ -23,9 +23,7 @@ use crate::status::Done;
 
 /// Notices of a shard that one pass takes.
 const BITE: usize = 200;
-/// Letters that one pass sends.
-const LETTERS: usize = 32;
-/// Letters that are sent at once.
+/// Letters that one pass takes, and sends at once: none waits in line while its lease runs out.
 const AT_ONCE: usize = 4;
 /// How often the store is told that notices are wanted.
 const WANT_EVERY: Duration = Duration::from_secs(600);
@@ -49,7 +47,7 @@ pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
     for (shard, epoch, up_to) in taken.notices {
         cx.ports.notify.notices_taken(shard, epoch, up_to).await?;
     }
-    let full = taken.letters.len() == LETTERS || taken.full;
+    let full = taken.letters.len() == AT_ONCE || taken.full;
     let sends = taken.letters.into_iter().map(|letter| Box::pin(send(cx, letter)));
     let mut ends = stream::iter(sends).buffer_unordered(AT_ONCE);
     let (mut rows, mut failed) = (0, None);
@@ -121,7 +119,7 @@ async fn collect(cx: &Context) -> Result<Option<Taken>, Error> {
         post.watch_queues(to, policy, &queues(cx).await?);
     }
     post.close_due(to, policy);
-    taken.letters = post.take(to, policy, LETTERS);
+    taken.letters = post.take(to, policy, AT_ONCE);
     if let Some(change) = post.change()
         && !cx.ports.notify.change_mailbox(change).await?
     {

@@ -52,17 +52,25 @@ impl Post<'_> {
         self.give_strays_up(&known, policy);
     }
 
-    /// Takes letters whose next try is due, at most `limit`: nobody else takes them until the try must be over.
+    /// Takes letters whose next try is due, the longest due first, at most `limit`: nobody else takes them until the
+    /// try must be over. Whoever takes them sends them all at once, or the time of the last runs out in the line.
     pub fn take(&mut self, to: &[Addressee], policy: &Policy, limit: usize) -> Vec<Letter> {
         let now = self.now;
         let is_mine = |letter: &&Letter| to.iter().any(|channel| channel.name == letter.channel);
-        let due = |letter: &&Letter| matches!(letter.state, State::Closed { next, .. } if next <= now);
-        let taken: Vec<_> = self
+        let due_at = |letter: &Letter| match letter.state {
+            State::Closed { next, .. } if next <= now => Some(next),
+            _ => None,
+        };
+        let mut due: Vec<(Timestamp, &Letter)> = self
             .letters()
             .filter(is_mine)
-            .filter(due)
+            .filter_map(|letter| due_at(letter).map(|at| (at, letter)))
+            .collect();
+        due.sort_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
+        let taken: Vec<Letter> = due
+            .into_iter()
             .take(limit)
-            .cloned()
+            .map(|(_, letter)| letter.clone())
             .collect();
         for letter in &taken {
             if let State::Closed { attempts, .. } = letter.state {
