@@ -44,6 +44,7 @@ impl Post<'_> {
                 letter.state = State::Closed {
                     next: closed_at,
                     attempts: 0,
+                    closed_at,
                 };
                 self.put_letter(letter);
             }
@@ -73,11 +74,15 @@ impl Post<'_> {
             .map(|(_, letter)| letter.clone())
             .collect();
         for letter in &taken {
-            if let State::Closed { attempts, .. } = letter.state {
+            if let State::Closed {
+                attempts, closed_at, ..
+            } = letter.state
+            {
                 let mut letter = letter.clone();
                 letter.state = State::Closed {
                     next: now.after(policy.send_timeout + MARK_MARGIN),
                     attempts: attempts.saturating_add(1),
+                    closed_at,
                 };
                 self.put_letter(letter);
             }
@@ -103,16 +108,22 @@ impl Post<'_> {
         let Some(mut letter) = self.letter(id).cloned() else {
             return Fate::Nothing;
         };
-        let State::Closed { attempts, .. } = letter.state else {
+        let State::Closed {
+            attempts, closed_at, ..
+        } = letter.state
+        else {
             return Fate::Nothing;
         };
         let mut state = self.channel(&letter.channel);
         state.failed = Some((self.now, reason.to_owned()));
-        let is_over = self.now.since(letter.first_at) > policy.give_up_after;
+        // Not from the event's time: a scheduler that was away for a day begins with old ones.
+        let tried_since = closed_at.max(letter.last_at);
+        let is_over = self.now.since(tried_since) > policy.give_up_after;
         let fate = if let Some(pause) = pause.filter(|_| !is_over) {
             letter.state = State::Closed {
                 next: self.now.after(pause),
                 attempts,
+                closed_at,
             };
             Fate::Again
         } else {
