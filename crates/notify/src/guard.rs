@@ -27,6 +27,16 @@ pub enum Forbidden {
         /// What kind of address it is.
         kind: &'static str,
     },
+    /// It is public, and what goes there goes in the clear.
+    #[error(
+        "{host} is {address}, and http:// would bring events and the URL there in the clear: use https://, or if it is meant, add \"{address}\" to allow_addresses of the webhook"
+    )]
+    InTheClear {
+        /// The host as it was written, or `the host`.
+        host: String,
+        /// Its address.
+        address: IpAddr,
+    },
     /// It has no host.
     #[error("has no host; use https://host/path")]
     NoHost,
@@ -113,16 +123,38 @@ pub fn vet(host: &str, address: IpAddr, allowed: &Allowed) -> Result<(), Forbidd
     }
 }
 
+/// Vets one address for a URL: without TLS it must be one that is allowed.
+///
+/// # Errors
+/// When it is neither public nor allowed, and when it is not allowed and would be reached in the clear.
+fn vet_for(is_clear: bool, host: &str, address: IpAddr, allowed: &Allowed) -> Result<(), Forbidden> {
+    vet(host, address, allowed)?;
+    let address = plain(address);
+    if is_clear && !allowed.has(address) {
+        return Err(Forbidden::InTheClear {
+            host: host.to_owned(),
+            address,
+        });
+    }
+    Ok(())
+}
+
+/// Whether a URL's bytes can be read on their way.
+pub(crate) fn is_clear(url: &Url) -> bool {
+    url.scheme() == "http"
+}
+
 /// Vets what a URL says without asking anybody: a host that is an address in whatever writing, and the names of this
 /// machine.
 ///
 /// # Errors
-/// When it cannot be public and is not allowed.
+/// When it cannot be public and is not allowed, and when it is an address that is not allowed and would be reached in the
+/// clear.
 pub fn vet_url(url: &Url, allowed: &Allowed) -> Result<(), Forbidden> {
     match url.host() {
         None => Err(Forbidden::NoHost),
-        Some(Host::Ipv4(address)) => vet("the host", address.into(), allowed),
-        Some(Host::Ipv6(address)) => vet("the host", address.into(), allowed),
+        Some(Host::Ipv4(address)) => vet_for(is_clear(url), "the host", address.into(), allowed),
+        Some(Host::Ipv6(address)) => vet_for(is_clear(url), "the host", address.into(), allowed),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             if name == "localhost" || name.ends_with(".localhost") {
@@ -199,15 +231,18 @@ pub fn system_lookup() -> Lookup {
 pub(crate) struct VettingResolver {
     pub(crate) lookup: Lookup,
     pub(crate) allowed: Allowed,
+    /// What goes to the addresses can be read on its way.
+    pub(crate) is_clear: bool,
 }
 
 impl Resolve for VettingResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (lookup, allowed) = ((self.lookup)(name.as_str().to_owned()), self.allowed.clone());
+        let is_clear = self.is_clear;
         Box::pin(async move {
             let addresses = lookup.await?;
             for address in &addresses {
-                vet("the host", *address, &allowed)?;
+                vet_for(is_clear, "the host", *address, &allowed)?;
             }
             let addresses = addresses
                 .into_iter()
@@ -276,15 +311,27 @@ mod tests {
     fn public_addresses_and_names_pass() {
         let passing = [
             "https://hooks.slack.com/services/T/B/x",
-            "http://1.1.1.1/",
-            "http://172.32.0.1/",
-            "http://100.63.0.1/",
-            "http://[2606:4700::1111]/",
-            "http://[::ffff:1.1.1.1]/",
+            "https://1.1.1.1/",
+            "https://172.32.0.1/",
+            "https://100.63.0.1/",
+            "https://[2606:4700::1111]/",
+            "https://[::ffff:1.1.1.1]/",
             "http://localhost.example.com/",
         ];
         for url in passing {
             assert_eq!(vetted(url, ""), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_is_reached_in_the_clear_only_when_it_is_allowed() {
+        for url in ["http://1.1.1.1/", "http://[2606:4700::1111]/"] {
+            let told = vetted(url, "").unwrap_err().to_string();
+            assert!(
+                told.contains("https://") && told.contains("allow_addresses"),
+                "{told}"
+            );
+            assert_eq!(vetted(url, "1.1.1.0/24, 2606:4700::/32"), Ok(()), "{url}");
         }
     }
 
