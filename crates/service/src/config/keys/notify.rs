@@ -21,7 +21,7 @@ pub(super) const KEYS: &[Key] = &[
         "notify.letters_per_hour",
         Kind::Count(1, 10_000),
         "60",
-        "Notifications that one channel gets in an hour at most; what is over waits, and goes on collecting.",
+        "Notifications that one channel gets: so many at once, and then so many an hour; what is over waits, and goes on collecting.",
     ),
     key(
         "notify.repeat_after",
