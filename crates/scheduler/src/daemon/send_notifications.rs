@@ -2,8 +2,9 @@
 //!
 //! What a letter says, and its id, is in the store before it is sent; so is every try before it begins. A crash between
 //! the channel's acceptance and the mark sends the same letter again, once its try must be over, and so do a lost answer
-//! and a mark that failed; a crash anywhere else sends nothing twice. One replica at a time does it, the one that has the lease of shard 0; two that do it at once for
-//! the moment of a handover change the mailbox one after the other, and one of them does so in vain.
+//! and a mark that failed; a crash anywhere else sends nothing twice. One replica at a time does it, the one that has the
+//! lease of shard 0; two that do it at once for the moment of a handover change the mailbox one after the other, and one
+//! of them does so in vain.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
