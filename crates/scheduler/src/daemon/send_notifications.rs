@@ -28,6 +28,8 @@ use crate::status::Done;
 const BITE: usize = 200;
 /// Letters that one pass takes, and sends at once: none waits in line while its lease runs out.
 const AT_ONCE: usize = 4;
+/// How often a pass takes letters in which something failed.
+const ROUNDS_MAX: usize = 8;
 /// How often the store is told that notices are wanted.
 const WANT_EVERY: Duration = Duration::from_secs(600);
 /// How often queues and workers are looked at.
@@ -49,21 +51,35 @@ pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
     };
     let letters = if taken.failed.is_some() {
         // Waiting for a server that failed took its time, which is not to be that of the letters' leases.
-        let (to, policy) = (&cx.notifier.addressees, &cx.notifier.policy);
-        mark(cx, |post| post.take(to, policy, AT_ONCE)).await?
+        take(cx).await?
     } else {
         taken.letters
     };
     let failed = failed.or(taken.failed);
-    let full = letters.len() == AT_ONCE || taken.full;
+    let mut are_more = letters.len() == AT_ONCE;
     let ((rows, unmarked), left) = future::join(send_all(cx, letters), take_off(cx, taken.notices)).await;
-    failed.or(left).or(unmarked).map_or(
-        Ok(Done {
-            more: full,
+    let Some(error) = failed.or(left).or(unmarked) else {
+        return Ok(Done {
+            more: are_more || taken.full,
             ..Done::rows(rows)
-        }),
-        Err,
-    )
+        });
+    };
+    // A daemon that fails rests for a while; letters that are due do not wait for that.
+    for _ in 1..ROUNDS_MAX {
+        if !are_more {
+            break;
+        }
+        let letters = take(cx).await?;
+        are_more = letters.len() == AT_ONCE;
+        send_all(cx, letters).await;
+    }
+    Err(error)
+}
+
+/// Takes letters that are due, by a mailbox that is read anew.
+async fn take(cx: &Context) -> Result<Vec<Letter>, Error> {
+    let (to, policy) = (&cx.notifier.addressees, &cx.notifier.policy);
+    mark(cx, |post| post.take(to, policy, AT_ONCE)).await
 }
 
 /// Sends letters at once. Answers how many were taken, and the first error of a mark.
