@@ -28,10 +28,7 @@ use rig::Rig;
 /// When the queue holds other jobs, a server fails, or a measurement takes too long.
 pub(crate) async fn run(setting: &Setting, options: &Bench, out: &mut Out) -> Result<(), Failure> {
     let (config, folder) = endpoints(setting)?;
-    let ended = tokio::select! {
-        ended = Box::pin(bench(setting, &config, options, out)) => ended,
-        () = setting.stop.gentle.cancelled() => Err(Failure::new(ExitCode::Failure, "interrupted")),
-    };
+    let ended = Box::pin(bench(setting, &config, options, out)).await;
     if let Some(folder) = folder {
         // What cannot be deleted is in the temporary folder of the machine, which is emptied by others.
         std::fs::remove_dir_all(folder).ok();
@@ -52,17 +49,47 @@ fn endpoints(setting: &Setting) -> Result<(BackendConfig, Option<PathBuf>), Fail
     Ok((config, Some(folder)))
 }
 
+/// Measures, and takes down whatever it has set up, in whatever way the measurement ends.
 async fn bench(
     setting: &Setting,
     config: &BackendConfig,
     options: &Bench,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let floor = if options.floor {
-        Some(connect_floor(config).await?)
-    } else {
-        None
+    let (rig, meters) = tokio::select! {
+        prepared = Box::pin(prepare(setting, config, options)) => prepared?,
+        () = setting.stop.gentle.cancelled() => return Err(interrupted()),
     };
+    // The floor empties its queues as it connects: only once it is known that the measurement may run.
+    let floor = if options.floor {
+        connect_floor(config).await.map(Some)
+    } else {
+        Ok(None)
+    };
+    let ended = match floor {
+        Ok(floor) => {
+            let ended = tokio::select! {
+                ended = Box::pin(measure_all(&rig, floor.as_ref(), &meters, options, out)) => ended,
+                () = setting.stop.gentle.cancelled() => Err(interrupted()),
+            };
+            ended.and(clean(floor).await)
+        }
+        Err(error) => Err(error),
+    };
+    rig.close().await;
+    ended
+}
+
+fn interrupted() -> Failure {
+    Failure::new(ExitCode::Failure, "interrupted")
+}
+
+/// What every measurement needs; refuses a store that somebody uses and a queue with other people's jobs.
+async fn prepare(
+    setting: &Setting,
+    config: &BackendConfig,
+    options: &Bench,
+) -> Result<(Rig, Meters), Failure> {
     let backend = Backend::connect(config).await?;
     if !backend.is_owner() {
         return Err(Failure::new(
@@ -76,16 +103,15 @@ async fn bench(
             .map_err(longshore_backend::ConnectError::from)?,
         broker: options.broker_pid.or_else(|| broker(setting)),
     };
-    let rig = Rig::new(backend, options).await?;
-    let ended = measure_all(&rig, floor.as_ref(), &meters, options, out).await;
-    rig.close().await;
-    if let Some(floor) = floor {
-        floor
-            .clean()
-            .await
-            .map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
-    }
-    ended
+    Ok((Rig::new(backend, options).await?, meters))
+}
+
+async fn clean(floor: Option<Floor>) -> Result<(), Failure> {
+    let Some(floor) = floor else {
+        return Ok(());
+    };
+    let cleaned = floor.clean().await;
+    cleaned.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))
 }
 
 async fn connect_floor(config: &BackendConfig) -> Result<Floor, Failure> {

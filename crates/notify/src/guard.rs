@@ -27,31 +27,48 @@ pub enum Forbidden {
         /// What kind of address it is.
         kind: &'static str,
     },
+    /// It is public, and what goes there goes in the clear.
+    #[error(
+        "{host} is {address}, and http:// would bring events and the URL there in the clear: use https://, or if it is meant, add \"{address}\" to allow_addresses of the webhook"
+    )]
+    InTheClear {
+        /// The host as it was written, or `the host`.
+        host: String,
+        /// Its address.
+        address: IpAddr,
+    },
     /// It has no host.
     #[error("has no host; use https://host/path")]
     NoHost,
 }
 
-/// Networks that a webhook may go to although they are not public.
+/// Networks that a webhook may go to although they are not public. None of them is an IPv4 network that is written as
+/// IPv6: such a one is read as what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allowed(Vec<(IpAddr, u8)>);
 
 impl Allowed {
     /// Whether an address is in one of the networks.
     fn has(&self, address: IpAddr) -> bool {
-        self.0
-            .iter()
-            .any(|(network, bits)| match (plain(*network), address) {
-                (IpAddr::V4(network), IpAddr::V4(address)) => {
-                    let mask = u32::MAX.checked_shl(32 - u32::from(*bits)).unwrap_or(0);
-                    u32::from(network) & mask == u32::from(address) & mask
-                }
-                (IpAddr::V6(network), IpAddr::V6(address)) => {
-                    let mask = u128::MAX.checked_shl(128 - u32::from(*bits)).unwrap_or(0);
-                    u128::from(network) & mask == u128::from(address) & mask
-                }
-                _ => false,
-            })
+        self.0.iter().any(|(network, bits)| match (*network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let host_bits = 32_u32.checked_sub(u32::from(*bits));
+                let Some(host_bits) = host_bits else {
+                    return false;
+                };
+                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+                u32::from(network) & mask == u32::from(address) & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let host_bits = 128_u32.checked_sub(u32::from(*bits));
+                let Some(host_bits) = host_bits else {
+                    return false;
+                };
+                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+                u128::from(network) & mask == u128::from(address) & mask
+            }
+            _ => false,
+        })
     }
 }
 
@@ -75,12 +92,19 @@ fn network(text: &str) -> Result<(IpAddr, u8), String> {
         .split_once('/')
         .map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
+    let most: u8 = if address.is_ipv4() { 32 } else { 128 };
+    let bits: u8 = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| wrong()))?;
     if bits > most {
         return Err(wrong());
     }
-    Ok((address, bits))
+    match (address, plain(address)) {
+        // An IPv4 network that is dressed as IPv6: its first 96 bits are the dress.
+        (IpAddr::V6(_), IpAddr::V4(inner)) => {
+            let bits = bits.checked_sub(96).ok_or_else(wrong)?;
+            Ok((IpAddr::V4(inner), bits))
+        }
+        _ => Ok((address, bits)),
+    }
 }
 
 /// Vets one address.
@@ -99,16 +123,38 @@ pub fn vet(host: &str, address: IpAddr, allowed: &Allowed) -> Result<(), Forbidd
     }
 }
 
+/// Vets one address for a URL: without TLS it must be one that is allowed.
+///
+/// # Errors
+/// When it is neither public nor allowed, and when it is not allowed and would be reached in the clear.
+fn vet_for(is_clear: bool, host: &str, address: IpAddr, allowed: &Allowed) -> Result<(), Forbidden> {
+    vet(host, address, allowed)?;
+    let address = plain(address);
+    if is_clear && !allowed.has(address) {
+        return Err(Forbidden::InTheClear {
+            host: host.to_owned(),
+            address,
+        });
+    }
+    Ok(())
+}
+
+/// Whether a URL's bytes can be read on their way.
+pub(crate) fn is_clear(url: &Url) -> bool {
+    url.scheme() == "http"
+}
+
 /// Vets what a URL says without asking anybody: a host that is an address in whatever writing, and the names of this
 /// machine.
 ///
 /// # Errors
-/// When it cannot be public and is not allowed.
+/// When it cannot be public and is not allowed, and when it is an address that is not allowed and would be reached in the
+/// clear.
 pub fn vet_url(url: &Url, allowed: &Allowed) -> Result<(), Forbidden> {
     match url.host() {
         None => Err(Forbidden::NoHost),
-        Some(Host::Ipv4(address)) => vet("the host", address.into(), allowed),
-        Some(Host::Ipv6(address)) => vet("the host", address.into(), allowed),
+        Some(Host::Ipv4(address)) => vet_for(is_clear(url), "the host", address.into(), allowed),
+        Some(Host::Ipv6(address)) => vet_for(is_clear(url), "the host", address.into(), allowed),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
             if name == "localhost" || name.ends_with(".localhost") {
@@ -185,15 +231,18 @@ pub fn system_lookup() -> Lookup {
 pub(crate) struct VettingResolver {
     pub(crate) lookup: Lookup,
     pub(crate) allowed: Allowed,
+    /// What goes to the addresses can be read on its way.
+    pub(crate) is_clear: bool,
 }
 
 impl Resolve for VettingResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (lookup, allowed) = ((self.lookup)(name.as_str().to_owned()), self.allowed.clone());
+        let is_clear = self.is_clear;
         Box::pin(async move {
             let addresses = lookup.await?;
             for address in &addresses {
-                vet("the host", *address, &allowed)?;
+                vet_for(is_clear, "the host", *address, &allowed)?;
             }
             let addresses = addresses
                 .into_iter()
@@ -262,15 +311,27 @@ mod tests {
     fn public_addresses_and_names_pass() {
         let passing = [
             "https://hooks.slack.com/services/T/B/x",
-            "http://1.1.1.1/",
-            "http://172.32.0.1/",
-            "http://100.63.0.1/",
-            "http://[2606:4700::1111]/",
-            "http://[::ffff:1.1.1.1]/",
+            "https://1.1.1.1/",
+            "https://172.32.0.1/",
+            "https://100.63.0.1/",
+            "https://[2606:4700::1111]/",
+            "https://[::ffff:1.1.1.1]/",
             "http://localhost.example.com/",
         ];
         for url in passing {
             assert_eq!(vetted(url, ""), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_is_reached_in_the_clear_only_when_it_is_allowed() {
+        for url in ["http://1.1.1.1/", "http://[2606:4700::1111]/"] {
+            let told = vetted(url, "").unwrap_err().to_string();
+            assert!(
+                told.contains("https://") && told.contains("allow_addresses"),
+                "{told}"
+            );
+            assert_eq!(vetted(url, "1.1.1.0/24, 2606:4700::/32"), Ok(()), "{url}");
         }
     }
 
@@ -295,6 +356,29 @@ mod tests {
             assert!(vetted(url, allowed).is_err(), "{url}");
         }
         assert_eq!(vetted("http://192.168.0.1/", "0.0.0.0/0"), Ok(()));
+    }
+
+    #[test]
+    fn an_ipv4_network_that_is_written_as_ipv6_allows_just_that_network() {
+        let allowed = "::ffff:10.0.0.0/104, ::ffff:127.0.0.1";
+        for url in [
+            "http://10.255.0.1/",
+            "http://[::ffff:10.1.2.3]/",
+            "http://127.0.0.1/",
+        ] {
+            assert_eq!(vetted(url, allowed), Ok(()), "{url}");
+        }
+        for url in [
+            "http://169.254.169.254/",
+            "http://192.168.0.1/",
+            "http://127.0.0.2/",
+            "http://[::ffff:169.254.169.254]/",
+            "http://[::1]/",
+        ] {
+            assert!(vetted(url, allowed).is_err(), "{url}");
+        }
+        assert_eq!(vetted("http://192.168.0.1/", "::ffff:0.0.0.0/96"), Ok(()));
+        assert!("::ffff:10.0.0.0/95".parse::<Allowed>().is_err());
     }
 
     #[test]

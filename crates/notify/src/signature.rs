@@ -15,8 +15,14 @@ pub const SIGNATURE: &str = "webhook-signature";
 
 /// A key that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is not base64 after whsec_; copy it again, or leave whsec_ out for a plain text")]
-pub struct InvalidKey;
+pub enum InvalidKey {
+    /// What follows `whsec_` is not base64.
+    #[error("is not base64 after whsec_; copy it again, or leave whsec_ out for a plain text")]
+    NotBase64,
+    /// There is no byte in it: anybody could sign.
+    #[error("is empty; write base64 after whsec_, or any plain text")]
+    Empty,
+}
 
 /// The key of signatures. Its debug output does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,12 +32,16 @@ impl Key {
     /// A key as it is written: base64 after `whsec_`, any text otherwise.
     ///
     /// # Errors
-    /// When what follows `whsec_` is not base64.
+    /// When what follows `whsec_` is not base64, or when the key has no byte.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
-        match text.strip_prefix("whsec_") {
-            Some(encoded) => STANDARD.decode(encoded).map(Self).map_err(|_| InvalidKey),
-            None => Ok(Self(text.as_bytes().to_vec())),
+        let key = match text.strip_prefix("whsec_") {
+            Some(encoded) => STANDARD.decode(encoded).map_err(|_| InvalidKey::NotBase64)?,
+            None => text.as_bytes().to_vec(),
+        };
+        if key.is_empty() {
+            return Err(InvalidKey::Empty);
         }
+        Ok(Self(key))
     }
 
     /// The signature of a message, version 1.
@@ -64,6 +74,13 @@ mod tests {
             let key = Key::parse(key).unwrap();
             assert_eq!(key.sign("msg_1", 1_700_000_000, b"{}"), expected);
         }
-        assert_eq!(Key::parse("whsec_***"), Err(InvalidKey));
+        assert_eq!(Key::parse("whsec_***"), Err(InvalidKey::NotBase64));
+    }
+
+    #[test]
+    fn a_key_without_a_byte_is_refused() {
+        for empty in ["whsec_", ""] {
+            assert_eq!(Key::parse(empty), Err(InvalidKey::Empty), "{empty:?}");
+        }
     }
 }

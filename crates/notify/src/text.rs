@@ -182,6 +182,7 @@ pub(crate) mod tests {
             state: State::Closed {
                 next: at,
                 attempts: 1,
+                closed_at: at,
             },
         }
     }

@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use crate::guard::{Allowed, Forbidden, Lookup, VettingResolver, system_lookup, vet_url};
+use crate::guard::{Allowed, Forbidden, Lookup, VettingResolver, is_clear, system_lookup, vet_url};
 use crate::signature::{ID, Key, SIGNATURE, TIMESTAMP};
 use crate::{Invalid, later, never, one_line, text};
 
@@ -104,7 +104,7 @@ impl Webhook {
     pub fn new(settings: WebhookSettings) -> Result<Self, Invalid> {
         let url = check_url(&settings.url).map_err(|problem| Invalid::new("url", problem))?;
         vet_url(&url, &settings.allowed).map_err(|forbidden| Invalid::new("url", forbidden.to_string()))?;
-        let client = client(&settings)?;
+        let client = client(&settings, is_clear(&url))?;
         Ok(Self {
             settings,
             url,
@@ -175,7 +175,7 @@ pub fn check_url(text: &str) -> Result<Url, String> {
 
 /// One client a webhook: its connections go to the addresses that were vetted, and to nowhere that an answer or the
 /// environment says.
-fn client(settings: &WebhookSettings) -> Result<Client, Invalid> {
+fn client(settings: &WebhookSettings, is_clear: bool) -> Result<Client, Invalid> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Ring in the whole process; whoever was faster has installed the same.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -186,6 +186,7 @@ fn client(settings: &WebhookSettings) -> Result<Client, Invalid> {
         .dns_resolver(VettingResolver {
             lookup: settings.lookup.clone(),
             allowed: settings.allowed.clone(),
+            is_clear,
         })
         .timeout(settings.timeout)
         .connect_timeout(settings.timeout.min(Duration::from_secs(10)))

@@ -1,10 +1,12 @@
 //! Who is told of what happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use longshore_core::Timestamp;
+use longshore_core::message::Epoch;
 use longshore_core::notice::post::{Addressee, Policy};
 use longshore_core::port::notify::{ChannelPort, Retry};
 use tokio::sync::Mutex;
@@ -36,12 +38,21 @@ pub(crate) struct Notifier {
 }
 
 /// When things that need not be done in every pass were done last.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
-    pub(crate) wanted_at: Option<Timestamp>,
+    /// By shard: when it was told that its notices are wanted.
+    pub(crate) wanted: BTreeMap<u16, Wanted>,
     pub(crate) looked_at: Option<Timestamp>,
     /// Since when it has looked without a gap.
     pub(crate) looks_since: Option<Timestamp>,
+}
+
+/// What a shard was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) at: Timestamp,
+    /// The shard's epoch then, as far as it is known: after a wipe it is another.
+    pub(crate) epoch: Option<Epoch>,
 }
 
 impl Notifier {

@@ -162,7 +162,11 @@ impl Look<'_> {
             }
         }
         let declared = self.declarer.exchange(scratch, exchange).await;
-        self.told(declared)
+        if is_missing {
+            self.made(declared)
+        } else {
+            self.told(declared)
+        }
     }
 
     async fn queue(
@@ -181,7 +185,7 @@ impl Look<'_> {
             self.missing("queue", &queue.name, severity, why);
             if self.repair {
                 let made = self.declarer.make(scratch, queue).await;
-                self.told(made)?;
+                self.made(made)?;
             }
             return Ok(None);
         };
@@ -225,7 +229,17 @@ impl Look<'_> {
             why,
             "`longshore doctor --fix` makes it; so does the next service that starts",
         );
-        self.report.findings.push(finding.repaired(self.repair));
+        self.report.findings.push(finding);
+    }
+
+    /// What the last finding tells to be missing was made, or was not.
+    fn made(&mut self, made: Result<(), Error>) -> Result<(), Error> {
+        if made.is_ok()
+            && let Some(missing) = self.report.findings.last_mut()
+        {
+            missing.repaired = true;
+        }
+        self.told(made)
     }
 
     /// What differs is a finding, and so is what the broker refuses; a lost connection ends the look.
@@ -253,15 +267,6 @@ impl Look<'_> {
             ),
             Err(lost) => return Err(lost),
         };
-        // It was told to be repaired before it was tried.
-        if let Some(told) = self
-            .report
-            .findings
-            .last_mut()
-            .filter(|told| told.repaired && problem.contains(&told.problem))
-        {
-            told.repaired = false;
-        }
         self.report.find(Severity::Error, problem, why, &fix);
         Ok(())
     }

@@ -166,7 +166,9 @@ impl State {
         if change.version.is_some_and(|version| version != letters.version) {
             return false;
         }
-        let mut changed = !change.put.is_empty();
+        // A change of whatever is there raises the version even when it finds nothing: whoever has read the mailbox before
+        // it must not write what the change wants gone.
+        let mut changed = !change.put.is_empty() || change.version.is_none();
         for (key, text) in change.put {
             tx.batch.meta(&mail_key(&key), &text);
             letters.entries.insert(key, text);

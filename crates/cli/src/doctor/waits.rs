@@ -111,6 +111,8 @@ impl Waits<'_> {
         }
     }
 
+    /// What is late by the time of its row. That of an outbox job is its next try to publish, which moves on with each: a
+    /// job that no try gets published is late here only once nobody tries.
     fn late(&self, findings: &mut Vec<Finding>) {
         let cases = [
             (
@@ -204,25 +206,26 @@ impl Waits<'_> {
             let lane = [Some(priority), None]
                 .into_iter()
                 .find_map(|of| lanes.get(&(queue.clone(), of)));
-            let (ready, consumers) = lane.copied().unwrap_or_default();
             let head = self.heads(|head| head.queue.as_ref() == Some(&(queue.clone(), priority)));
-            findings.extend(self.lane(&queue, priority, &head, ready, consumers));
+            findings.extend(self.lane(&queue, priority, &head, lane.copied()));
         }
     }
 
+    /// Jobs of one queue and priority, against the messages and consumers that the broker has of them; `None` when the
+    /// queue is not there. Between the two looks a message may have been on its way: what is young is no problem.
     fn lane(
         &self,
         queue: &QueueName,
         priority: Priority,
         head: &Head,
-        ready: u64,
-        consumers: u64,
+        lane: Option<(u64, u64)>,
     ) -> Option<Finding> {
+        let (ready, consumers) = lane.unwrap_or_default();
         let (at, job) = head.first.clone()?;
         let age = self.now.since(at);
         let count = head.rows;
         let (severity, problem, why, fix) = match (ready, consumers) {
-            (0, 0) => (
+            (0, 0) if lane.is_none() || age > LATE => (
                 Severity::Error,
                 format!(
                     "{count} job(s) of priority {priority} are published and in no queue of the broker, for example {job}"

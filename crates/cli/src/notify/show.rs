@@ -130,7 +130,7 @@ impl<'a> Channel<'a> {
 fn document(letter: &Letter) -> Value {
     let (state, at, attempts, reason) = match &letter.state {
         State::Collecting { due } => ("collecting", due, 0, None),
-        State::Closed { next, attempts } => ("waiting", next, *attempts, None),
+        State::Closed { next, attempts, .. } => ("waiting", next, *attempts, None),
         State::GivenUp { at, reason } => ("given_up", at, 0, Some(reason)),
     };
     json!({

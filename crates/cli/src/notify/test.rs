@@ -69,6 +69,7 @@ async fn send(name: String, channel: Arc<dyn ChannelPort>) -> End {
         state: State::Closed {
             next: now,
             attempts: 1,
+            closed_at: now,
         },
     };
     let error = channel.send(letter).await.err();

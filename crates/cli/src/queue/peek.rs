@@ -3,8 +3,6 @@
 use longshore::{Client, ClientError};
 use longshore_core::clock::short_time;
 use longshore_core::port::Ports;
-use longshore_core::port::checkup::IndexHead;
-use longshore_core::record::Index;
 use longshore_core::view::{Detail, JobFilter, JobView};
 use longshore_core::{Clock, JobStatus, QueueName, SystemClock, Timestamp};
 use serde_json::Value;
@@ -78,25 +76,23 @@ async fn in_line(
     }
     jobs.sort_unstable_by_key(|job| (std::cmp::Reverse(job.priority), job.published_at, job.id));
     jobs.truncate(limit);
-    if jobs.len() < limit && has_unpublished(ports).await? {
+    if jobs.len() < limit && has_more(ports, queue, jobs.len()).await? {
         jobs.extend(unpublished(client, queue, limit - jobs.len()).await?);
     }
     Ok(jobs)
 }
 
-/// Whether a walk through the listing is worth it.
-async fn has_unpublished(ports: &Ports) -> Result<bool, ClientError> {
-    for shard in ports.enqueue.shards().all() {
-        let state = ports.checkup.shard_state(shard).await?;
-        let is_outbox = |head: &IndexHead| head.index == Index::Outbox;
-        if state.heads.iter().any(is_outbox) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether more jobs wait in the queue than these: a walk through the listing is worth it. Those whose function no worker
+/// has are neither published nor in the outbox.
+async fn has_more(ports: &Ports, queue: &QueueName, seen: usize) -> Result<bool, ClientError> {
+    let queues = ports.inspect.queues().await?;
+    let queued = queues
+        .get(queue)
+        .and_then(|view| view.counts.get(&JobStatus::Queued).copied());
+    Ok(queued.unwrap_or(0) > u64::try_from(seen).unwrap_or(u64::MAX))
 }
 
-/// The newest jobs of the outbox, the most urgent first; looks at one page.
+/// The newest jobs that are not published, the most urgent first; looks at one page.
 async fn unpublished(client: &Client, queue: &QueueName, limit: usize) -> Result<Vec<JobView>, ClientError> {
     let filter = JobFilter {
         statuses: vec![JobStatus::Queued],

@@ -145,6 +145,9 @@ pub enum State {
         next: Timestamp,
         /// Tries so far.
         attempts: u32,
+        /// When it was closed: from then on it could be tried.
+        #[serde(default)]
+        closed_at: Timestamp,
     },
     /// It was given up.
     GivenUp {

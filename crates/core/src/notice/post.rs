@@ -41,9 +41,9 @@ pub struct Policy {
     pub group_wait: Duration,
     /// Shortest time from one letter of a group to the next. Default 15 min.
     pub group_interval: Duration,
-    /// Letters an hour and channel at most. Default 60.
+    /// Letters of a channel: so many at once, and then so many an hour. Default 60.
     pub letters_per_hour: u32,
-    /// A letter that could not be sent for so long is given up. Default one day.
+    /// A letter that could not be sent for so long, since it was closed, is given up. Default one day.
     pub give_up_after: Duration,
     /// How long one try may take. Default 30 s.
     pub send_timeout: Duration,

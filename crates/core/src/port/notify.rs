@@ -43,7 +43,7 @@ pub struct Mailbox {
 /// A change of the mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxChange {
-    /// The version as read; `None` changes whatever is there.
+    /// The version as read; `None` changes whatever is there, and raises the version even when it finds nothing.
     pub version: Option<u64>,
     /// Texts to be written.
     pub put: Vec<(String, Bytes)>,

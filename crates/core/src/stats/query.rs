@@ -19,7 +19,8 @@ pub struct StatisticsQuery {
     /// How far back it reaches: 1 minute to 7 days. Default: 1 hour.
     pub window: Duration,
     /// How long each point of the series is: whole minutes for windows of up to 2 hours, whole hours for longer ones.
-    /// Default: 1 minute, or 1 hour. The series has at most 240 points.
+    /// At most as long as the window, and at most 1 hour for windows of up to 2 hours. Default: 1 minute, or 1 hour. The
+    /// series has at most 240 points.
     pub step: Option<Duration>,
     /// This function alone.
     pub function: Option<FunctionName>,
@@ -71,6 +72,18 @@ impl StatisticsQuery {
             return wrong(
                 "step",
                 "must be whole minutes for a window of up to 2 hours, and whole hours for a longer one",
+            );
+        }
+        if self.step() > self.window {
+            return wrong(
+                "step",
+                "is longer than the window; use a shorter step or a longer window",
+            );
+        }
+        if self.unit() == MINUTE && self.step() > HOUR {
+            return wrong(
+                "step",
+                "is too long for a window of up to 2 hours; use at most 1 hour",
             );
         }
         if duration_millis(self.window) / step > STATISTICS_STEPS_MAX {

@@ -168,6 +168,14 @@ fn a_query_out_of_its_bounds_names_the_field() {
     assert_eq!(step(600, 90).check().unwrap_err().field, "step");
     assert_eq!(step(3 * 3_600, 600).check().unwrap_err().field, "step");
     assert_eq!(step(600, 0).check().unwrap_err().field, "step");
+    let longer = step(600, 660).check().unwrap_err();
+    assert_eq!(longer.field, "step");
+    assert!(longer.problem.contains("longer than the window"), "{longer}");
+    assert_eq!(step(600, 600).check(), Ok(()));
+    let long = step(2 * 3_600, 3_660).check().unwrap_err();
+    assert!(long.problem.contains("at most 1 hour"), "{long}");
+    assert_eq!(step(2 * 3_600, 3_600).check(), Ok(()));
+    assert_eq!(step(3 * 3_600, 4 * 3_600).check().unwrap_err().field, "step");
     assert_eq!(step(7 * 86_400, 3_600).check(), Ok(()));
 }
 

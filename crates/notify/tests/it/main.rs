@@ -30,6 +30,7 @@ fn letter() -> Letter {
         state: State::Closed {
             next: at,
             attempts: 1,
+            closed_at: at,
         },
     }
 }

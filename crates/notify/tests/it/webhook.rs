@@ -106,7 +106,7 @@ async fn slack_gets_a_text_without_markup_of_the_error() {
 async fn a_name_that_resolves_to_a_forbidden_address_is_refused_when_it_is_sent() {
     let receiver = Receiver::start().await.unwrap();
     let port = receiver.addr().port();
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 8] = [
         &["169.254.169.254"],
         &["127.0.0.1"],
         &["::ffff:127.0.0.1"],
@@ -115,6 +115,8 @@ async fn a_name_that_resolves_to_a_forbidden_address_is_refused_when_it_is_sent(
         // One of several is enough.
         &["1.1.1.1", "127.0.0.1"],
         &["::1"],
+        // Public, and in the clear.
+        &["1.1.1.1"],
     ];
     for addresses in cases {
         let mut settings = WebhookSettings::new("ops", format!("http://hooks.example:{port}/s3cret"));

@@ -22,7 +22,7 @@ pub struct Notify {
     pub group_wait: Duration,
     /// Shortest time between two of a group.
     pub group_interval: Duration,
-    /// Notifications an hour and channel.
+    /// Notifications of a channel: so many at once, and then so many an hour.
     pub letters_per_hour: u32,
     /// When a queue that stays over its limit is told of again.
     pub repeat_after: Duration,

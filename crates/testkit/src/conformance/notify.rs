@@ -310,6 +310,18 @@ async fn the_mailbox_is_changed_blindly_when_asked_to(rig: Rig) {
         after.version, before.version,
         "whoever read it before must not write over it"
     );
+    let goodbye = MailboxChange {
+        version: None,
+        put: Vec::new(),
+        delete: vec!["nobody".to_owned()],
+    };
+    assert!(rig.ports.notify.change_mailbox(goodbye).await.unwrap());
+    let last = rig.ports.notify.mailbox().await.unwrap();
+    assert_eq!(last.entries, after.entries);
+    assert_ne!(
+        last.version, after.version,
+        "whoever read it before must not write what is to be gone"
+    );
 }
 
 async fn a_worker_that_says_goodbye_leaves_the_mailbox(rig: Rig) {

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Changes the mailbox, unless another change came between.
+-- Changes the mailbox, unless another change came between. A change of whatever is there raises the version even when
+-- it finds nothing: whoever has read the mailbox before it must not write what the change wants gone.
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, version as read or '', number of texts, key and text of each, then the keys of those to be deleted
@@ -15,5 +16,5 @@ for _ = 1, num() do
   changed = changed + 1
 end
 while at < #ARGV do changed = changed + call('HDEL', key, arg()) end
-if changed > 0 then call('HINCRBY', KEYS[1], 'mailbox', 1) end
+if changed > 0 or not version then call('HINCRBY', KEYS[1], 'mailbox', 1) end
 return 1

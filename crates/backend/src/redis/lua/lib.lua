@@ -408,14 +408,14 @@ end
 
 -- Ended jobs of a status are kept in buckets of a hundred, oldest first, because a small sorted set takes a third of
 -- the memory of a large one. `finished:<status>` has the buckets by the earliest end in them.
-local bucket_of = {}
+local end_bucket_of = {}
 local function ends_at(r, time)
   local s = r.s
-  local bucket = bucket_of[s]
+  local bucket = end_bucket_of[s]
   if not bucket then
     local number = tonumber(call('HGET', KEYS[1], 'bucket:' .. s) or nil) or 0
     bucket = { number = number, left = BUCKET - call('ZCARD', P .. 'finished:' .. s .. ':' .. number) }
-    bucket_of[s] = bucket
+    end_bucket_of[s] = bucket
   end
   if bucket.left <= 0 then
     bucket.number, bucket.left = call('HINCRBY', KEYS[1], 'bucket:' .. s, 1), BUCKET

@@ -7,7 +7,7 @@ use longshore_testkit::conformance::{Area, run_area};
 
 use super::rig::{OnRedis, Servers};
 
-const AREAS: [Area; 20] = [
+const AREAS: [Area; 23] = [
     Area::Enqueue,
     Area::Outbox,
     Area::Audit,
@@ -27,7 +27,10 @@ const AREAS: [Area; 20] = [
     Area::Progress,
     Area::Inspect,
     Area::Checkup,
+    Area::Statistics,
     Area::Leases,
+    Area::Notify,
+    Area::Access,
 ];
 
 async fn holds(servers: std::sync::Arc<Servers>) {

@@ -44,6 +44,7 @@ impl Post<'_> {
                 letter.state = State::Closed {
                     next: closed_at,
                     attempts: 0,
+                    closed_at,
                 };
                 self.put_letter(letter);
             }
@@ -52,24 +53,36 @@ impl Post<'_> {
         self.give_strays_up(&known, policy);
     }
 
-    /// Takes letters whose next try is due, at most `limit`: nobody else takes them until the try must be over.
+    /// Takes letters whose next try is due, the longest due first, at most `limit`: nobody else takes them until the
+    /// try must be over. Whoever takes them sends them all at once, or the time of the last runs out in the line.
     pub fn take(&mut self, to: &[Addressee], policy: &Policy, limit: usize) -> Vec<Letter> {
         let now = self.now;
         let is_mine = |letter: &&Letter| to.iter().any(|channel| channel.name == letter.channel);
-        let due = |letter: &&Letter| matches!(letter.state, State::Closed { next, .. } if next <= now);
-        let taken: Vec<_> = self
+        let due_at = |letter: &Letter| match letter.state {
+            State::Closed { next, .. } if next <= now => Some(next),
+            _ => None,
+        };
+        let mut due: Vec<(Timestamp, &Letter)> = self
             .letters()
             .filter(is_mine)
-            .filter(due)
+            .filter_map(|letter| due_at(letter).map(|at| (at, letter)))
+            .collect();
+        due.sort_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
+        let taken: Vec<Letter> = due
+            .into_iter()
             .take(limit)
-            .cloned()
+            .map(|(_, letter)| letter.clone())
             .collect();
         for letter in &taken {
-            if let State::Closed { attempts, .. } = letter.state {
+            if let State::Closed {
+                attempts, closed_at, ..
+            } = letter.state
+            {
                 let mut letter = letter.clone();
                 letter.state = State::Closed {
                     next: now.after(policy.send_timeout + MARK_MARGIN),
                     attempts: attempts.saturating_add(1),
+                    closed_at,
                 };
                 self.put_letter(letter);
             }
@@ -95,16 +108,22 @@ impl Post<'_> {
         let Some(mut letter) = self.letter(id).cloned() else {
             return Fate::Nothing;
         };
-        let State::Closed { attempts, .. } = letter.state else {
+        let State::Closed {
+            attempts, closed_at, ..
+        } = letter.state
+        else {
             return Fate::Nothing;
         };
         let mut state = self.channel(&letter.channel);
         state.failed = Some((self.now, reason.to_owned()));
-        let is_over = self.now.since(letter.first_at) > policy.give_up_after;
+        // Not from the event's time: a scheduler that was away for a day begins with old ones.
+        let tried_since = closed_at.max(letter.last_at);
+        let is_over = self.now.since(tried_since) > policy.give_up_after;
         let fate = if let Some(pause) = pause.filter(|_| !is_over) {
             letter.state = State::Closed {
                 next: self.now.after(pause),
                 attempts,
+                closed_at,
             };
             Fate::Again
         } else {

@@ -221,6 +221,20 @@ fn a_letter_is_given_up_at_once_when_it_is_refused_and_in_time_when_nobody_answe
 }
 
 #[test]
+fn the_time_of_a_letter_counts_from_its_first_possible_try() {
+    let (mut store, policy) = (Store::new(), Policy::default());
+    // No scheduler ran for longer than a letter is tried.
+    store.pass(100_000);
+    store.with(|post| post.collect(&all(), &policy, 0, &notices(1, [death("a")])));
+    let letter = store.pass(11).due(&policy).remove(0);
+    let pause = Some(Duration::from_secs(1));
+    let fail = |store: &mut Store| store.with(|post| post.failed(&letter.id, "away", pause, &policy));
+    assert_eq!(fail(&mut store), Fate::Again);
+    assert_eq!(fail(store.pass(86_400)), Fate::Again);
+    assert_eq!(fail(store.pass(1)), Fate::GivenUp);
+}
+
+#[test]
 fn a_queue_is_told_of_when_it_comes_over_its_limit_and_again_after_a_while() {
     let mut store = Store::new();
     let policy = Policy {

@@ -21,7 +21,7 @@ pub(super) const KEYS: &[Key] = &[
         "notify.letters_per_hour",
         Kind::Count(1, 10_000),
         "60",
-        "Notifications that one channel gets in an hour at most; what is over waits, and goes on collecting.",
+        "Notifications that one channel gets: so many at once, and then so many an hour; what is over waits, and goes on collecting.",
     ),
     key(
         "notify.repeat_after",
@@ -124,7 +124,7 @@ pub(super) const KEYS: &[Key] = &[
         "notify.webhook.*.url",
         Kind::Endpoint,
         "",
-        "Where the channel NAME posts. Only public addresses; see `allow_addresses`.",
+        "Where the channel NAME posts. Only public addresses, by https://; see `allow_addresses`.",
     ),
     key(
         "notify.webhook.*.body",
@@ -142,7 +142,7 @@ pub(super) const KEYS: &[Key] = &[
         "notify.webhook.*.allow_addresses",
         Kind::Texts("addresses"),
         "",
-        "Private addresses and networks that are meant all the same, such as `10.1.0.0/16`.",
+        "Private addresses and networks that are meant all the same, such as `10.1.0.0/16`; and public ones that http:// may reach.",
     ),
     key(
         "notify.webhook.*.events",
