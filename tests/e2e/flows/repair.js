@@ -27,7 +27,7 @@ const editAndRequeue = inTab(async (page, fleet) => {
   const id = await enqueue(page, fleet.base, { name: "A ledger with a bad line", fn: "sample.parse_ledger", args: { path: bad } });
   await page.locator(".bar.large.failed").waitFor();
   await page.goto(`${fleet.base}/dead`);
-  const group = page.locator("#groups tbody tr", { hasText: "invalid digit" });
+  const group = page.locator("#groups tbody tr", { hasText: "is no whole number" });
   await group.locator("a.title").click();
   await page.waitForURL(/fingerprint=/);
   await page.locator("#letters tbody tr", { hasText: "A ledger with a bad line" }).locator("a.title").click();
