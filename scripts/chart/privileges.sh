@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
 # RabbitMQ and a real Redis with them, and what they must not do is refused.
-# With a folder, what scheduler and worker told of their metrics meanwhile is left there.
+# With a folder, what scheduler, worker and gateway told of their metrics meanwhile is left there.
 # usage: privileges.sh PYTHON BINARY [FOLDER]
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -94,6 +94,11 @@ wait_for "the worker" sh -c "$(declare -f as); binary='$binary' work='$work'; as
 listen=127.0.0.1:$scheduler_port as scheduler scheduler >"$work/scheduler.log" 2>&1 &
 started+=("$!")
 say "worker and scheduler connect, and make the topology"
+gateway_port=$(free_port)
+gateway_probes=$(free_port)
+listen=127.0.0.1:$gateway_probes as gateway gateway --listen "127.0.0.1:$gateway_port" >"$work/gateway-service.log" 2>&1 &
+started+=("$!")
+wait_for "the gateway" curl -sf "127.0.0.1:$gateway_port/api/v1/openapi.json"
 as producer enqueue count '{"some": "text"}' --watch >"$work/job.log" 2>&1 || fail "a job of the producer did not complete"
 say "a job of the producer completes"
 as producer enqueue count null --in 1s --watch >"$work/later.log" 2>&1 || fail "a job that was due later did not complete"
@@ -117,7 +122,8 @@ if [ -n "$kept" ]; then
     wait_for "the fleet's metrics" sh -c "curl -s 127.0.0.1:$scheduler_port/metrics | grep -q '^longshore_queue_jobs{'"
     curl -sf "127.0.0.1:$scheduler_port/metrics" >"$kept/scheduler.metrics"
     curl -sf "127.0.0.1:$worker_port/metrics" >"$kept/worker.metrics"
-    say "scheduler and worker tell their metrics"
+    curl -sf "127.0.0.1:$gateway_probes/metrics" >"$kept/gateway.metrics"
+    say "scheduler, worker and gateway tell their metrics"
 fi
 
 # --- and no more --------------------------------------------------------------------------------------------------------

@@ -53,6 +53,13 @@ impl Probed {
         }
     }
 
+    /// The body, asked for as this type.
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> String {
+        let url = format!("http://{}{path}", self.address);
+        let asked = self.client.get(url).header("accept", accept);
+        asked.send().await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) async fn becomes(&self, path: &str, status: u16) {
         let what = format!("{path} answers {status}");
         eventually(LONG, &what, || async { self.get(path).await.0 == status })
