@@ -2,6 +2,7 @@
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
 # RabbitMQ and a real Redis with them, and what they must not do is refused.
 # With a folder, what scheduler, worker and gateway told of their metrics meanwhile is left there.
+# With a receiver of OTLP over gRPC (rotel) in RECEIVER, it gets the traces and metrics of all of them.
 # usage: privileges.sh PYTHON BINARY [FOLDER]
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -71,6 +72,14 @@ started+=("$!")
 # A user that may do nothing else answers the health check of docker-compose.yml.
 wait_for Redis redis-cli -p "$redis_port" --no-auth-warning --user health --pass none ping
 
+otlp=
+if [ -n "${RECEIVER:-}" ]; then
+    otlp=127.0.0.1:$(free_port)
+    "$RECEIVER" start --otlp-grpc-endpoint "$otlp" --otlp-http-endpoint "127.0.0.1:$(free_port)" --exporter blackhole \
+        --debug-log traces --debug-log metrics --debug-log-verbosity detailed >"$work/receiver.log" 2>&1 &
+    started+=("$!")
+fi
+
 # --- a job --------------------------------------------------------------------------------------------------------------
 
 # as ROLE ARGUMENTS...: the command with that role's users, from files.
@@ -81,6 +90,7 @@ as() {
         LONGSHORE_REDIS_URL_FILE="$work/secrets/$role-redis-url" LONGSHORE_PROFILE="${profile:-quorum}" \
         LONGSHORE_WORKER__COMMANDS__COUNT__PROGRAM=/usr/bin/wc LONGSHORE_WORKER__COMMANDS__COUNT__ARGS=-c \
         LONGSHORE_WORKER__COMMANDS__FALSE__PROGRAM=/bin/false ${listen:+LONGSHORE_HEALTH__LISTEN=$listen} \
+        ${listen:+${otlp:+LONGSHORE_TELEMETRY__ENDPOINT=http://$otlp LONGSHORE_TELEMETRY__METRICS_INTERVAL=1s}} \
         "$binary" "$@"
 }
 
@@ -124,6 +134,13 @@ if [ -n "$kept" ]; then
     curl -sf "127.0.0.1:$worker_port/metrics" >"$kept/worker.metrics"
     curl -sf "127.0.0.1:$gateway_probes/metrics" >"$kept/gateway.metrics"
     say "scheduler, worker and gateway tell their metrics"
+fi
+
+if [ -n "$otlp" ]; then
+    for told in dispatch_outbox process longshore.job.run.duration longshore.queue.backlog longshore.gateway.streams; do
+        wait_for "$told at the receiver over gRPC" grep -q "$told" "$work/receiver.log"
+    done
+    say "a receiver that nobody here wrote has traces and metrics over gRPC"
 fi
 
 # --- and no more --------------------------------------------------------------------------------------------------------
