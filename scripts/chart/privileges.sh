@@ -2,7 +2,8 @@
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
 # RabbitMQ and a real Redis with them, and what they must not do is refused.
 # With a folder, what scheduler, worker and gateway told of their metrics meanwhile is left there.
-# With a receiver of OTLP over gRPC (rotel) in RECEIVER, it gets the traces and metrics of all of them.
+# With a receiver of OTLP over gRPC (rotel) in RECEIVER, it gets the traces and metrics of all of them; with PROMETHEUS, that
+# scrapes the exemplars of the worker.
 # usage: privileges.sh PYTHON BINARY [FOLDER]
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -141,6 +142,21 @@ if [ -n "$otlp" ]; then
         wait_for "$told at the receiver over gRPC" grep -q "$told" "$work/receiver.log"
     done
     say "a receiver that nobody here wrote has traces and metrics over gRPC"
+fi
+# Exemplars need traces to point to.
+if [ -n "$otlp" ] && [ -n "${PROMETHEUS:-}" ]; then
+    prometheus_port=$(free_port)
+    printf 'global: {scrape_interval: 1s}\nscrape_configs:\n  - {job_name: worker, static_configs: [{targets: ["127.0.0.1:%s"]}]}\n' \
+        "$worker_port" >"$work/prometheus.yml"
+    "$PROMETHEUS" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --enable-feature=exemplar-storage \
+        --web.listen-address="127.0.0.1:$prometheus_port" >"$work/prometheus.log" 2>&1 &
+    started+=("$!")
+    for histogram in wait run; do
+        query="query=longshore_job_${histogram}_duration_seconds_bucket&start=$(($(date +%s) - 600))&end=$(($(date +%s) + 600))"
+        wait_for "an exemplar of $histogram in Prometheus" sh -c \
+            "curl -s 'http://127.0.0.1:$prometheus_port/api/v1/query_exemplars?$query' | grep -q '\"trace_id\"'"
+    done
+    say "Prometheus has the traces that the wait and run histograms point to"
 fi
 
 # --- and no more --------------------------------------------------------------------------------------------------------
