@@ -15,7 +15,7 @@ import yaml
 
 known = set()
 for line in pathlib.Path(sys.argv[1]).read_text().splitlines():
-    found = re.match(r"\| `(longshore_\w+)` \| (\w+)", line)
+    found = re.match(r"\| `((?:longshore|http_server)_\w+)` \| (\w+)", line)
     if found:
         suffixes = ["_bucket", "_count", "_sum"] if found[2] == "histogram" else [""]
         known |= {found[1] + suffix for suffix in suffixes}
@@ -41,7 +41,7 @@ def look(where, text):
         return
     bare = re.sub(r"\{[^}]*\}|\"[^\"]*\"|'[^']*'", "", text)
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
-    for name in re.findall(r"\b(?:longshore|rabbitmq|otelcol)_\w+|\bup\b", bare):
+    for name in re.findall(r"\b(?:longshore|http_server|rabbitmq|otelcol)_\w+|\bup\b", bare):
         used.add(name)
         if name not in known and not FOREIGN.match(name):
             faults.append(f"{where}: {name} is no metric of {sys.argv[1]}")
@@ -76,18 +76,16 @@ for path in map(pathlib.Path, sys.argv[3:]):
 # Told only once there is something to tell: a fault, an alarm, a producer that exports metrics, a delivery of the last
 # minute.
 RARE = {
-    "longshore_queue_oldest_age_seconds",
     "longshore_handler_panics_total",
     "longshore_jobs_enqueued_total",
     "longshore_leases_expired_total",
-    "longshore_protocol_repairs_total",
     "longshore_broker_blocked",
 }
 if os.environ.get("METRICS"):
     told = set()
     for path in pathlib.Path(os.environ["METRICS"]).glob("*.metrics"):
-        told |= set(re.findall(r"^(longshore_\w+)", path.read_text(), re.M))
-    missing = {name for name in used if name.startswith("longshore_")} - told - RARE
+        told |= set(re.findall(r"^((?:longshore|http_server)_\w+)", path.read_text(), re.M))
+    missing = {name for name in used if not FOREIGN.match(name)} - told - RARE
     faults += [f"{name} is in use, and no live process told it" for name in sorted(missing)]
     print(f"live: {len(used & told)} of the metrics in use")
 if faults:

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The users of deploy/ suffice and have no more than they need: a scheduler, a worker and a producer run a job on a real
 # RabbitMQ and a real Redis with them, and what they must not do is refused.
-# With a folder, what scheduler and worker told of their metrics meanwhile is left there.
+# With a folder, what scheduler, worker and gateway told of their metrics meanwhile is left there.
+# With a receiver of OTLP over gRPC (rotel) in RECEIVER, it gets the traces and metrics of all of them; with PROMETHEUS, that
+# scrapes the exemplars of the worker.
 # usage: privileges.sh PYTHON BINARY [FOLDER]
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -71,6 +73,14 @@ started+=("$!")
 # A user that may do nothing else answers the health check of docker-compose.yml.
 wait_for Redis redis-cli -p "$redis_port" --no-auth-warning --user health --pass none ping
 
+otlp=
+if [ -n "${RECEIVER:-}" ]; then
+    otlp=127.0.0.1:$(free_port)
+    "$RECEIVER" start --otlp-grpc-endpoint "$otlp" --otlp-http-endpoint "127.0.0.1:$(free_port)" --exporter blackhole \
+        --debug-log traces --debug-log metrics --debug-log-verbosity detailed >"$work/receiver.log" 2>&1 &
+    started+=("$!")
+fi
+
 # --- a job --------------------------------------------------------------------------------------------------------------
 
 # as ROLE ARGUMENTS...: the command with that role's users, from files.
@@ -81,6 +91,7 @@ as() {
         LONGSHORE_REDIS_URL_FILE="$work/secrets/$role-redis-url" LONGSHORE_PROFILE="${profile:-quorum}" \
         LONGSHORE_WORKER__COMMANDS__COUNT__PROGRAM=/usr/bin/wc LONGSHORE_WORKER__COMMANDS__COUNT__ARGS=-c \
         LONGSHORE_WORKER__COMMANDS__FALSE__PROGRAM=/bin/false ${listen:+LONGSHORE_HEALTH__LISTEN=$listen} \
+        ${listen:+${otlp:+LONGSHORE_TELEMETRY__ENDPOINT=http://$otlp LONGSHORE_TELEMETRY__METRICS_INTERVAL=1s}} \
         "$binary" "$@"
 }
 
@@ -94,6 +105,11 @@ wait_for "the worker" sh -c "$(declare -f as); binary='$binary' work='$work'; as
 listen=127.0.0.1:$scheduler_port as scheduler scheduler >"$work/scheduler.log" 2>&1 &
 started+=("$!")
 say "worker and scheduler connect, and make the topology"
+gateway_port=$(free_port)
+gateway_probes=$(free_port)
+listen=127.0.0.1:$gateway_probes as gateway gateway --listen "127.0.0.1:$gateway_port" >"$work/gateway-service.log" 2>&1 &
+started+=("$!")
+wait_for "the gateway" curl -sf "127.0.0.1:$gateway_port/api/v1/openapi.json"
 as producer enqueue count '{"some": "text"}' --watch >"$work/job.log" 2>&1 || fail "a job of the producer did not complete"
 say "a job of the producer completes"
 as producer enqueue count null --in 1s --watch >"$work/later.log" 2>&1 || fail "a job that was due later did not complete"
@@ -117,7 +133,30 @@ if [ -n "$kept" ]; then
     wait_for "the fleet's metrics" sh -c "curl -s 127.0.0.1:$scheduler_port/metrics | grep -q '^longshore_queue_jobs{'"
     curl -sf "127.0.0.1:$scheduler_port/metrics" >"$kept/scheduler.metrics"
     curl -sf "127.0.0.1:$worker_port/metrics" >"$kept/worker.metrics"
-    say "scheduler and worker tell their metrics"
+    curl -sf "127.0.0.1:$gateway_probes/metrics" >"$kept/gateway.metrics"
+    say "scheduler, worker and gateway tell their metrics"
+fi
+
+if [ -n "$otlp" ]; then
+    for told in dispatch_outbox process longshore.job.run.duration longshore.queue.backlog longshore.gateway.streams; do
+        wait_for "$told at the receiver over gRPC" grep -q "$told" "$work/receiver.log"
+    done
+    say "a receiver that nobody here wrote has traces and metrics over gRPC"
+fi
+# Exemplars need traces to point to.
+if [ -n "$otlp" ] && [ -n "${PROMETHEUS:-}" ]; then
+    prometheus_port=$(free_port)
+    printf 'global: {scrape_interval: 1s}\nscrape_configs:\n  - {job_name: worker, static_configs: [{targets: ["127.0.0.1:%s"]}]}\n' \
+        "$worker_port" >"$work/prometheus.yml"
+    "$PROMETHEUS" --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb" --enable-feature=exemplar-storage \
+        --web.listen-address="127.0.0.1:$prometheus_port" >"$work/prometheus.log" 2>&1 &
+    started+=("$!")
+    for histogram in wait run; do
+        query="query=longshore_job_${histogram}_duration_seconds_bucket&start=$(($(date +%s) - 600))&end=$(($(date +%s) + 600))"
+        wait_for "an exemplar of $histogram in Prometheus" sh -c \
+            "curl -s 'http://127.0.0.1:$prometheus_port/api/v1/query_exemplars?$query' | grep -q '\"trace_id\"'"
+    done
+    say "Prometheus has the traces that the wait and run histograms point to"
 fi
 
 # --- and no more --------------------------------------------------------------------------------------------------------

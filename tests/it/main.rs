@@ -8,4 +8,5 @@ mod pause;
 mod paused;
 mod priority;
 mod rig;
+mod upgrade;
 mod why;

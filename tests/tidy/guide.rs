@@ -23,6 +23,7 @@ fn the_books_contents_name_every_page() {
     let summary = std::fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
     let mut pages = pages("guide/");
     pages.extend(self::pages("reference/"));
+    pages.extend(self::pages("adr/"));
     assert!(pages.len() > 10, "only {pages:?}");
     for page in pages {
         assert!(
@@ -102,4 +103,75 @@ fn every_page_with_a_program_is_compiled() {
             "{page} has a program that nothing compiles; add it to crates/client/src/guide.rs"
         );
     }
+}
+
+/// The fenced blocks of a page, each with its language.
+fn blocks(page: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let (mut found, mut open) = (Vec::new(), None::<(String, String)>);
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(language), None) => open = Some((language.to_owned(), String::new())),
+            (None, Some((_, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// Who tries what: programs are compiled (above), sessions played (crates/cli/tests/guide.rs), configurations read
+/// (crates/cli/tests/it/pages.rs), commands understood (crates/cli/src/args/tests.rs), values rendered and Dockerfiles linted
+/// (scripts/chart/check).
+#[test]
+fn every_snippet_of_the_guide_is_of_a_kind_that_something_tries() {
+    let tried = [
+        "rust",
+        "rust,no_run",
+        "console",
+        "toml",
+        "sh",
+        "yaml",
+        "dockerfile",
+        "html",
+    ];
+    let mut seen = 0;
+    for page in pages("guide/") {
+        for (language, block) in blocks(&docs().join(&page)) {
+            // Drawings and what a page shows of an answer have no language.
+            assert!(
+                language.is_empty() || language == "text" || tried.contains(&language.as_str()),
+                "{page}: nothing tries a snippet in {language}:\n{block}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} snippets were found");
+}
+
+#[test]
+fn what_the_pages_tell_cargo_names_features_that_exist() {
+    let read = |path: PathBuf| -> toml::Table { std::fs::read_to_string(path).unwrap().parse().unwrap() };
+    let manifest = read(tree::root().join("crates/client/Cargo.toml"));
+    let features = manifest["features"].as_table().unwrap();
+    let mut tried = 0;
+    let pages = pages("guide/").into_iter().map(|page| docs().join(page));
+    for page in pages.chain([tree::root().join("README.md")]) {
+        for (language, block) in blocks(&page) {
+            if language != "toml" || !block.contains("[dependencies]") {
+                continue;
+            }
+            let table: toml::Table = block.parse().unwrap();
+            let ours = table["dependencies"]["longshore"].as_table().unwrap();
+            let named = ours.get("features").and_then(toml::Value::as_array);
+            for feature in named.into_iter().flatten().filter_map(toml::Value::as_str) {
+                assert!(features.contains_key(feature), "{}: {feature}", page.display());
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 3, "only {tried} manifests were found");
 }

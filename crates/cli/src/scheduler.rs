@@ -1,7 +1,5 @@
 //! `longshore scheduler`.
 
-use std::sync::Arc;
-
 use futures_util::future::OptionFuture;
 use longshore_core::port::Ports;
 use longshore_core::{Clock as _, SystemClock};
@@ -50,10 +48,9 @@ pub(crate) async fn run_on(
     stop: CancellationToken,
 ) {
     let config = &setting.config.scheduler;
-    let reading = setting.metrics().map(|metrics| {
-        let clock = Arc::new(SystemClock);
-        read_fleet(metrics, ports.clone(), clock, stop.clone())
-    });
+    let reading = setting
+        .metrics()
+        .map(|metrics| read_fleet(metrics, ports.clone(), stop.clone()));
     let scheduler = Scheduler::builder(ports)
         .intervals(intervals(&config.intervals))
         .retention(retention(&config.retention))
@@ -96,6 +93,7 @@ fn intervals(from: &longshore_service::config::Intervals) -> Intervals {
         fire_cron: from.fire_cron,
         apply_cron: from.apply_cron,
         send_notifications: from.send_notifications,
+        compare_indexes: from.compare_indexes,
         lease_shards: from.lease_shards,
     }
 }

@@ -10,6 +10,8 @@ mod cron;
 mod dead_letters;
 #[path = "fleet/doctor.rs"]
 mod doctor;
+#[path = "fleet/exposed.rs"]
+mod exposed;
 #[path = "fleet/notifications.rs"]
 mod notifications;
 #[path = "fleet/observed.rs"]
@@ -22,6 +24,8 @@ mod process;
 mod random_faults;
 #[path = "fleet/tap.rs"]
 mod tap;
+#[path = "fleet/upgrade.rs"]
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

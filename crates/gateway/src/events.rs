@@ -1,6 +1,7 @@
 //! Server-sent events: one stream a page.
 
 pub(crate) mod hub;
+pub(crate) mod open;
 pub(crate) mod shared;
 pub(crate) mod stream;
 

@@ -43,6 +43,7 @@ mod extract;
 mod gateway;
 mod pages;
 mod router;
+mod seen;
 mod server;
 mod settings;
 mod state;

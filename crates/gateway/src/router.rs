@@ -13,7 +13,7 @@ use crate::api::watch;
 use crate::auth::{login, site};
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
-use crate::{api, assets, events, pages};
+use crate::{api, assets, events, pages, seen};
 
 /// Everything that is served. `shutdown` ends event streams and long polls.
 pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
@@ -33,7 +33,8 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), in_time))
         .merge(slow)
         .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method);
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(state.clone(), seen::trace));
     below(&state.settings().base_path, routes.with_state(state.clone()))
         .layer(DefaultBodyLimit::max(state.settings().body_bytes_max))
         .layer(axum::Extension(events::Draining(shutdown.clone())))
@@ -42,6 +43,7 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         .layer(from_fn_with_state(state.clone(), refuse_large))
         .layer(from_fn_with_state(state.clone(), present::errors))
         .layer(from_fn_with_state(state.clone(), headers::set))
+        .layer(from_fn_with_state(state.clone(), seen::count))
 }
 
 /// The routes below a base path, with and without a slash at its end.

@@ -15,6 +15,7 @@ use crate::auth::rate::Rate;
 use crate::auth::signer::{Signer, random_bytes};
 use crate::auth::tokens::Tokens;
 use crate::events::hub::Hub;
+use crate::events::open::OpenStreams;
 use crate::settings::Settings;
 
 /// What every handler works with. Cheap to clone.
@@ -33,6 +34,7 @@ struct Inner {
     /// Signs with the key that all replicas share, once it is known.
     signer: OnceCell<Signer>,
     hub: Hub,
+    streams: OpenStreams,
     bulks: Arc<Semaphore>,
 }
 
@@ -46,6 +48,7 @@ impl AppState {
     ) -> Self {
         let tokens = Tokens::new(ports.access.clone(), clock.clone(), random.clone());
         let hub = Hub::new(client.clone(), ports.clone());
+        let streams = OpenStreams::new(ports.telemetry.clone());
         Self(Arc::new(Inner {
             client,
             ports,
@@ -56,6 +59,7 @@ impl AppState {
             rate: Rate::default(),
             signer: OnceCell::new(),
             hub,
+            streams,
             bulks: acts::bulks(),
         }))
     }
@@ -105,6 +109,11 @@ impl AppState {
     /// Who tells streams what has changed.
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// Counts the streams that are open.
+    pub(crate) fn streams(&self) -> &OpenStreams {
+        &self.0.streams
     }
 
     /// Signs with the key that every replica has.

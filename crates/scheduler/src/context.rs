@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cron::{CronFile, Unread};
-use crate::daemon::Keeper;
+use crate::daemon::{Comparison, Keeper};
 use crate::error::Error;
 use crate::notifications::Notifier;
 use crate::publisher::Publisher;
@@ -33,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) wakes: Wakes,
     pub(crate) held: watch::Receiver<Held>,
     pub(crate) keeper: Keeper,
+    pub(crate) comparison: Comparison,
     pub(crate) cron_file: CronFile,
     pub(crate) unread: Unread,
     pub(crate) notifier: Notifier,

@@ -2,6 +2,7 @@
 
 mod apply_cron;
 mod audit_published;
+mod compare_indexes;
 mod dispatch_outbox;
 mod expire_leases;
 mod expire_waiting;
@@ -14,6 +15,7 @@ mod send_notifications;
 mod tell_children;
 mod verify_edges;
 
+pub(crate) use compare_indexes::Comparison;
 pub(crate) use keep_dead_letters::Keeper;
 #[cfg(test)]
 pub(crate) use keep_dead_letters::take_given_up;
@@ -53,11 +55,13 @@ pub enum Daemon {
     ApplyCron = 11,
     /// Makes letters of what people must know, and has them sent.
     SendNotifications = 12,
+    /// Compares records with their index rows, and puts right what disagrees.
+    CompareIndexes = 13,
 }
 
 impl Daemon {
     /// Every daemon.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::DispatchOutbox,
         Self::PromoteDue,
         Self::ExpireLeases,
@@ -71,6 +75,7 @@ impl Daemon {
         Self::FireCron,
         Self::ApplyCron,
         Self::SendNotifications,
+        Self::CompareIndexes,
     ];
 
     /// Its name: verb and noun.
@@ -89,6 +94,7 @@ impl Daemon {
             Self::FireCron => "fire_cron",
             Self::ApplyCron => "apply_cron",
             Self::SendNotifications => "send_notifications",
+            Self::CompareIndexes => "compare_indexes",
         }
     }
 
@@ -108,6 +114,7 @@ impl Daemon {
             Self::FireCron => fire_cron::pass(cx, shards).await,
             Self::ApplyCron => apply_cron::pass(cx).await,
             Self::SendNotifications => send_notifications::pass(cx).await,
+            Self::CompareIndexes => compare_indexes::pass(cx, shards).await,
         }
     }
 }

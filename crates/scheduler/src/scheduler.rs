@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::cron::{CronFile, Unread};
-use crate::daemon::{Daemon, Keeper};
+use crate::daemon::{Comparison, Daemon, Keeper};
 use crate::drive::Driver;
 use crate::hints;
 use crate::notifications::{Notifications, Notifier};
@@ -239,6 +239,7 @@ impl Builder {
             wakes: Wakes::default(),
             held: watch_held,
             keeper: Keeper::default(),
+            comparison: Comparison::default(),
             cron_file: CronFile::new(self.cron),
             unread: Unread::default(),
             notifier: Notifier::new(self.notifications),

@@ -40,6 +40,8 @@ pub struct Intervals {
     pub apply_cron: Duration,
     /// Notices and letters. Default 1 s.
     pub send_notifications: Duration,
+    /// Records against their index rows: a bite of each shard. Default 10 s.
+    pub compare_indexes: Duration,
     /// Leases over shards. Default 2 s; a lease lasts four of these.
     pub lease_shards: Duration,
 }
@@ -61,6 +63,7 @@ impl Default for Intervals {
             fire_cron: Duration::from_millis(250),
             apply_cron: Duration::from_secs(5),
             send_notifications: Duration::from_secs(1),
+            compare_indexes: Duration::from_secs(10),
             lease_shards: Duration::from_secs(2),
         }
     }
@@ -84,6 +87,7 @@ impl Intervals {
             fire_cron: interval,
             apply_cron: interval,
             send_notifications: interval,
+            compare_indexes: interval,
             lease_shards: interval,
         }
     }
@@ -105,6 +109,7 @@ impl Intervals {
             Daemon::FireCron => self.fire_cron,
             Daemon::ApplyCron => self.apply_cron,
             Daemon::SendNotifications => self.send_notifications,
+            Daemon::CompareIndexes => self.compare_indexes,
         }
     }
 }

@@ -5,6 +5,7 @@ mod cron;
 mod dead_letters;
 mod dispatch;
 mod ends;
+mod indexes;
 mod notifications;
 mod replicas;
 mod sick;

@@ -215,6 +215,7 @@ pub struct Intervals {
     pub fire_cron: Duration,
     pub apply_cron: Duration,
     pub send_notifications: Duration,
+    pub compare_indexes: Duration,
     pub lease_shards: Duration,
 }
 

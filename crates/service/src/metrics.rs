@@ -12,9 +12,11 @@ use crate::telemetry::Error;
 use crate::telemetry::otlp::Receiver;
 
 mod bounded;
+mod exemplars;
 mod fleet;
 mod instruments;
 pub mod names;
+pub(crate) mod openmetrics;
 pub mod reference;
 
 pub use fleet::read_fleet;
@@ -79,6 +81,11 @@ impl Metrics {
             .encode(&self.registry.gather(), &mut page)
             .map_err(|error| Error::Metrics(error.to_string()))?;
         String::from_utf8(page).map_err(|error| Error::Metrics(error.to_string()))
+    }
+
+    /// The page in `OpenMetrics`' text format, with the traces that buckets of histograms point to.
+    pub fn openmetrics(&self) -> String {
+        openmetrics::write(&self.registry.gather(), self.instruments.exemplars())
     }
 
     /// Exports what has gathered, and ends. Waits for the receiver; call it where waiting is allowed.

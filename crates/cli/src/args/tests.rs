@@ -90,6 +90,60 @@ fn every_example_is_understood() {
     }
 }
 
+/// The calls of the binary in the `sh` blocks of a page, by whatever name the page calls it.
+fn calls_of(page: &str) -> Vec<String> {
+    let (mut calls, mut is_shell) = (Vec::new(), false);
+    let joined = page.replace("\\\n", " ");
+    for line in joined.lines().map(str::trim) {
+        if line.starts_with("```") {
+            is_shell = line == "```sh";
+        } else if is_shell {
+            let line = line
+                .strip_prefix("TOKEN=$(")
+                .map_or(line, |call| call.trim_end_matches(')'));
+            let names = [
+                "longshore ",
+                "cargo run --release -- ",
+                "docker compose run --rm cli ",
+            ];
+            let arguments = names.iter().find_map(|name| line.strip_prefix(name));
+            calls.extend(arguments.map(|arguments| format!("longshore {arguments}")));
+        }
+    }
+    calls
+}
+
+#[test]
+fn every_call_of_the_pages_is_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folders = ["docs/guide", "docs/reference"].map(|folder| root.join(folder));
+    let pages = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path());
+    let mut understood = 0;
+    for page in pages.chain(["README.md", "helm/longshore/README.md"].map(|page| root.join(page))) {
+        if page.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        for call in calls_of(&std::fs::read_to_string(&page).unwrap()) {
+            // What follows is a remark, or puts it into the background.
+            let call = call.split(" #").next().unwrap_or_default();
+            let words = split(call.trim().trim_end_matches('&').trim());
+            let parsed = Cli::command().try_get_matches_from(&words);
+            let is_help = |error: &clap::Error| error.exit_code() == 0;
+            assert!(
+                parsed.as_ref().err().is_none_or(is_help),
+                "{}: {words:?}: {}",
+                page.display(),
+                parsed.unwrap_err()
+            );
+            understood += 1;
+        }
+    }
+    assert!(understood > 20, "only {understood} calls were found");
+}
+
 #[test]
 fn the_reference_page_is_that_of_the_code() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");

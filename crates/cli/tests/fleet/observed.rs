@@ -219,9 +219,7 @@ async fn real_servers_every_metric_of_the_reference_is_on_the_page_of_a_live_pro
         "longshore.handler.panics",
         "longshore.worker.jobs.given_back",
         "longshore.leases.expired",
-        "longshore.protocol.repairs",
         "longshore.broker.blocked",
-        "longshore.queue.oldest.age",
     ]
     .into();
     for (probed, from) in [(&on_worker, From::Workers), (&on_scheduler, From::Schedulers)] {

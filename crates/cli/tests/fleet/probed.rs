@@ -53,6 +53,13 @@ impl Probed {
         }
     }
 
+    /// The body, asked for as this type.
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> String {
+        let url = format!("http://{}{path}", self.address);
+        let asked = self.client.get(url).header("accept", accept);
+        asked.send().await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) async fn becomes(&self, path: &str, status: u16) {
         let what = format!("{path} answers {status}");
         eventually(LONG, &what, || async { self.get(path).await.0 == status })
@@ -94,6 +101,38 @@ async fn real_servers_a_worker_cut_from_its_broker_lives_for_a_while_and_is_not_
         "{said}"
     );
     proxy.heal().await.unwrap();
+    probed.is_up().await;
+}
+
+/// Connected all the time, and nothing comes any more: what a probe of connections would never find.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_a_worker_that_is_connected_and_whose_consumer_is_gone_is_deaf_and_not_alive() {
+    let servers = SharedServers::get().await.unwrap();
+    let vhost = servers.vhost();
+    let user = format!("deaf-{}", vhost.name());
+    let url = vhost.add_user(&user, "s3cret", [".*", ".*", ".*"]).await.unwrap();
+    let rights = |read: &'static str| {
+        let user = user.clone();
+        async move {
+            let set = ["set_permissions", "-p", vhost.name(), &user, ".*", ".*", read];
+            vhost.control().ctl(&set).await.unwrap();
+        }
+    };
+    let mut fleet = Fleet::on(url, servers.redis_url(), "quorum");
+    fleet.env([("LONGSHORE_HEALTH__DEAF_AFTER".to_owned(), "5s".to_owned())]);
+    let (probed, _port) = Probed::next(&mut fleet);
+    let _worker = fleet.start(&["worker", "--samples"]);
+    probed.is_up().await;
+    rights("^$").await;
+    // It comes back at once, and may consume no more.
+    vhost.close_all_connections().await.unwrap();
+    probed.becomes("/livez", 503).await;
+    let (_, said) = probed.get("/livez").await;
+    assert!(
+        said.contains("queue default") && said.contains("detached"),
+        "{said}"
+    );
+    rights(".*").await;
     probed.is_up().await;
 }
 

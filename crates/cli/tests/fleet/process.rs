@@ -1,6 +1,7 @@
 //! The binary, pointed at servers of the test.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub(crate) struct Fleet {
     amqp: String,
     redis: String,
     profile: &'static str,
+    binary: PathBuf,
     env: BTreeMap<String, String>,
     logs: ServerDir,
     started: std::sync::atomic::AtomicU32,
@@ -39,11 +41,25 @@ impl Fleet {
             amqp,
             redis,
             profile,
+            binary: env!("CARGO_BIN_EXE_longshore").into(),
             env: BTreeMap::new(),
             logs,
             started: 0.into(),
             servers: None,
         }
+    }
+
+    /// The same with another build, on the same servers. They are kept for as long as the first one lives.
+    pub(crate) fn beside(&self, binary: PathBuf) -> Self {
+        let mut other = Self::on(self.amqp.clone(), self.redis.clone(), self.profile);
+        other.binary = binary;
+        other.env = self.env.clone();
+        other
+    }
+
+    /// Takes another build for what is started from now on.
+    pub(crate) fn of_build(&mut self, binary: PathBuf) {
+        self.binary = binary;
     }
 
     /// Sets variables of every command from now on.
@@ -52,7 +68,7 @@ impl Fleet {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let mut command = Command::new(&self.binary);
         command
             .args(args)
             .current_dir(self.logs.path())

@@ -1,6 +1,6 @@
 //! A receiver of traces and metrics that nobody here wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use longshore_testkit::process::{PortLease, Proc, ServerDir};
@@ -48,17 +48,30 @@ impl Tap {
 
     /// Every span that came.
     pub(crate) fn spans(&self) -> Vec<Span> {
-        let text = std::fs::read_to_string(&self.log).unwrap();
         // What is not a span has no span's fields.
-        let lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter_map(|line| span(&line)).collect()
+        self.lines().iter().filter_map(span).collect()
+    }
+
+    /// The names of metrics that came.
+    pub(crate) fn metrics(&self) -> BTreeSet<String> {
+        let kinds = ["sum", "gauge", "histogram"];
+        let lines = self.lines();
+        let metrics = lines
+            .iter()
+            .filter(|line| kinds.iter().any(|kind| line[kind].is_object()));
+        metrics.filter_map(|line| text(line, "name")).collect()
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 }
 
 /// A program of the Python environment that the gate makes.
-fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     let venv = std::env::var_os("LONGSHORE_TEST_PYTHON").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-python"),
         PathBuf::from,

@@ -69,6 +69,8 @@ pub enum Event<'a> {
         priority: Priority,
         /// Since its message was published.
         waited: Duration,
+        /// Its span, as a W3C `traceparent`; `None` when it is in no trace.
+        traceparent: Option<&'a str>,
     },
     /// An attempt ended.
     Ended {
@@ -80,6 +82,8 @@ pub enum Event<'a> {
         outcome: &'static str,
         /// How long its handler ran.
         ran: Duration,
+        /// Its span, as a W3C `traceparent`; `None` when it is in no trace.
+        traceparent: Option<&'a str>,
     },
     /// A handler panicked.
     Panicked {
@@ -124,6 +128,24 @@ pub enum Event<'a> {
         /// Jobs that were to be cancelled.
         cancelled: u64,
     },
+    /// An HTTP request was answered.
+    Requested {
+        /// Its method; `_OTHER` for what is none of HTTP's.
+        method: &'static str,
+        /// The route that took it, as it is written in the code; `None` when none did.
+        route: Option<&'a str>,
+        /// The status of the answer.
+        status: u16,
+        /// Until the head of the answer was ready.
+        took: Duration,
+        /// Its span, as a W3C `traceparent`; `None` when it is in no trace.
+        traceparent: Option<&'a str>,
+    },
+    /// An event stream to a browser was opened or closed.
+    Streams {
+        /// Those that are open now.
+        open: u64,
+    },
     /// The protocol held an invariant.
     Repaired {
         /// How.
@@ -145,6 +167,10 @@ pub enum Repair {
     FinishRefused,
     /// A delivery of a job that is over, or of an older dispatch, was dropped.
     StartRefused,
+    /// An index that disagreed with a record was put right.
+    IndexRepaired,
+    /// A fence was put above the last one, because the store's clock had gone back behind that.
+    FenceRaised,
     /// A child was told of a parent's end by the sweep: nobody had told it.
     EdgeSettled,
     /// A tick that another scheduler had fired was not fired again.
@@ -155,11 +181,13 @@ pub enum Repair {
 
 impl Repair {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::RecordRebuilt,
         Self::Quarantined,
         Self::FinishRefused,
         Self::StartRefused,
+        Self::IndexRepaired,
+        Self::FenceRaised,
         Self::EdgeSettled,
         Self::TickRefused,
         Self::MessageRepublished,
@@ -172,6 +200,8 @@ impl Repair {
             Self::Quarantined => "quarantined",
             Self::FinishRefused => "finish_refused",
             Self::StartRefused => "start_refused",
+            Self::IndexRepaired => "index_repaired",
+            Self::FenceRaised => "fence_raised",
             Self::EdgeSettled => "edge_settled",
             Self::TickRefused => "tick_refused",
             Self::MessageRepublished => "message_republished",
@@ -184,6 +214,8 @@ impl Repair {
             Self::RecordRebuilt | Self::Quarantined => "I1",
             Self::FinishRefused => "I2",
             Self::StartRefused => "I3",
+            Self::IndexRepaired => "I4",
+            Self::FenceRaised => "I5",
             Self::EdgeSettled => "I6",
             Self::TickRefused => "I7",
             Self::MessageRepublished => "I8",
@@ -199,6 +231,10 @@ impl Repair {
                 "The finish of an attempt whose job had another owner was refused, and its result discarded."
             }
             Self::StartRefused => "A delivery of a job that is over, or of an older dispatch, was dropped.",
+            Self::IndexRepaired => "An index that disagreed with a record was put right.",
+            Self::FenceRaised => {
+                "A fence was put above the last one, because the store's clock had gone back behind that."
+            }
             Self::EdgeSettled => "A child was told of a parent's end by the sweep: nobody had told it.",
             Self::TickRefused => "A tick that another scheduler had fired was not fired again.",
             Self::MessageRepublished => "A message that the broker had lost was published again.",

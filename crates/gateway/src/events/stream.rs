@@ -18,6 +18,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::Draining;
 use super::hub::{Follow, Seen};
+use super::open::OpenStream;
 use super::shared::FollowText;
 use crate::api::list::Fields;
 use crate::api::watch::WatchedJob;
@@ -172,6 +173,7 @@ struct Stream {
     beat: Interval,
     draining: Draining,
     over: bool,
+    _open: OpenStream,
 }
 
 fn answer(stream: Stream) -> Response {
@@ -200,6 +202,7 @@ impl Stream {
         let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            _open: state.streams().open(),
             state,
             audience,
             sources,

@@ -250,6 +250,7 @@ fn scheduler(values: &Values) -> Scheduler {
             fire_cron: every("fire_cron"),
             apply_cron: every("apply_cron"),
             send_notifications: every("send_notifications"),
+            compare_indexes: every("compare_indexes"),
             lease_shards: every("lease_shards"),
         },
     }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
 use super::{Health, Probe};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, openmetrics};
 
 /// Why the listener cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ fn router(shared: Shared) -> Router {
         })
         .route(
             "/metrics",
-            get(|State(shared): State<Shared>| async move { page(&shared) }),
+            get(|State(shared): State<Shared>, headers: HeaderMap| async move { page(&shared, &headers) }),
         )
         .with_state(shared)
 }
@@ -89,10 +89,17 @@ fn answer(shared: &Shared, probe: Probe) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }
 
-fn page(shared: &Shared) -> Response {
+fn page(shared: &Shared, headers: &HeaderMap) -> Response {
     let Some(metrics) = &shared.metrics else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    if accept.is_some_and(openmetrics::is_wanted) {
+        let kind = [(header::CONTENT_TYPE, openmetrics::CONTENT_TYPE)];
+        return (kind, metrics.openmetrics()).into_response();
+    }
     match metrics.page() {
         Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
         Err(error) => {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use longshore_core::port::broker::Depth;
 use longshore_core::port::{Error, Ports};
+use longshore_core::stats::StatisticsQuery;
 use longshore_core::view::{QueueView, WorkerView};
-use longshore_core::{Clock, JobStatus, QueueName, Timestamp};
+use longshore_core::{JobStatus, QueueName};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -23,6 +24,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(45);
 /// What a reading may take.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// What is asked of the statistics: how things stand now, whatever the window.
+const WINDOW: Duration = Duration::from_secs(60);
 /// The run time that is assumed until a worker has measured one.
 const RUN_UNKNOWN: f64 = 1.0;
 
@@ -43,13 +46,13 @@ struct QueueReading {
     slots: u64,
     busy: u64,
     run_mean: f64,
-    oldest: Option<f64>,
+    oldest: f64,
     backlog: f64,
 }
 
 /// Reads the fleet now and every ten seconds until `stop`, for the metrics of its queues. One process a fleet is enough;
 /// more tell the same.
-pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub async fn read_fleet(metrics: &Metrics, ports: Ports, stop: CancellationToken) {
     let last = Arc::new(Mutex::new(Reading::default()));
     gauges(&metrics.meter(), &last);
     let mut ticks = interval(EVERY);
@@ -59,7 +62,7 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, 
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let reading = tokio::time::timeout(PATIENCE, read(&ports, clock.now()));
+        let reading = tokio::time::timeout(PATIENCE, read(&ports));
         let Some(reading) = stop.run_until_cancelled(reading).await else {
             return;
         };
@@ -77,9 +80,15 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, 
     }
 }
 
-async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, QueueReading>, Error> {
+async fn read(ports: &Ports) -> Result<BTreeMap<QueueName, QueueReading>, Error> {
     let queues = ports.inspect.queues().await?;
     let workers = ports.inspect.workers().await?;
+    let waiting = ports.inspect.statistics(StatisticsQuery::over(WINDOW)).await?;
+    let ages: BTreeMap<_, _> = waiting
+        .queues
+        .iter()
+        .filter_map(|row| Some((row.queue.clone()?, waiting.age(row)?)))
+        .collect();
     let names: Vec<_> = queues.keys().take(NAMES_MAX).cloned().collect();
     // The broker may be away; what the store knows is told all the same.
     let depths = ports.consume.depths(names).await.unwrap_or_default();
@@ -87,7 +96,7 @@ async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, Queue
         .into_iter()
         .take(NAMES_MAX)
         .map(|(queue, view)| {
-            let reading = of_queue(&queue, &view, &workers, &depths, now);
+            let reading = of_queue(&queue, &view, &workers, &depths, ages.get(&queue).copied());
             (queue, reading)
         })
         .collect())
@@ -98,7 +107,7 @@ fn of_queue(
     view: &QueueView,
     workers: &[WorkerView],
     depths: &[Depth],
-    now: Timestamp,
+    oldest: Option<Duration>,
 ) -> QueueReading {
     let serving = || {
         workers
@@ -128,7 +137,7 @@ fn of_queue(
         slots,
         busy: sum(|worker| worker.busy),
         run_mean,
-        oldest: oldest(queue, view, workers, now),
+        oldest: oldest.map_or(0.0, |age| age.as_secs_f64()),
         backlog: backlog(view.size(), run_mean, slots),
     }
 }
@@ -154,17 +163,6 @@ fn run_mean(queue: &QueueName, workers: &[WorkerView]) -> f64 {
     if weight > 0.0 { sum / weight } else { RUN_UNKNOWN }
 }
 
-/// How long the oldest message that workers were given lately had waited. Nothing is known of it while nothing is
-/// delivered.
-fn oldest(queue: &QueueName, view: &QueueView, workers: &[WorkerView], now: Timestamp) -> Option<f64> {
-    if view.size() == 0 {
-        return Some(0.0);
-    }
-    let marks = workers.iter().flat_map(|worker| &worker.watermarks);
-    let oldest = marks.filter(|(of, ..)| of == queue).map(|(.., at)| *at).min()?;
-    Some(now.since(oldest).as_secs_f64())
-}
-
 /// Makes the gauges that tell the last reading.
 fn gauges(meter: &Meter, last: &Arc<Mutex<Reading>>) {
     gauge(meter, last, &names::QUEUE_JOBS, |queue| {
@@ -179,7 +177,7 @@ fn gauges(meter: &Meter, last: &Arc<Mutex<Reading>>) {
             .collect()
     });
     gauge(meter, last, &names::QUEUE_OLDEST, |queue| {
-        queue.oldest.map(|age| (None, age)).into_iter().collect()
+        vec![(None, queue.oldest)]
     });
     gauge(meter, last, &names::QUEUE_BACKLOG, |queue| {
         vec![(None, queue.backlog)]
@@ -240,7 +238,7 @@ fn count_of(count: u64) -> f64 {
 mod tests {
     use super::*;
     use longshore_core::view::RunTime;
-    use longshore_core::{Priority, WorkerId};
+    use longshore_core::{Priority, Timestamp, WorkerId};
 
     fn worker(queues: &[&str], slots: u32, busy: u32, mean: Option<(f64, u64)>) -> WorkerView {
         let queues: Vec<_> = queues.iter().map(|name| QueueName::new(name).unwrap()).collect();
@@ -268,7 +266,7 @@ mod tests {
             counts: [(JobStatus::Queued, queued)].into(),
             paused: false,
         };
-        of_queue(&QueueName::default(), &view, workers, &[], Timestamp(100_000))
+        of_queue(&QueueName::default(), &view, workers, &[], None)
     }
 
     fn close(one: f64, other: f64) -> bool {
@@ -286,21 +284,16 @@ mod tests {
         assert!(close(reading.run_mean, 3.0), "{reading:?}");
         assert_eq!((reading.workers, reading.slots, reading.busy), (2, 10, 5));
         assert!(close(reading.backlog, 30.0), "{reading:?}");
-        assert_eq!(reading.oldest, Some(60.0));
     }
 
     #[test]
-    fn a_queue_without_workers_has_a_backlog_and_no_known_age() {
+    fn a_queue_without_workers_has_a_backlog() {
         let waiting = reading(7, &[]);
-        assert!(
-            close(waiting.backlog, 7.0) && waiting.oldest.is_none(),
-            "{waiting:?}"
-        );
+        assert!(close(waiting.backlog, 7.0), "{waiting:?}");
         let draining = WorkerView {
             draining: true,
             ..worker(&["default"], 8, 8, None)
         };
         assert_eq!(reading(7, &[draining]).slots, 0);
-        assert_eq!(reading(0, &[]).oldest, Some(0.0));
     }
 }

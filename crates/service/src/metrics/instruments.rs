@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_core::telemetry::Event;
+use longshore_core::telemetry::{Event, Repair};
 use longshore_core::{FunctionName, Priority, QueueName};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use tokio::time::Instant;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, OTHER};
+use super::exemplars::Exemplars;
 use super::names::{self, Kind, Metric};
 
 /// When each daemon last ended a pass.
@@ -21,6 +22,8 @@ type Passes = Arc<Mutex<HashMap<&'static str, Instant>>>;
 pub(crate) struct Instruments {
     queues: Bounded,
     functions: Bounded,
+    routes: Bounded,
+    exemplars: Exemplars,
     jobs_enqueued: Counter<u64>,
     messages_published: Counter<u64>,
     publish_duration: Histogram<f64>,
@@ -39,6 +42,8 @@ pub(crate) struct Instruments {
     scheduler_pass_duration: Histogram<f64>,
     passes: Passes,
     leases_expired: Counter<u64>,
+    http_request_duration: Histogram<f64>,
+    gateway_streams: Gauge<u64>,
     protocol_repairs: Counter<u64>,
     server_call: Histogram<f64>,
     server_connections: Counter<u64>,
@@ -79,9 +84,16 @@ impl Instruments {
     pub(crate) fn new(meter: &Meter) -> Self {
         let passes = Passes::default();
         lag(meter, &passes);
+        let protocol_repairs = counter(meter, &names::PROTOCOL_REPAIRS);
+        // From 0 on, so that the first one is a rise.
+        for repair in Repair::ALL {
+            protocol_repairs.add(0, &repaired(repair));
+        }
         Self {
             queues: Bounded::default(),
             functions: Bounded::default(),
+            routes: Bounded::default(),
+            exemplars: Exemplars::default(),
             jobs_enqueued: counter(meter, &names::JOBS_ENQUEUED),
             messages_published: counter(meter, &names::MESSAGES_PUBLISHED),
             publish_duration: histogram(meter, &names::PUBLISH_DURATION),
@@ -100,7 +112,9 @@ impl Instruments {
             scheduler_pass_duration: histogram(meter, &names::SCHEDULER_PASS_DURATION),
             passes,
             leases_expired: counter(meter, &names::LEASES_EXPIRED),
-            protocol_repairs: counter(meter, &names::PROTOCOL_REPAIRS),
+            http_request_duration: histogram(meter, &names::HTTP_REQUEST_DURATION),
+            gateway_streams: gauge(meter, &names::GATEWAY_STREAMS),
+            protocol_repairs,
             server_call: histogram(meter, &names::SERVER_CALL),
             server_connections: counter(meter, &names::SERVER_CONNECTIONS),
             server_connected: gauge(meter, &names::SERVER_CONNECTED),
@@ -147,13 +161,9 @@ impl Instruments {
                     }
                 }
             }
-            Event::Repaired { repair, count } => self.protocol_repairs.add(
-                count,
-                &[
-                    KeyValue::new(names::INVARIANT, repair.invariant()),
-                    KeyValue::new(names::REPAIR, repair.name()),
-                ],
-            ),
+            Event::Requested { .. } => self.requested(event),
+            Event::Streams { open } => self.gateway_streams.record(open, &[]),
+            Event::Repaired { repair, count } => self.protocol_repairs.add(count, &repaired(repair)),
             Event::Called { .. } | Event::Connection { .. } | Event::Blocked { .. } => self.served(event),
             _ => {}
         }
@@ -198,10 +208,13 @@ impl Instruments {
                 function,
                 priority,
                 waited,
+                traceparent,
             } => {
                 let (queue, priority) = (self.queue(queue), level(priority));
-                self.job_wait
-                    .record(waited.as_secs_f64(), &[queue.clone(), priority.clone()]);
+                let attributes = [queue.clone(), priority.clone()];
+                self.job_wait.record(waited.as_secs_f64(), &attributes);
+                self.exemplars
+                    .keep(&names::JOB_WAIT, &attributes, waited, traceparent);
                 self.attempts_started
                     .add(1, &[queue, self.function(function), priority]);
             }
@@ -210,6 +223,7 @@ impl Instruments {
                 function,
                 outcome,
                 ran,
+                traceparent,
             } => {
                 let attributes = [
                     self.queue(queue),
@@ -218,12 +232,41 @@ impl Instruments {
                 ];
                 self.attempts_ended.add(1, &attributes);
                 self.job_run.record(ran.as_secs_f64(), &attributes);
+                self.exemplars
+                    .keep(&names::JOB_RUN, &attributes, ran, traceparent);
             }
             Event::Panicked { queue, function } => self
                 .handler_panics
                 .add(1, &[self.queue(queue), self.function(function)]),
             _ => {}
         }
+    }
+
+    fn requested(&self, event: &Event<'_>) {
+        let Event::Requested {
+            method,
+            route,
+            status,
+            took,
+            traceparent,
+        } = *event
+        else {
+            return;
+        };
+        let route = route.map_or_else(|| OTHER.into(), |route| self.routes.value(route));
+        let attributes = [
+            KeyValue::new(names::HTTP_METHOD, method),
+            KeyValue::new(names::HTTP_ROUTE, route),
+            KeyValue::new(names::HTTP_STATUS, i64::from(status)),
+        ];
+        self.http_request_duration.record(took.as_secs_f64(), &attributes);
+        self.exemplars
+            .keep(&names::HTTP_REQUEST_DURATION, &attributes, took, traceparent);
+    }
+
+    /// The traces that buckets of histograms point to.
+    pub(crate) const fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     fn passed(&self, daemon: &'static str, ok: bool, rows: u64, took: Duration) {
@@ -280,6 +323,13 @@ impl Instruments {
     fn function(&self, function: &FunctionName) -> KeyValue {
         KeyValue::new(names::FUNCTION, self.functions.value(function.as_str()))
     }
+}
+
+fn repaired(repair: Repair) -> [KeyValue; 2] {
+    [
+        KeyValue::new(names::INVARIANT, repair.invariant()),
+        KeyValue::new(names::REPAIR, repair.name()),
+    ]
 }
 
 fn level(priority: Priority) -> KeyValue {

@@ -24,6 +24,12 @@ pub const DAEMON: &str = "daemon";
 pub const INVARIANT: &str = "invariant";
 /// What held an invariant.
 pub const REPAIR: &str = "repair";
+/// The method of an HTTP request, by OpenTelemetry's conventions.
+pub const HTTP_METHOD: &str = "http.request.method";
+/// The route that took an HTTP request; `_other` when none did.
+pub const HTTP_ROUTE: &str = "http.route";
+/// The status of an HTTP answer.
+pub const HTTP_STATUS: &str = "http.response.status_code";
 /// A question that the platform asks of a process.
 pub const PROBE: &str = "probe";
 
@@ -64,6 +70,8 @@ pub enum From {
     Workers,
     /// Schedulers.
     Schedulers,
+    /// Gateways.
+    Gateways,
     /// Every service.
     All,
 }
@@ -137,7 +145,7 @@ metrics! {
     QUEUE_MESSAGES = "longshore.queue.messages", Kind::Gauge, "{message}", Schedulers, [QUEUE, PRIORITY],
         "Messages that are ready for delivery in the broker: the backlog. Against `longshore_queue_jobs{status=\"queued\"}` it shows amplification (I9).";
     QUEUE_OLDEST = "longshore.queue.oldest.age", Kind::Gauge, "s", Schedulers, [QUEUE],
-        "How long the oldest message that workers were given in the last minute had waited for it; 0 when nothing is queued, absent while something is and nothing is delivered.";
+        "How long the oldest queued job has been able to start: the same age as that of the statistics; 0 when nothing is queued.";
     QUEUE_BACKLOG = "longshore.queue.backlog", Kind::Gauge, "s", Schedulers, [QUEUE],
         "How long the queue's slots need for what is queued: jobs queued × mean run time ÷ slots, with at least one slot.";
     QUEUE_RUN_MEAN = "longshore.queue.run.mean", Kind::Gauge, "s", Schedulers, [QUEUE],
@@ -160,6 +168,10 @@ metrics! {
         "Since when the daemon has ended no pass.";
     LEASES_EXPIRED = "longshore.leases.expired", Kind::Counter, "{lease}", Schedulers, [OUTCOME],
         "Leases of lost workers, by what became of the job: `requeued`, `failed` (lost too often), `cancelled`.";
+    HTTP_REQUEST_DURATION = "http.server.request.duration", CALLS, "s", Gateways, [HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS],
+        "From a request to the head of its answer. The route is as the code has it (`/api/v1/jobs/{id}`), `_other` when there is none.";
+    GATEWAY_STREAMS = "longshore.gateway.streams", Kind::Gauge, "{stream}", Gateways, [],
+        "Event streams (SSE) that are open: pages that watch.";
     PROTOCOL_REPAIRS = "longshore.protocol.repairs", Kind::Counter, "{repair}", All, [INVARIANT, REPAIR],
         "Times that the protocol had to hold an invariant; the table below.";
     SERVER_CALL = "longshore.server.call.duration", CALLS, "s", All, [SERVER, OPERATION, OUTCOME],
@@ -181,7 +193,13 @@ mod tests {
     #[test]
     fn names_are_unique_and_of_one_family() {
         for (at, metric) in METRICS.iter().enumerate() {
-            assert!(metric.name.starts_with("longshore."), "{}", metric.name);
+            let is_ours = metric.name.starts_with("longshore.");
+            // Those of HTTP have the names that everybody's have.
+            assert!(
+                is_ours || metric.name.starts_with("http.server."),
+                "{}",
+                metric.name
+            );
             assert!(metric.meaning.ends_with(['.', ')']), "{}", metric.name);
             let others = &METRICS[at + 1..];
             assert!(

@@ -26,6 +26,17 @@ tells it with its beat; the queue's mean is that of its live workers, weighted b
 that serve several queues count for each. Without a worker the queue counts as having one slot, so that there is something to
 scale up from.
 
+Slots count whether they are busy or not: what waits keeps each of them busy, and one that is free now works off a second of
+work a second as soon as it gets one. Counting only those in use would tell a fleet that has just been scaled up that nothing
+has changed.
+
+**Exemplars.** Who asks for OpenMetrics (`Accept: application/openmetrics-text`, as Prometheus does) gets with each bucket of
+`longshore_job_wait_duration_seconds`, `longshore_job_run_duration_seconds` and `http_server_request_duration_seconds` the
+`trace_id` and `span_id` of the last sampled attempt or request in it. Prometheus keeps them with
+`--enable-feature=exemplar-storage`, and Grafana draws them as points that open the trace. They need `[telemetry] endpoint`: without
+traces there is nothing to point to. A process keeps at most 4,096 of them. OTLP carries none: OpenTelemetry's SDK for Rust does not
+collect them.
+
 This page is rendered from the code; a test holds it equal.
 ";
 
@@ -36,6 +47,7 @@ pub fn render() -> String {
         (From::Producers, "Producers"),
         (From::Workers, "Workers"),
         (From::Schedulers, "Schedulers, and the fleet as they see it"),
+        (From::Gateways, "Gateways"),
         (From::All, "Every service"),
     ] {
         page.extend([
@@ -64,9 +76,9 @@ const REPAIRS: &str = "
 ## Invariants
 
 `longshore_protocol_repairs_total` counts what held an invariant of [the protocol](protocol.md) when something had gone
-wrong. None of these is a loss; many of them are a reason to look. I4 (indexes equal statuses) is looked at by a walk over
-the records, not counted as it happens; I5 (fences rise) cannot be seen from one process; I9 (no amplification) is
-`longshore_queue_messages` against `longshore_queue_jobs{status=\"queued\"}`.
+wrong. None of these is a loss; many of them are a reason to look. Every process tells all of them, from 0 on. I4 is looked
+at by the schedulers' daemon `compare_indexes`, which walks over records and index rows for ever; I5 by a worker at each start.
+I9 (no amplification) is `longshore_queue_messages` against `longshore_queue_jobs{status=\"queued\"}`.
 
 | invariant | `repair` | meaning |
 |---|---|---|

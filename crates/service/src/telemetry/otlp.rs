@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{
-    MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+    MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -101,26 +101,8 @@ impl Receiver {
 
     fn spans(&self) -> Result<SpanExporter, Error> {
         let built = match self.protocol {
-            OtlpProtocol::Grpc => {
-                let builder = SpanExporter::builder()
-                    .with_tonic()
-                    .with_endpoint(&self.endpoint)
-                    .with_timeout(EXPORT_TIMEOUT)
-                    .with_metadata(self.metadata());
-                let builder = if self.is_tls() {
-                    builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots())
-                } else {
-                    builder
-                };
-                builder.build()
-            }
-            OtlpProtocol::Http => SpanExporter::builder()
-                .with_http()
-                .with_protocol(Protocol::HttpBinary)
-                .with_endpoint(format!("{}/v1/traces", self.endpoint))
-                .with_timeout(EXPORT_TIMEOUT)
-                .with_headers(self.headers.clone())
-                .build(),
+            OtlpProtocol::Grpc => self.grpc(SpanExporter::builder().with_tonic()).build(),
+            OtlpProtocol::Http => self.http(SpanExporter::builder().with_http(), "traces").build(),
         };
         built.map_err(|error| self.error(&error))
     }
@@ -131,29 +113,33 @@ impl Receiver {
     /// When the endpoint cannot be used.
     pub(crate) fn metrics(&self) -> Result<Told<MetricExporter>, Error> {
         let built = match self.protocol {
-            OtlpProtocol::Grpc => {
-                let builder = MetricExporter::builder()
-                    .with_tonic()
-                    .with_endpoint(&self.endpoint)
-                    .with_timeout(EXPORT_TIMEOUT)
-                    .with_metadata(self.metadata());
-                let builder = if self.is_tls() {
-                    builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots())
-                } else {
-                    builder
-                };
-                builder.build()
-            }
-            OtlpProtocol::Http => MetricExporter::builder()
-                .with_http()
-                .with_protocol(Protocol::HttpBinary)
-                .with_endpoint(format!("{}/v1/metrics", self.endpoint))
-                .with_timeout(EXPORT_TIMEOUT)
-                .with_headers(self.headers.clone())
+            OtlpProtocol::Grpc => self.grpc(MetricExporter::builder().with_tonic()).build(),
+            OtlpProtocol::Http => self
+                .http(MetricExporter::builder().with_http(), "metrics")
                 .build(),
         };
         let exporter = built.map_err(|error| self.error(&error))?;
         Ok(Told::new(exporter, "metrics", &self.shown))
+    }
+
+    fn grpc<B: WithExportConfig + WithTonicConfig>(&self, builder: B) -> B {
+        let builder = builder
+            .with_endpoint(&self.endpoint)
+            .with_timeout(EXPORT_TIMEOUT)
+            .with_metadata(self.metadata());
+        if self.is_tls() {
+            builder.with_tls_config(ClientTlsConfig::new().with_enabled_roots())
+        } else {
+            builder
+        }
+    }
+
+    fn http<B: WithExportConfig + WithHttpConfig>(&self, builder: B, signal: &str) -> B {
+        builder
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/{signal}", self.endpoint))
+            .with_timeout(EXPORT_TIMEOUT)
+            .with_headers(self.headers.clone())
     }
 }
 

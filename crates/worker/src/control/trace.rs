@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::Grant;
-use longshore_core::telemetry::{Begin, Event, Value, context};
+use longshore_core::telemetry::{Begin, Event, Repair, Value, context};
 use longshore_core::view::Detail;
 use longshore_core::{Envelope, JobId, JobStatus};
 use tokio::time::Instant;
@@ -68,7 +68,9 @@ impl Control {
             function: &envelope.function_name,
             priority: envelope.priority,
             waited,
+            traceparent: telemetry.traceparent(&span).as_deref(),
         });
+        telemetry.repaired(Repair::FenceRaised, usize::from(is_raised(grant)));
         span
     }
 
@@ -124,6 +126,7 @@ impl Control {
             function: &envelope.function_name,
             outcome,
             ran: attempt.ran.unwrap_or_else(|| attempt.began.elapsed()),
+            traceparent: telemetry.traceparent(span).as_deref(),
         });
     }
 
@@ -143,6 +146,13 @@ impl Control {
             });
         }
     }
+}
+
+/// Whether a fence is ahead of the clock that made it. A fence is that clock's microseconds, unless the job has had one as
+/// high before: then the clock has gone back, and one more than the last is given.
+fn is_raised(grant: &Grant) -> bool {
+    // The start is told in whole milliseconds.
+    grant.fence >= grant.started_at.millis().saturating_add(1).saturating_mul(1_000)
 }
 
 /// The span of an attempt; its fields are what log lines show.
@@ -222,7 +232,22 @@ pub(super) fn ran(attempt: &mut Attempt, now: Instant) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_core::QueueName;
+    use longshore_core::{QueueName, Timestamp};
+
+    #[test]
+    fn a_fence_ahead_of_its_clock_was_raised() {
+        let grant = |fence| Grant {
+            attempt: 1,
+            retries: 0,
+            losts: 0,
+            fence,
+            gen_: 1,
+            cancel_requested: false,
+            started_at: Timestamp(5),
+        };
+        assert!(!is_raised(&grant(5_000)) && !is_raised(&grant(5_999)));
+        assert!(is_raised(&grant(6_000)));
+    }
 
     #[test]
     fn the_mean_follows_what_jobs_take_now() {

@@ -130,6 +130,12 @@ pub(super) const KEYS: &[Key] = &[
         "How often notices are made into notifications, and those that are due are sent.",
     ),
     key(
+        "scheduler.intervals.compare_indexes",
+        INTERVAL,
+        "10s",
+        "How often the next 200 records or index rows of each shard are compared, and put right.",
+    ),
+    key(
         "scheduler.intervals.lease_shards",
         Kind::Time(10, 60 * SECOND),
         "2s",
