@@ -241,6 +241,14 @@ macro_rules! each_case {
             a_new_attempt_may_begin_anew
             every_start_begins_without_progress
             a_repeated_claim_keeps_the_progress
+            lines_of_a_log_are_kept_in_their_order
+            a_line_that_is_written_twice_is_kept_once
+            a_log_is_read_from_a_line_on
+            a_finish_brings_the_last_lines
+            lines_of_another_owner_are_dropped
+            a_log_goes_on_over_attempts_and_ends
+            a_log_keeps_its_last_lines
+            a_log_is_deleted_with_its_job
             an_empty_store_shows_nothing
             a_listing_goes_from_the_newest_to_the_oldest_over_all_shards
             a_listing_goes_on_where_its_page_ended

@@ -18,7 +18,10 @@ export async function launch() {
   });
 }
 
-// A page that remembers everything that went wrong in it.
+// What went wrong in any page of any flow, and was not to be.
+export const unexpected = [];
+
+// A page that remembers everything that went wrong in it. What a flow provokes it names in `expected`, as patterns.
 export async function open(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
   const page = await context.newPage();
@@ -31,5 +34,10 @@ export async function open(browser, options = {}) {
   page.on("response", (response) => {
     if (response.status() >= 500) problems.push(`${response.status()} from ${response.url()}`);
   });
-  return { page, context, problems, close: () => context.close() };
+  const expected = [];
+  const close = async () => {
+    unexpected.push(...problems.filter((problem) => !expected.some((pattern) => pattern.test(problem))));
+    await context.close();
+  };
+  return { page, context, problems, expected, close };
 }

@@ -27,11 +27,11 @@ function said(child, pattern, what) {
   });
 }
 
-function end(child) {
+function end(child, signal = "SIGTERM") {
   return new Promise((done) => {
     if (child.exitCode !== null) return done();
     child.on("exit", done);
-    child.kill("SIGTERM");
+    child.kill(signal);
     setTimeout(() => child.kill("SIGKILL"), 15000).unref();
   });
 }
@@ -52,8 +52,9 @@ export async function dev(args = [], env = {}) {
     store: join(folder, "store"),
     // Runs a command of the CLI beside it; answers what it printed.
     cli: (...words) => command(["--embedded", join(folder, "store"), ...words], folder),
-    stop: async () => {
-      await end(child);
+    // With SIGKILL where nobody waits for what runs.
+    stop: async (signal) => {
+      await end(child, signal);
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,10 +1,11 @@
 // Drives the dashboard as people do. `node run.js` ends with one line, "N passed, N failed"; `node run.js NAME…` runs the
 // flows whose names contain one of the words.
-import { launch } from "./browser.js";
-import { check, summary } from "./check.js";
+import { launch, unexpected } from "./browser.js";
+import { assert, check, summary } from "./check.js";
 import { dev } from "./fleet.js";
 import { flows as access } from "./flows/access.js";
 import { flows as element } from "./flows/element.js";
+import { flows as flood } from "./flows/flood.js";
 import { flows as jobs } from "./flows/jobs.js";
 import { flows as looks } from "./flows/looks.js";
 import { flows as repair } from "./flows/repair.js";
@@ -15,9 +16,10 @@ const browser = await launch();
 const fleet = await dev(["--samples", "once"]);
 const world = { browser, fleet };
 try {
-  for (const [name, run] of [...jobs, ...repair, ...access, ...element, ...looks]) {
+  for (const [name, run] of [...jobs, ...repair, ...access, ...element, ...flood, ...looks]) {
     if (!wanted.length || wanted.some((word) => name.includes(word))) await check(name, () => run(world));
   }
+  await check("no page of any flow had a console error that it did not provoke", () => assert.deepEqual(unexpected, []));
 } finally {
   await browser.close();
   await fleet.stop();

@@ -13,12 +13,25 @@ async function stage(fleet) {
   const ask = async (...words) => (await fleet.cli("enqueue", ...words)).match(/[0-9a-f-]{36}/)[0];
   const running = await ask("sample.hash_file", JSON.stringify({ path, pace_ms: 4000 }), "--name", "Hash a very large file", "--priority", "critical");
   const blocked = await ask("sample.merge_counts", "{}", "--name", "Merge what the hash says", "--depends-on", running);
-  return { running, blocked };
+  await fleet.cli("cron", "add", "nightly-report", "30 2 * * *", "sample.merge_counts", "{}", "--tz", "Europe/Berlin", "--overlap", "skip");
+  await post(fleet, "/queues/reports/pause");
+  const held = await ask("sample.merge_counts", "{}", "--name", "Held by a paused queue", "--queue", "reports");
+  await post(fleet, "/operations", { kind: "requeue", filter: { function_name: "nobody.has_it" } });
+  return { running, blocked, held };
+}
+
+async function post(fleet, path, body = {}) {
+  const answer = await fetch(`${fleet.base}/api/v1${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
 }
 
 export async function views(fleet) {
   fleet.staged ??= stage(fleet);
-  const { running, blocked } = await fleet.staged;
+  const { running, blocked, held } = await fleet.staged;
   const [failed, completed] = await Promise.all(["failed", "completed"].map((status) => job(fleet, status)));
   const list = [
     { name: "overview", path: "/" },
@@ -27,6 +40,8 @@ export async function views(fleet) {
     { name: "enqueue", path: "/enqueue" },
     { name: "queues", path: "/queues" },
     { name: "dead", path: "/dead" },
+    { name: "dead-letters", path: "/dead?function=sample.parse_ledger" },
+    { name: "dead-empty", path: "/dead?function=nobody.has_it" },
     { name: "cron", path: "/cron" },
     { name: "cron-new", path: "/cron/new" },
     { name: "workers", path: "/workers" },
@@ -36,6 +51,7 @@ export async function views(fleet) {
     { name: "problem", path: "/jobs/00000000-0000-8000-8000-000000000000", status: 404 },
   ];
   list.push({ name: "job-running", path: `/jobs/${running}` });
+  list.push({ name: "job-held", path: `/jobs/${held}` });
   list.push({ name: "job-blocked", path: `/jobs/${blocked}` });
   list.push({ name: "link", path: `/jobs/${running}/link` });
   if (completed[0]) list.push({ name: "job-completed", path: `/jobs/${completed[0]}` });

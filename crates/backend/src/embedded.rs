@@ -29,6 +29,7 @@ mod enqueue;
 mod folder;
 mod inspect;
 mod load;
+mod log;
 mod messages;
 mod notify;
 mod people;

@@ -8,7 +8,7 @@ use longshore_core::clock::short_time;
 use longshore_core::port::Ports;
 use longshore_core::random::SystemRandom;
 use longshore_core::{Clock, SystemClock, Timestamp};
-use longshore_gateway::{TokenError, Tokens, WatchLinkError, watch_link};
+use longshore_gateway::{TokenError, Tokens, WatchAllows, WatchLinkError, watch_link};
 use longshore_service::duration;
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
@@ -189,7 +189,10 @@ pub(crate) async fn link(
         &SystemClock,
         &SystemRandom,
         id,
-        options.cancel,
+        WatchAllows {
+            cancel: options.cancel,
+            error: options.error,
+        },
         lifetime,
     )
     .await?;

@@ -338,6 +338,20 @@ pub(crate) enum Job {
         #[arg(long)]
         full: bool,
     },
+    /// Print what the handler of a job has said, over all its attempts
+    #[command(
+        after_help = "Time (UTC), attempt and text of each line; the last 200 are kept, as long as the job is.\n\n\
+        Examples:\n  \
+        longshore job logs 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
+        longshore job logs 0193f0a1-7c5e-8001-9313-0242ac120002 --follow"
+    )]
+    Logs {
+        /// The job
+        id: JobId,
+        /// Go on with what it says until it has ended
+        #[arg(long, short = 'F')]
+        follow: bool,
+    },
     /// Say why a job does not run, and what would unblock it
     #[command(
         after_help = "Exit code 6: no job has this id. Every other answer is a success.\n\n\

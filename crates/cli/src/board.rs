@@ -126,7 +126,10 @@ pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
         .collect();
     let fields = fields.concat();
     let text = match job.status {
-        JobStatus::Blocked => format!("waits for {} parent(s)", job.open_parents.len()),
+        JobStatus::Blocked => match job.open_parents.len() {
+            1 => "waits for 1 parent".to_owned(),
+            many => format!("waits for {many} parents"),
+        },
         JobStatus::Scheduled => format!("due in {}", until(job.run_at, now)),
         JobStatus::Retrying => {
             let error = job.error.as_ref().map_or("", |error| error.message.as_str());

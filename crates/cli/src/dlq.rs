@@ -158,9 +158,10 @@ async fn show_one(client: &Client, id: JobId, full: bool, out: &mut Out) -> Resu
         return Err(no_dead_letter(id));
     };
     let reason = given_up(&job);
+    let log = client.log(id).await?;
     match out.format {
         Format::Json | Format::Jsonl => {
-            let mut all = document::everything(&job);
+            let mut all = document::everything(&job, &log);
             if let Value::Object(all) = &mut all {
                 all.insert("fingerprint".to_owned(), json!(fingerprint(&job)));
                 all.insert("given_up".to_owned(), json!(reason));
@@ -173,6 +174,9 @@ async fn show_one(client: &Client, id: JobId, full: bool, out: &mut Out) -> Resu
             }
             out.line(format!("{:<12} {}", "fingerprint", fingerprint(&job)))?;
             out.line(format!("{:<12} {reason}", "given up"))?;
+            for line in show::log_lines(&log, full) {
+                out.line(line)?;
+            }
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use longshore::Client;
 use longshore_backend::Backend;
-use longshore_gateway::{Access, Gateway, HideRule};
+use longshore_gateway::{Access, Gateway, HideRule, TraceUrl};
 use longshore_service::exit::ExitCode;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -121,11 +121,18 @@ pub(crate) async fn serve(
         .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     let public_url = config.public_url.as_deref().map(url::Url::parse).transpose();
     let public_url = public_url.map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+    let trace_url = config
+        .trace_url
+        .as_deref()
+        .map(str::parse::<TraceUrl>)
+        .transpose();
+    let trace_url = trace_url.map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     let gateway = Gateway::builder(client.clone(), backend.ports().clone())
         .access(access)
         .base_path(&config.base_path)
         .dashboard(config.dashboard && !options.no_dashboard)
         .public_url(public_url)
+        .trace_url(trace_url)
         .cors_origins(config.cors_origins.clone())
         .trust_forwarded(config.trust_forwarded)
         .session_lifetime(config.session_lifetime)

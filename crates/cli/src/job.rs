@@ -2,6 +2,7 @@
 
 mod cleanup;
 pub(crate) mod document;
+mod log;
 pub(crate) mod show;
 pub(crate) mod watch;
 mod why;
@@ -29,6 +30,7 @@ pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut 
     match command {
         Job::Ls(options) => list(client, options, out).await,
         Job::Show { id, full } => show::run(client, id, full, out).await,
+        Job::Logs { id, follow } => log::run(client, ports, id, follow, out).await,
         Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
         Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
         Job::Link(options) => access::link(client, ports, &options, out).await,

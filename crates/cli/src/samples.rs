@@ -157,6 +157,7 @@ async fn count_words(job: CountWords, ctx: JobContext) -> Result<WordCounts, Job
         files: 1,
         ..WordCounts::default()
     };
+    ctx.log(format!("reading {}, {size} bytes", job.path.display()));
     let mut done = 0;
     for (number, line) in BufReader::new(std::fs::File::open(&job.path).map_err(of(&job.path))?)
         .lines()
@@ -170,6 +171,11 @@ async fn count_words(job: CountWords, ctx: JobContext) -> Result<WordCounts, Job
             .field("words", counts.words);
         pause(job.pace_ms).await;
     }
+    ctx.log(format!(
+        "{} words, {} distinct",
+        counts.words,
+        counts.counts.len()
+    ));
     Ok(counts)
 }
 
@@ -190,6 +196,7 @@ async fn merge_counts(_job: MergeCounts, ctx: JobContext) -> Result<WordCounts, 
     for (done, (id, outcome)) in parents.iter().enumerate() {
         ctx.check_cancelled()?;
         let part = parent_counts(*id, outcome)?;
+        ctx.log(format!("{} words of job {id}", part.words));
         total.files += part.files;
         total.words += part.words;
         for (word, count) in part.counts {
@@ -246,6 +253,7 @@ async fn hash_file(job: HashFile, ctx: JobContext) -> Result<String, JobError> {
     let mut file = tokio::fs::File::open(&job.path).await.map_err(of(&job.path))?;
     let size = file.metadata().await?.len().max(1);
     let (mut hasher, mut chunk, mut done) = (Sha256::new(), vec![0_u8; 16 * 1024], 0_u64);
+    ctx.log(format!("opened {}, {size} bytes", job.path.display()));
     loop {
         ctx.check_cancelled()?;
         let count = file.read(&mut chunk).await?;
@@ -254,6 +262,9 @@ async fn hash_file(job: HashFile, ctx: JobContext) -> Result<String, JobError> {
         };
         hasher.update(read);
         done += count as u64;
+        if done.is_multiple_of(128 * 1024) {
+            ctx.log(format!("{} KiB of {} KiB", done / 1024, size / 1024));
+        }
         ctx.progress(ratio(done, size), "hashing").field("bytes", done);
         pause(job.pace_ms).await;
     }
@@ -266,6 +277,7 @@ async fn hash_file(job: HashFile, ctx: JobContext) -> Result<String, JobError> {
 }
 
 async fn read_spool(job: ReadSpool, ctx: JobContext) -> Result<usize, JobError> {
+    ctx.log(format!("looking for {}", job.path.display()));
     ctx.stage("waiting for the spool file");
     let text = tokio::fs::read_to_string(&job.path)
         .await
@@ -280,10 +292,11 @@ async fn write_spool(job: WriteSpool, _ctx: JobContext) -> Result<(), JobError> 
         .map_err(of(&job.path))?)
 }
 
-async fn parse_ledger(job: ParseLedger, _ctx: JobContext) -> Result<i64, JobError> {
+async fn parse_ledger(job: ParseLedger, ctx: JobContext) -> Result<i64, JobError> {
     let text = tokio::fs::read_to_string(&job.path)
         .await
         .map_err(of(&job.path))?;
+    ctx.log(format!("{} lines to add up", text.lines().count()));
     let mut sum = 0;
     for (number, line) in text.lines().enumerate() {
         let parsed = line.trim().parse::<i64>();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_backend::{Backend, Endpoints};
+use longshore_core::log::LogLine;
 use longshore_core::port::enqueue::{CancelReply, CancelRequest};
 use longshore_core::port::schedule::DeadLetterChange;
 use longshore_core::port::{Error, Ports};
@@ -134,6 +135,25 @@ impl Client {
     /// When the store does not answer.
     pub async fn summary(&self, id: JobId) -> Result<Option<JobView>, ClientError> {
         self.look(id, Detail::Summary).await
+    }
+
+    /// What a job's handler has said ([`JobContext::log`](https://docs.rs/longshore-worker)), the oldest first: the last
+    /// [`longshore_core::limits::LOG_LINES_MAX`] lines of all attempts. Empty for a job that nobody knows.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn log(&self, id: JobId) -> Result<Vec<LogLine>, ClientError> {
+        self.log_after(id, 0).await
+    }
+
+    /// [`Client::log`] from the line after that number on: for whoever has seen the lines up to it.
+    ///
+    /// # Errors
+    /// As for [`Client::log`].
+    pub async fn log_after(&self, id: JobId, number: u64) -> Result<Vec<LogLine>, ClientError> {
+        let ports = self.ports();
+        let shard = ports.enqueue.shards().of(&id);
+        Ok(ports.inspect.log(shard, id, number).await?)
     }
 
     pub(crate) async fn look(&self, id: JobId, detail: Detail) -> Result<Option<JobView>, ClientError> {

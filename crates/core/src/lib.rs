@@ -15,6 +15,7 @@ pub mod gather;
 pub mod id;
 pub mod job;
 pub mod limits;
+pub mod log;
 pub mod message;
 pub mod name;
 pub mod notice;

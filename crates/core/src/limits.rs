@@ -95,6 +95,13 @@ pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1024;
 pub const PROGRESS_FIELDS_MAX: usize = 16;
 /// Entries of a job's progress stream.
 pub const PROGRESS_STREAM_ENTRIES: usize = 10;
+/// Lines of a job's log, of all its attempts together: the last ones are kept.
+pub const LOG_LINES_MAX: usize = 200;
+/// Longest line of a log, in bytes; with the number above at most 200 KiB a job.
+pub const LOG_LINE_BYTES_MAX: usize = 1024;
+/// Lines of an attempt that wait for the next write of its progress, a tenth of a second; what comes on top takes the
+/// place of the oldest of them.
+pub const LOG_LINES_UNWRITTEN_MAX: usize = 50;
 /// Largest page of a listing.
 pub const LIST_PAGE_MAX: usize = 1_000;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::JobId;
+use crate::log::LogLine;
 use crate::status::JobStatus;
 
 /// What a handler's failure means for the job.
@@ -262,6 +263,10 @@ pub struct Progress {
     /// When it was said.
     #[serde(rename = "t", default)]
     pub at: Timestamp,
+    /// On the way to the store: lines to be added to the job's log. The store keeps them apart: progress that is read
+    /// has none.
+    #[serde(skip)]
+    pub log: Vec<LogLine>,
 }
 
 /// What `poll` tells.

@@ -17,6 +17,7 @@ export function span(millis) {
 export function words(mode, at) {
   const passed = now() - at;
   if (mode === "since") return span(passed);
+  if (mode === "due" && passed >= 0) return "due now";
   return passed < 0 ? `in ${span(-passed)}` : `${span(passed)} ago`;
 }
 

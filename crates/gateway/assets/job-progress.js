@@ -1,12 +1,13 @@
 // <job-progress job-id="…" token="lsw_…" src="https://jobs.example.com"></job-progress>
-// The live progress of one Longshore job, in any page: bar, message, fields, elapsed time, outcome, and a button that
-// cancels where the watch link allows it. Events: job-progress, job-ended, job-error; their detail is the job.
-// Colours: --job-progress-color, --job-progress-track. Parts: bar, fill, message, meta, fields, cancel.
+// The live progress of one Longshore job, in any page: bar, message, fields, elapsed time, outcome, and, where the watch
+// link allows it, the error and a button that cancels. Events: job-progress, job-ended, job-error; their detail is the job.
+// Colours: --job-progress-color, --job-progress-track, --job-progress-failed. Parts: bar, fill, message, meta, fields, cancel.
 const css = `:host{display:block;font:14px/1.45 system-ui,sans-serif}[hidden]{display:none!important}
 .b{height:10px;border-radius:6px;overflow:hidden;background:var(--job-progress-track,color-mix(in srgb,currentColor 14%,transparent))}
 .f{height:100%;width:0;border-radius:6px;background:var(--job-progress-color,#0b6878);transition:width .3s}
 .u .f{width:100%;background:repeating-linear-gradient(45deg,var(--job-progress-color,#0b6878) 0 5px,transparent 5px 10px);opacity:.55}
 .r{display:flex;gap:4px 12px;flex-wrap:wrap;justify-content:space-between;align-items:center;margin-top:4px;overflow-wrap:anywhere}
+:host([data-status=failed]) .f,:host([data-status=expired]) .f{background:var(--job-progress-failed,#b3261e)}
 .x{opacity:.8;font-size:.9em}button{font:inherit;cursor:pointer}`;
 const waits = {
   blocked: "waits for other jobs",
@@ -69,7 +70,11 @@ class JobProgress extends HTMLElement {
     // The browser comes back by itself, with the id of the last event; when it gives up, we poll.
     this.source = new EventSource(this.url(`/events?token=${encodeURIComponent(this.getAttribute("token"))}`));
     this.source.addEventListener("job", (event) => this.show(JSON.parse(event.data)));
-    this.source.onerror = () => this.source.readyState === 2 && this.poll();
+    this.source.onopen = () => (this.away = false);
+    this.source.onerror = () => {
+      this.away = true;
+      if (this.source.readyState === 2) this.poll();
+    };
   }
 
   stop() {
@@ -84,7 +89,10 @@ class JobProgress extends HTMLElement {
     try {
       const response = await this.ask("", { cache: "no-store" });
       if (source !== this.source) return;
-      if (response.ok) this.show(await response.json());
+      if (response.ok) {
+        this.away = false;
+        this.show(await response.json());
+      }
       else if (response.status < 500 && response.status !== 429) return this.fail(response.status);
     } catch {}
     if (source === this.source && !this.job?.ended) this.timer = setTimeout(() => this.poll(), 2000);
@@ -111,17 +119,20 @@ class JobProgress extends HTMLElement {
     this.job = job;
     const { fraction, message, fields } = job.progress;
     const known = job.status !== "running" || typeof fraction === "number";
+    // How far it came is no longer what a job that failed is about: a full bar in the colour of a failure.
+    const broken = job.status === "failed" || job.status === "expired";
     const percent = Math.round((fraction ?? 0) * 1000) / 10;
     const bar = this.part_("bar");
     bar.classList.toggle("u", !known);
-    this.part_("fill").style.width = known ? `${percent}%` : "";
+    this.part_("fill").style.width = known ? `${broken ? 100 : percent}%` : "";
     bar.setAttribute("aria-label", job.name);
     if (known) bar.setAttribute("aria-valuenow", percent);
     else bar.removeAttribute("aria-valuenow");
-    const text = job.status === "running" && message ? message : waits[job.status];
+    const ran = job.status === "running" && message ? message : waits[job.status];
+    const text = job.error ? `${ran}: ${job.error}` : ran;
     bar.setAttribute("aria-valuetext", `${known ? `${percent} %: ` : ""}${text}`);
     this.say(text);
-    this.known = known ? `${percent} %` : "";
+    this.known = known && !broken ? `${percent} %` : "";
     this.part_("fields").textContent = Object.entries(fields).map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`).join(" · ");
     this.part_("cancel").hidden = !job.can_cancel;
     this.dataset.status = job.status;
@@ -142,7 +153,7 @@ class JobProgress extends HTMLElement {
     if (!this.job) return;
     const end = this.job.finished_at_ms ?? Date.now() + this.ahead;
     const time = span(end - (this.job.started_at_ms ?? this.job.created_at_ms));
-    this.part_("meta").textContent = [this.known, time].filter(Boolean).join(" · ");
+    this.part_("meta").textContent = [this.known, time, this.away && "connecting again"].filter(Boolean).join(" · ");
   }
 
   fire(type, detail) {

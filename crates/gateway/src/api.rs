@@ -8,6 +8,7 @@ mod etag;
 mod fleet;
 mod jobs;
 pub(crate) mod list;
+mod log;
 mod operations;
 mod statistics;
 mod wait;
@@ -44,6 +45,7 @@ fn quick() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::enqueue_many))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::summary))
+        .routes(routes!(log::show))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::why))
         .routes(routes!(jobs::watch_link));

@@ -5,5 +5,6 @@ pub(crate) mod cron;
 pub(crate) mod dead;
 pub(crate) mod fleet;
 pub(crate) mod job;
+pub(crate) mod log;
 pub(crate) mod request;
 pub(crate) mod statistics;

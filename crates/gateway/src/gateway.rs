@@ -17,6 +17,7 @@ use crate::router;
 use crate::server;
 use crate::settings::{Access, Settings};
 use crate::state::AppState;
+use crate::trace_url::TraceUrl;
 
 /// Serves the HTTP API and the dashboard. Any number of them may run side by side.
 #[derive(Debug)]
@@ -111,6 +112,13 @@ impl GatewayBuilder {
     #[must_use]
     pub fn public_url(mut self, url: Option<Url>) -> Self {
         self.settings.public_url = url;
+        self
+    }
+
+    /// Where a job's trace can be looked at: the job's page links to it. Default: no link.
+    #[must_use]
+    pub fn trace_url(mut self, url: Option<TraceUrl>) -> Self {
+        self.settings.trace_url = url;
         self
     }
 

@@ -41,16 +41,21 @@ mod error;
 mod events;
 mod extract;
 mod gateway;
+mod kept;
 mod pages;
 mod router;
 mod seen;
 mod server;
 mod settings;
 mod state;
+mod trace_url;
 
 pub use auth::hide::{HideRule, InvalidHideRule};
 pub use auth::tokens::{NewToken, SecretText, TokenError, Tokens};
-pub use auth::watch::{InvalidLifetime, WATCH_LIFETIME_MAX, WatchLink, WatchLinkError, watch_link};
+pub use auth::watch::{
+    InvalidLifetime, WATCH_LIFETIME_MAX, WatchAllows, WatchLink, WatchLinkError, watch_link,
+};
 pub use gateway::{Gateway, GatewayBuilder, InvalidSetting};
 pub use longshore_core::access::Role;
 pub use settings::Access;
+pub use trace_url::{InvalidTraceUrl, TraceUrl};

@@ -17,6 +17,7 @@ mod hidden;
 mod history;
 mod job;
 mod jobs;
+mod log;
 mod login;
 mod measured;
 mod operations;
@@ -32,6 +33,8 @@ mod share;
 mod stop;
 mod text;
 mod workers;
+
+pub(crate) use family::Family;
 
 use askama::Template;
 use axum::Router;

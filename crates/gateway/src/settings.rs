@@ -5,6 +5,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::auth::hide::Hide;
+use crate::trace_url::TraceUrl;
 
 /// Who gets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) dashboard: bool,
     /// How a browser reaches the gateway, when not by the name that it asks for.
     pub(crate) public_url: Option<Url>,
+    /// Where a trace can be looked at.
+    pub(crate) trace_url: Option<TraceUrl>,
     /// Sites whose pages may use watch links.
     pub(crate) cors_origins: Vec<String>,
     /// Whether `X-Forwarded-For` and `X-Forwarded-Proto` are the word of a proxy of ours.
@@ -62,6 +65,7 @@ impl Default for Settings {
             base_path: String::new(),
             dashboard: true,
             public_url: None,
+            trace_url: None,
             cors_origins: Vec::new(),
             trust_forwarded: false,
             session_lifetime: Duration::from_secs(12 * 3_600),

@@ -1,8 +1,9 @@
 //! What every handler works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use longshore::Client;
+use longshore::{Client, DeadGroup};
 use longshore_core::port::{self, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Clock, Timestamp};
@@ -16,7 +17,14 @@ use crate::auth::signer::{Signer, random_bytes};
 use crate::auth::tokens::Tokens;
 use crate::events::hub::Hub;
 use crate::events::open::OpenStreams;
+use crate::kept::Kept;
+use crate::pages::Family;
 use crate::settings::Settings;
+
+/// Groups are read anew when the number of dead letters has changed; one may have gone when another came.
+const GROUPS_GOOD_FOR: Duration = Duration::from_secs(15);
+/// How long the others of a graph may stand as they were; the job of the page itself is always as it is.
+const FAMILY_GOOD_FOR: Duration = Duration::from_secs(3);
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +44,8 @@ struct Inner {
     hub: Hub,
     streams: OpenStreams,
     bulks: Arc<Semaphore>,
+    groups: Kept<Vec<DeadGroup>>,
+    families: Kept<Family>,
 }
 
 impl AppState {
@@ -61,6 +71,8 @@ impl AppState {
             hub,
             streams,
             bulks: acts::bulks(),
+            groups: Kept::new(GROUPS_GOOD_FOR),
+            families: Kept::new(FAMILY_GOOD_FOR),
         }))
     }
 
@@ -104,6 +116,16 @@ impl AppState {
     /// Room for operations on many dead letters.
     pub(crate) fn bulks(&self) -> &Arc<Semaphore> {
         &self.0.bulks
+    }
+
+    /// Groups of dead letters, by filter.
+    pub(crate) fn groups(&self) -> &Kept<Vec<DeadGroup>> {
+        &self.0.groups
+    }
+
+    /// Jobs and those that they depend on, by job.
+    pub(crate) fn families(&self) -> &Kept<Family> {
+        &self.0.families
     }
 
     /// Who tells streams what has changed.

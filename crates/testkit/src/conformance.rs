@@ -51,6 +51,7 @@ mod give_back;
 pub mod harness;
 mod inspect;
 mod leases;
+mod log;
 mod notify;
 mod outbox;
 mod pause;
@@ -154,6 +155,7 @@ pub fn cases() -> Vec<Case> {
         retention::cases(),
         pause::cases(),
         progress::cases(),
+        log::cases(),
         inspect::cases(),
         checkup::cases(),
         statistics::cases(),

@@ -91,9 +91,12 @@ impl JobContext {
         ProgressUpdate::new(self, None, message.into())
     }
 
-    /// Keeps a line of text with the job: an event of the `process` span with target
-    /// [`crate::names::TARGET_JOB_LOG`], and one of the last ten lines (each cut at 256 bytes) in the progress field
-    /// `log`.
+    /// Keeps a line of text with the job, several where there are line breaks: people see the last
+    /// [`longshore_core::limits::LOG_LINES_MAX`] of all attempts, each cut at
+    /// [`longshore_core::limits::LOG_LINE_BYTES_MAX`] bytes, on the job's page and with `longshore job logs`, while it runs
+    /// and as long as the job is kept. Never waits: lines are written with the progress, ten times a second, and of more
+    /// than [`longshore_core::limits::LOG_LINES_UNWRITTEN_MAX`] lines in that time the last ones. Also an event of the
+    /// `process` span with target [`crate::names::TARGET_JOB_LOG`].
     pub fn log(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         tracing::info!(target: crate::names::TARGET_JOB_LOG, id = %self.id(), "{text}");

@@ -2,6 +2,7 @@
 import { AxeBuilder, open } from "../browser.js";
 import { assert } from "../check.js";
 import { gateway } from "../fleet.js";
+import { views } from "../views.js";
 
 async function token(fleet, role) {
   const said = await fleet.cli("-o", "json", "token", "create", `e2e-${role}`, "--role", role);
@@ -52,6 +53,7 @@ async function rolesHide({ browser, fleet }) {
 async function strangersStayOut({ browser, fleet }) {
   const served = await gateway(fleet);
   const tab = await open(browser);
+  tab.expected.push(/401/);
   try {
     await tab.page.goto(`${served.base}/jobs?status=failed`);
     await tab.page.waitForURL(/\/login\?next=/);
@@ -72,7 +74,47 @@ async function strangersStayOut({ browser, fleet }) {
   }
 }
 
+// Whatever a page leads to or loads stands below the base path, and is there.
+async function staysBelowTheBasePath({ browser, fleet }) {
+  const served = await gateway(fleet, { LONGSHORE_GATEWAY__BASE_PATH: "/ops/longshore", LONGSHORE_GATEWAY__RATE_LIMIT: "0" });
+  const tab = await open(browser);
+  try {
+    await signIn(tab.page, served.base, await token(fleet, "admin"));
+    const found = new Map();
+    const loaded = new Set();
+    tab.page.on("request", (request) => loaded.add(request.url()));
+    for (const { name, path } of (await views(fleet)).filter(({ status }) => !status)) {
+      await tab.page.goto(served.base + path, { waitUntil: "load" });
+      const links = await tab.page.evaluate(() =>
+        [...document.querySelectorAll("[href], [src], form[action], [data-src], [data-base]")].flatMap((element) =>
+          [element.href?.baseVal ?? element.href, element.src, element.action, element.dataset.src, element.dataset.base]
+            .filter((link) => typeof link === "string" && link && !link.startsWith("#") && !link.startsWith("data:"))
+            .map((link) => [new URL(link, location.href).href.split("#")[0], element.method === "post"]),
+        ),
+      );
+      for (const [link, posts] of links) if (!posts) found.set(link, name);
+    }
+    const outside = [...found.keys(), ...loaded].filter((link) => !link.startsWith(`${served.base}/`) && link !== served.base);
+    assert.deepEqual(outside, []);
+    const broken = [];
+    for (const [link, name] of found) {
+      const { origin, pathname } = new URL(link);
+      // One of each kind is asked for: ids differ, templates do not.
+      const kind = origin + pathname.replace(/[0-9a-f-]{36}/, "ID");
+      if (broken.some((seen) => seen.kind === kind)) continue;
+      const answer = await tab.page.request.get(link, { headers: { accept: "text/html" } });
+      broken.push({ kind, name, link, status: answer.status() });
+    }
+    assert.deepEqual(broken.filter(({ status }) => status >= 400), []);
+    assert.ok(broken.length > 25, `${broken.length} kinds of links`);
+  } finally {
+    await tab.close();
+    await served.stop();
+  }
+}
+
 export const flows = [
+  ["every link and asset stays below the base path, and leads somewhere", staysBelowTheBasePath],
   ["roles hide what they must, and the gateway refuses it too", rolesHide],
   ["strangers are asked for a token, and forged forms are refused", strangersStayOut],
 ];

@@ -118,20 +118,73 @@ const keysLead = inTab(async (page, { fleet }) => {
   await page.keyboard.press("?");
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
-  for (const [keys, path] of [["gj", "/jobs"], ["gd", "/dead"], ["gq", "/queues"], ["go", "/"]]) {
+  const places = [["gj", "/jobs"], ["gd", "/dead"], ["gq", "/queues"], ["gc", "/cron"], ["gw", "/workers"], ["gp", "/operations"], ["go", "/"], ["e", "/enqueue"]];
+  for (const [keys, path] of places) {
     for (const key of keys) await page.keyboard.press(key);
     await page.waitForURL(`${fleet.base}${path}`);
   }
+  // What is typed into a field is text, and Escape leaves the field.
+  await page.getByLabel("Name for people").fill("");
+  await page.getByLabel("Name for people").press("g");
+  await page.getByLabel("Name for people").press("j");
+  assert.equal(await page.getByLabel("Name for people").inputValue(), "gj");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "q");
   await page.goto(`${fleet.base}/jobs`);
+  const at = () => page.locator("tbody tr.at").getAttribute("data-key");
   await page.keyboard.press("j");
+  const top = await at();
   await page.keyboard.press("j");
+  assert.notEqual(await at(), top);
+  await page.keyboard.press("k");
+  assert.equal(await at(), top);
+  await page.keyboard.press("j");
+  const second = await at();
   await page.keyboard.press("Enter");
-  await page.waitForURL(/\/jobs\/[0-9a-f-]{36}/);
+  await page.waitForURL(`${fleet.base}/jobs/${second}`);
   await page.keyboard.press("t");
   const first = await page.locator("html").getAttribute("data-theme");
   await page.reload();
   assert.equal(await page.locator("html").getAttribute("data-theme"), first);
 });
+
+const logIsLive = inTab(async (page, { fleet }) => {
+  await enqueue(page, fleet.base, { name: "Says what it does", path: blob(fleet, "said.bin", 768), pace: 90 });
+  const lines = page.locator("#log .log li");
+  await lines.filter({ hasText: "opened" }).waitFor();
+  const before = await lines.count();
+  await page.waitForFunction((low) => document.querySelectorAll("#log .log li").length > low, before);
+  await page.locator(".bar.large.completed").waitFor();
+  await lines.filter({ hasText: "768 KiB of 768 KiB" }).waitFor();
+  // A job that has said nothing tells how it could.
+  await enqueue(page, fleet.base, { name: "Says nothing", fn: "sample.write_spool", args: { path: `${fleet.folder}/spool.txt` } });
+  await page.locator(".bar.large.completed").waitFor();
+  await page.locator("#log", { hasText: "said nothing" }).waitFor();
+});
+
+const menuOnAPhone = inTab(
+  async (page, { fleet }) => {
+    await page.goto(`${fleet.base}/dead`);
+    const list = page.getByRole("navigation", { name: "Views" });
+    assert.equal(await list.isVisible(), false);
+    await page.getByRole("button", { name: "Menu: Dead letters" }).click();
+    assert.equal(await list.getByRole("link").count(), 9);
+    for (const link of await list.getByRole("link").all()) {
+      const box = await link.boundingBox();
+      assert.ok(box.x >= 0 && box.x + box.width <= 400 && box.height >= 36, JSON.stringify(box));
+    }
+    await list.getByRole("link", { name: "Workers" }).click();
+    await page.waitForURL(/workers/);
+    // What a form is for is in sight before anything is scrolled.
+    for (const path of ["/enqueue", "/cron/new"]) {
+      await page.goto(fleet.base + path);
+      const box = await page.locator(".submit .primary").boundingBox();
+      assert.ok(box.y + box.height <= 800, JSON.stringify(box));
+    }
+  },
+  { viewport: { width: 400, height: 800 } },
+);
 
 const liveUpdatesPause = inTab(async (page, { fleet }) => {
   await page.goto(`${fleet.base}/jobs`);
@@ -164,6 +217,8 @@ export const flows = [
   ["search finds by text, tag, function, status and id", searchFinds],
   ["a queue is paused and resumed, and says why its jobs wait", pauseAQueue],
   ["keys lead everywhere, and the theme stays", keysLead],
+  ["what a handler says is shown while it runs", logIsLive],
+  ["the menu and the button of a form are at hand on a phone", menuOnAPhone],
   ["live updates pause and resume", liveUpdatesPause],
   ["what a job says is text, wherever it is shown", jobTextIsText],
 ];

@@ -3,11 +3,12 @@ import { AxeBuilder, open } from "../browser.js";
 import { assert } from "../check.js";
 import { views } from "../views.js";
 
-const LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+export const LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 // Light and dark differ by their colours alone: the second look is at those.
 async function isAccessible({ browser, fleet }, scheme) {
   const tab = await open(browser, { colorScheme: scheme });
+  tab.expected.push(/404/);
   try {
     const found = [];
     for (const { name, path, status } of await views(fleet)) {
@@ -27,6 +28,7 @@ async function isAccessible({ browser, fleet }, scheme) {
 
 async function fitsAPhone({ browser, fleet }) {
   const tab = await open(browser, { viewport: { width: 360, height: 780 } });
+  tab.expected.push(/404/);
   try {
     const wide = [];
     for (const { name, path } of await views(fleet)) {

@@ -2,6 +2,7 @@
 
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
     Quarantined, Rebuild,
@@ -59,11 +60,11 @@ impl AttemptPort for Core {
     }
 
     fn progress(&self, _shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
-        // In memory until the job ends: progress is worth nothing to whoever takes the job over.
+        // In memory until the job ends: progress is worth nothing to whoever takes the job over. Lines of its log are.
         Box::pin(self.write(move |state, tx| {
             for update in updates {
                 if is_owner(state, update.id, update.nonce) {
-                    state.progress.insert(update.id, update.progress);
+                    keep(state, tx, update.id, update.nonce, update.progress);
                     tx.woken.push(update.id);
                 }
             }
@@ -129,10 +130,16 @@ fn is_owner(state: &State, id: JobId, nonce: Nonce) -> bool {
     state.record(id).is_some_and(|record| record.owner == Some(nonce))
 }
 
+/// Takes what the owner of a job says of it.
+fn keep(state: &mut State, tx: &mut Tx<'_>, id: JobId, owner: Nonce, mut progress: Progress) {
+    state.logs.add(tx, id, owner, std::mem::take(&mut progress.log));
+    state.progress.insert(id, progress);
+}
+
 fn finish(state: &mut State, tx: &mut Tx<'_>, ask: Finish) -> Finished {
     let now = tx.now;
     if let Some(progress) = ask.progress.filter(|_| is_owner(state, ask.id, ask.nonce)) {
-        state.progress.insert(ask.id, progress);
+        keep(state, tx, ask.id, ask.nonce, progress);
     }
     state.change(tx, ask.id, |slot, effects| {
         transition::finish(slot, ask.nonce, ask.outcome, now, effects)

@@ -5,6 +5,7 @@
 //! | records | id | record or tombstone |
 //! | payloads | id, kind | envelope, result, error, progress |
 //! | payloads | id, `p`, parent | how the parent ended |
+//! | payloads | id, `l`, number | line of its log |
 //! | links | parent, child | the edge's policy |
 //! | archive | number | dead letter |
 //! | meta | name | shards, epochs, pauses, cron entries, removals, quarantine, operations, statistics, notices, mailbox, tokens, audit log |
@@ -32,6 +33,15 @@ pub(super) enum Part {
 
 /// Marks the outcomes of parents among the parts of a job.
 const PARENT: u8 = b'p';
+
+/// Marks the lines of a job's log among its parts.
+const LINE: u8 = b'l';
+
+/// A line of a job's log, as stored.
+pub(super) struct LogRow {
+    pub(super) number: u64,
+    pub(super) line: Vec<u8>,
+}
 
 /// Blocks of the log that are kept in memory; every record is there anyway, so only parts are ever read.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -130,6 +140,26 @@ impl Disk {
         Ok(found)
     }
 
+    /// The lines of a job's log after a number.
+    pub(super) fn log(&self, id: JobId, after: u64) -> Result<Vec<LogRow>, port::Error> {
+        let first = line_key(id, after.saturating_add(1));
+        let mut found = Vec::new();
+        for row in self.payloads.range(first..=line_key(id, u64::MAX)) {
+            let (key, line) = row.into_inner().map_err(|error| refused(&error))?;
+            let number = line_number(&key).ok_or_else(|| corrupt("the key of a line of a log"))?;
+            let line = line.to_vec();
+            found.push(LogRow { number, line });
+        }
+        Ok(found)
+    }
+
+    /// The number of the last line of a job's log, 0 without one. A log that cannot be read begins anew.
+    pub(super) fn last_line(&self, id: JobId) -> u64 {
+        let mut rows = self.payloads.range(line_key(id, 0)..=line_key(id, u64::MAX));
+        let key = rows.next_back().and_then(|row| row.key().ok());
+        key.and_then(|key| line_number(&key)).unwrap_or(0)
+    }
+
     /// Entries of `meta` whose key starts with `prefix`, without it.
     pub(super) fn meta_under(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, port::Error> {
         let mut found = Vec::new();
@@ -184,6 +214,19 @@ impl Batch<'_> {
             Ok(bytes) => self.writes.insert(&self.disk.payloads, key, bytes),
             Err(error) => self.fail(&error),
         }
+    }
+
+    pub(super) fn log_line(&mut self, id: JobId, line: &longshore_core::log::LogLine) {
+        match super::stored::encode("line of a log", line) {
+            Ok(bytes) => self
+                .writes
+                .insert(&self.disk.payloads, line_key(id, line.number), bytes),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    pub(super) fn forget_line(&mut self, id: JobId, number: u64) {
+        self.writes.remove(&self.disk.payloads, line_key(id, number));
     }
 
     pub(super) fn forget_part(&mut self, id: JobId, part: Part) {
@@ -268,6 +311,18 @@ fn part_key(id: JobId, part: Part) -> [u8; 17] {
     head.copy_from_slice(id.as_bytes());
     tail.fill(part as u8);
     key
+}
+
+fn line_key(id: JobId, number: u64) -> Vec<u8> {
+    let mut key = id.as_bytes().to_vec();
+    key.push(LINE);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn line_number(key: &[u8]) -> Option<u64> {
+    let bytes = key.get(17..)?.first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*bytes))
 }
 
 fn link_key(parent: JobId, child: JobId) -> Vec<u8> {

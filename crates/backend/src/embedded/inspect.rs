@@ -8,6 +8,7 @@ use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
 use longshore_core::limits::{BEAT, LIST_PAGE_MAX};
+use longshore_core::log::LogLine;
 use longshore_core::name::QueueName;
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::Hint;
@@ -38,6 +39,12 @@ struct Seen {
 impl InspectPort for Core {
     fn jobs(&self, _shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>> {
         Box::pin(std::future::ready(self.look_up(&ids, detail)))
+    }
+
+    fn log(&self, _shard: u16, id: JobId, after: u64) -> Reply<'_, Vec<LogLine>> {
+        Box::pin(std::future::ready(
+            self.disk().and_then(|disk| super::log::read(&disk, id, after)),
+        ))
     }
 
     fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {

@@ -19,6 +19,7 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
+use longshore_core::log::LogLine;
 use longshore_core::message::{Gen, Message};
 use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
@@ -89,6 +90,7 @@ enum Request {
     NextInLine(u16, QueueName, usize),
     QuarantineFill,
     Archived,
+    Log(u16, JobId, u64),
 }
 
 /// What the owner answers.
@@ -126,6 +128,7 @@ enum Answer {
     Ids(Vec<JobId>),
     QuarantineFill(QuarantineFill),
     Archived(u64),
+    Log(Vec<LogLine>),
 }
 
 /// A frame of the client.

@@ -17,6 +17,7 @@ use longshore_core::transition::Effects;
 use longshore_core::view::WorkerView;
 
 use super::disk::{Batch, Disk, Part};
+use super::log::Logs;
 use super::notify::{Letters, Noting};
 use super::rows::Rows;
 use super::statistics::Counted;
@@ -37,6 +38,8 @@ pub(super) struct State {
     pub(super) children: HashMap<JobId, BTreeMap<JobId, EdgePolicy>>,
     /// Progress of jobs that have not ended; it reaches the disk when they do.
     pub(super) progress: HashMap<JobId, Progress>,
+    /// Where the logs of running jobs stand.
+    pub(super) logs: Logs,
     pub(super) paused: BTreeSet<QueueName>,
     pub(super) cron: BTreeMap<CronName, CronEntry>,
     pub(super) workers: BTreeMap<WorkerId, WorkerView>,
@@ -82,6 +85,7 @@ impl State {
             counted: Counted::default(),
             children: HashMap::new(),
             progress: HashMap::new(),
+            logs: Logs::default(),
             paused: BTreeSet::new(),
             cron: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -275,6 +279,9 @@ impl State {
     fn write_parts(&mut self, tx: &mut Tx<'_>, id: JobId, before: &Slot, after: &Slot, effects: &Effects) {
         if before.status() != after.status() {
             tx.woken.push(id);
+            if after.status() != Some(longshore_core::JobStatus::Running) {
+                self.logs.close(id);
+            }
         }
         if has_children_to_tell(after) && !has_children_to_tell(before) {
             tx.hints.push(Hint::ParentEnded);

@@ -6,7 +6,7 @@ use longshore_core::clock::duration_millis;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::limits::BEAT;
 use longshore_core::name::QueueName;
-use longshore_core::outcome::{ErrorInfo, Outcome};
+use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, GivenBack, Grant, Hints,
     Over, ProgressWrite, Quarantined, Rebuild, Then,
@@ -118,10 +118,11 @@ impl AttemptPort for Store {
 
     fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()> {
         Box::pin(async move {
-            for updates in calls(&updates, light) {
+            for updates in calls(&updates, |update| log_bytes(&update.progress)) {
                 let mut call = Self::script(&script::PROGRESS, shard);
                 for update in updates {
                     call.id(update.id).nonce(update.nonce).arg(pack(&update.progress));
+                    put_lines(&mut call, Some(&update.progress));
                 }
                 self.0.link.run(&call).await?;
             }
@@ -163,9 +164,8 @@ impl Store {
     ) -> Result<(Vec<Finished>, Vec<Claimed>), Error> {
         let mut finished = Vec::with_capacity(finishes.len());
         let mut claimed = Vec::with_capacity(claims.len());
-        let mut finishing = calls(&finishes, |ask| outcome_bytes(&ask.outcome))
-            .into_iter()
-            .peekable();
+        let bytes = |ask: &Finish| outcome_bytes(&ask.outcome) + ask.progress.as_ref().map_or(0, log_bytes);
+        let mut finishing = calls(&finishes, bytes).into_iter().peekable();
         let mut claiming = calls(&claims, light).into_iter();
         // The last finishes and the first claims travel together.
         while let Some(finishes) = finishing.next() {
@@ -240,6 +240,20 @@ fn put_finish(call: &mut Call, ask: &Finish) {
         Outcome::Expired => put_outcome(call, "expired", Duration::ZERO, &[], None),
     }
     call.opt(ask.progress.as_ref().map(pack));
+    put_lines(call, ask.progress.as_ref());
+}
+
+/// The lines of an update, as `read_lines` in the scripts reads them.
+fn put_lines(call: &mut Call, progress: Option<&Progress>) {
+    let lines = progress.map_or(&[][..], |progress| &progress.log);
+    call.arg(lines.len());
+    for line in lines {
+        call.arg(line.number).arg(pack(line));
+    }
+}
+
+fn log_bytes(progress: &Progress) -> usize {
+    progress.log.iter().map(|line| line.text.len()).sum()
 }
 
 fn put_outcome(call: &mut Call, name: &str, delay: Duration, data: &[u8], error: Option<&ErrorInfo>) {

@@ -6,6 +6,7 @@ use futures_util::future::try_join_all;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::JobId;
+use longshore_core::log::LogLine;
 use longshore_core::name::QueueName;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{Error, Reply};
@@ -21,6 +22,7 @@ use super::statistics::counter;
 use super::view;
 
 mod list;
+mod log;
 mod people;
 
 /// Jobs that are looked up in one call, without and with their payloads.
@@ -29,6 +31,10 @@ const LOOK_BITE: (usize, usize) = (256, 16);
 impl InspectPort for Store {
     fn jobs(&self, shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>> {
         Box::pin(async move { self.look_up(shard, &ids, detail).await })
+    }
+
+    fn log(&self, shard: u16, id: JobId, after: u64) -> Reply<'_, Vec<LogLine>> {
+        Box::pin(async move { self.log_of(shard, id, after).await })
     }
 
     fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {

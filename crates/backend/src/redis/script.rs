@@ -82,6 +82,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("BUCKET", FINISHED_BUCKET),
         ("NOTICES", limits::NOTICES_MAX as u64),
         ("STREAM", limits::PROGRESS_STREAM_ENTRIES as u64),
+        ("LOG_LINES", limits::LOG_LINES_MAX as u64),
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
         ("ROWS", limits::STATISTICS_ROWS_MAX as u64),
         ("LOOK", limits::STATISTICS_LOOK as u64),

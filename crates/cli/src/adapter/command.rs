@@ -3,7 +3,8 @@
 //! inherits the worker's environment without the variables `LONGSHORE_…`, and gets `LONGSHORE_JOB_ID`,
 //! `LONGSHORE_ATTEMPT` and `LONGSHORE_FENCE`; in a trace also `TRACEPARENT`.
 //!
-//! A line on stdout that is a JSON object with one of these keys speaks to Longshore; every other line is logged:
+//! A line on stdout that is a JSON object with one of these keys speaks to Longshore; every other line, and every line on
+//! stderr, goes to the job's log:
 //!
 //! | key | meaning |
 //! |---|---|
@@ -15,6 +16,7 @@
 //!
 //! Such a line has at most 512 KiB; a longer one is a permanent error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
@@ -37,6 +39,8 @@ const EXIT_TEMPORARY: i32 = 75;
 const LINE_BYTES_MAX: u64 = 512 * 1024;
 /// How much of stderr is kept for the error: its end.
 const STDERR_BYTES_KEPT: usize = 8 * 1024;
+/// How much of a line is handed to the log, which cuts it anyway.
+const LINE_BYTES_LOGGED: usize = 2 * longshore_core::limits::LOG_LINE_BYTES_MAX;
 /// How long the group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(5);
 /// How long what is left in the pipes may take once the program has ended and its group is killed.
@@ -142,7 +146,7 @@ pub(crate) async fn run(
             };
             let keep = async {
                 if let Some(stderr) = stderr {
-                    read_tail(stderr, &mut tail).await;
+                    read_tail(stderr, &mut tail, ctx).await;
                 }
             };
             tokio::join!(feed, listen, keep)
@@ -236,7 +240,7 @@ async fn read_lines(stdout: impl AsyncRead + Unpin, said: &mut Said, ctx: &JobCo
             // What begins like an object may have been the result; any other line is for the log.
             said.is_cut |= is_cut && !is_rest && buffer.trim_ascii_start().starts_with(b"{");
             if !is_rest {
-                log_line(&buffer);
+                ctx.log(shown(&buffer));
             }
         } else {
             take_line(&buffer, said, ctx);
@@ -247,7 +251,7 @@ async fn read_lines(stdout: impl AsyncRead + Unpin, said: &mut Said, ctx: &JobCo
 
 fn take_line(bytes: &[u8], said: &mut Said, ctx: &JobContext) {
     let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
-        return log_line(bytes);
+        return ctx.log(shown(bytes));
     };
     let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
     if let Some(fraction) = line.progress {
@@ -255,7 +259,7 @@ fn take_line(bytes: &[u8], said: &mut Said, ctx: &JobContext) {
     } else if let Some(result) = line.result {
         said.result = Some(result);
     } else if line.retry_after.is_none() && line.snooze.is_none() && line.error.is_none() {
-        return log_line(bytes);
+        return ctx.log(shown(bytes));
     }
     said.retry_after = line.retry_after.and_then(seconds).or(said.retry_after);
     said.snooze = line.snooze.and_then(seconds).or(said.snooze);
@@ -273,24 +277,47 @@ fn report(ctx: &JobContext, fraction: Option<f64>, message: String, fields: BTre
     drop(update);
 }
 
-fn log_line(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
-    let text: String = text.trim_end().chars().take(1_000).collect();
-    if !text.is_empty() {
-        tracing::info!(target: "longshore::command", "{text}");
-    }
+/// A line as it is logged.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.get(..LINE_BYTES_LOGGED).unwrap_or(bytes))
 }
 
-/// Reads to the end and keeps the last [`STDERR_BYTES_KEPT`].
-async fn read_tail(mut stderr: impl AsyncRead + Unpin, kept: &mut Vec<u8>) {
-    let mut chunk = vec![0_u8; 4_096];
+/// Reads to the end, logs each line, and keeps the last [`STDERR_BYTES_KEPT`].
+async fn read_tail(mut stderr: impl AsyncRead + Unpin, kept: &mut Vec<u8>, ctx: &JobContext) {
+    let (mut chunk, mut lines) = (vec![0_u8; 4_096], Lines::default());
     while let Ok(count) = stderr.read(&mut chunk).await {
         if count == 0 {
             break;
         }
-        kept.extend(chunk.iter().take(count));
+        let read = chunk.get(..count).unwrap_or_default();
+        lines.take(read, |line| ctx.log(line));
+        kept.extend(read);
         let excess = kept.len().saturating_sub(STDERR_BYTES_KEPT);
         kept.drain(..excess);
+    }
+    lines.end(|line| ctx.log(line));
+}
+
+/// Cuts what comes in pieces into lines; of a line without an end no more is held than is logged.
+#[derive(Debug, Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], say: impl Fn(String)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LINE_BYTES_LOGGED.saturating_sub(self.0.len());
+            self.0.extend(piece.iter().take(room));
+            if piece.ends_with(b"\n") {
+                self.end(&say);
+            }
+        }
+    }
+
+    fn end(&mut self, say: impl Fn(String)) {
+        let line = std::mem::take(&mut self.0);
+        if !line.is_empty() {
+            say(String::from_utf8_lossy(&line).into_owned());
+        }
     }
 }
 
@@ -333,4 +360,30 @@ fn conclude(said: Said, stderr: String, status: std::process::ExitStatus) -> Res
         None => FailureKind::Permanent,
     };
     Err(JobError::with_info(kind, ErrorInfo::new("command", message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn pieces_become_lines_and_an_endless_one_is_cut() {
+        let said = RefCell::new(Vec::new());
+        let say = |line: String| said.borrow_mut().push(line.trim_end().to_owned());
+        let mut lines = Lines::default();
+        lines.take(b"one\ntw", say);
+        lines.take(b"o\n", say);
+        lines.take(&[b'x'; 10_000], say);
+        assert_eq!(lines.0.len(), LINE_BYTES_LOGGED);
+        lines.take(b"\nend", say);
+        lines.end(say);
+        let said = said.into_inner();
+        assert_eq!(
+            (said[0].as_str(), said[1].as_str(), said[3].as_str()),
+            ("one", "two", "end")
+        );
+        assert_eq!(said[2].len(), LINE_BYTES_LOGGED);
+    }
 }

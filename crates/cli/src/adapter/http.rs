@@ -19,6 +19,7 @@ use longshore_worker::JobContext;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = longshore_core::limits::RESULT_BYTES_MAX;
@@ -110,8 +111,15 @@ pub(crate) async fn run(
     if let Some(secret) = &function.secret {
         request = request.header(SIGNATURE, secret.sign(&id, timestamp, &body));
     }
+    ctx.log(format!("posting {} bytes of JSON to the endpoint", body.len()));
+    let began = Instant::now();
     tokio::select! {
-        answer = request.body(body).send() => conclude(answer.map_err(unreachable)?).await,
+        answer = request.body(body).send() => {
+            let answer = answer.map_err(unreachable)?;
+            let took = began.elapsed().as_millis();
+            ctx.log(format!("the endpoint answered {} after {took} ms", answer.status()));
+            conclude(answer).await
+        }
         () = ctx.cancelled() => Err(JobError::cancelled()),
     }
 }

@@ -58,6 +58,9 @@ pub(crate) struct Link {
     /// Let its holder cancel the job
     #[arg(long)]
     pub(crate) cancel: bool,
+    /// Let its holder read the message of the job's error
+    #[arg(long)]
+    pub(crate) error: bool,
     /// How long it is good, at most 30d
     #[arg(long, value_name = "DURATION", default_value = "1h")]
     pub(crate) expires_in: String,

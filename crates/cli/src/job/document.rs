@@ -1,5 +1,6 @@
 //! A job as JSON for programs: every key by its full name, whatever the wire calls it.
 
+use longshore::LogLine;
 use longshore_core::outcome::{ErrorInfo, Progress};
 use longshore_core::view::{AttemptView, FullView, JobView};
 use longshore_core::{Envelope, value};
@@ -27,7 +28,7 @@ pub(crate) fn summary(job: &JobView) -> Value {
 }
 
 /// Everything that is known of a job.
-pub(crate) fn everything(job: &JobView) -> Value {
+pub(crate) fn everything(job: &JobView, log: &[LogLine]) -> Value {
     let mut all = summary(job);
     let full = job.full.clone().unwrap_or_default();
     let more = json!({
@@ -40,6 +41,7 @@ pub(crate) fn everything(job: &JobView) -> Value {
         "open_parents": job.open_parents.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>(),
         "args": args(&full),
         "result": result(&full),
+        "log": log.iter().map(super::log::document).collect::<Vec<_>>(),
         "history": full.history.iter().map(attempt).collect::<Vec<_>>(),
         "envelope": Envelope::decode(&full.envelope).ok().map(|envelope| terms(&envelope)),
     });

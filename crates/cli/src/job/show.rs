@@ -1,6 +1,6 @@
 //! `longshore job show`.
 
-use longshore::Client;
+use longshore::{Client, LogLine};
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
@@ -14,6 +14,8 @@ use crate::output::{Format, Out, plain};
 const YEAR_9999_MILLIS: u64 = 253_402_300_799_999;
 /// Lines of a traceback that people see.
 const TRACEBACK_LINES: usize = 12;
+/// Lines of the log that people see.
+const LOG_LINES: usize = 12;
 /// Characters of arguments and of a result that people see.
 const VALUE_CHARS: usize = 4_000;
 
@@ -25,10 +27,12 @@ pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -
     let Some(job) = client.view(id).await? else {
         return Err(unknown(id));
     };
+    let log = client.log(id).await?;
     match out.format {
-        Format::Json | Format::Jsonl => out.json(&everything(&job))?,
+        Format::Json | Format::Jsonl => out.json(&everything(&job, &log))?,
         Format::Table => text(&job, SystemClock.now(), full)
-            .iter()
+            .into_iter()
+            .chain(log_lines(&log, full))
             .try_for_each(|line| out.line(line))?,
     }
     Ok(())
@@ -114,6 +118,21 @@ fn folded(text: String, whole: bool) -> String {
     }
     let head: String = text.chars().take(VALUE_CHARS).collect();
     format!("{head} … {more} more characters; --full shows them")
+}
+
+/// The end of a log, line by line; with `whole` all of it.
+pub(crate) fn log_lines(log: &[LogLine], whole: bool) -> Vec<String> {
+    let shown = if whole { usize::MAX } else { LOG_LINES };
+    let folded = log.len().saturating_sub(shown);
+    let more = (folded > 0).then(|| {
+        format!(
+            "{:<12} … {folded} earlier lines; `longshore job logs` prints them",
+            "log"
+        )
+    });
+    let lines = log.iter().skip(folded);
+    let lines = lines.map(|line| format!("{:<12} {}", "log", super::log::text(line)));
+    more.into_iter().chain(lines).collect()
 }
 
 fn error_lines(job: &JobView, whole: bool) -> Vec<String> {

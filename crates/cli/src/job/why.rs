@@ -98,14 +98,14 @@ mod tests {
             id,
             status: Some(JobStatus::Blocked),
             obstacles: vec![
-                obstacle(waits, "it waits for 101 parent(s)", "requeue it"),
+                obstacle(waits, "it waits for 101 parents", "requeue it"),
                 obstacle(paused, "the queue default is \u{1b}paused", "resume it"),
             ],
         };
         let expected = "\
 job          0193f0a1-7c5e-8001-9313-0242ac120002
 status       blocked
-because      it waits for 101 parent(s)
+because      it waits for 101 parents
 unblock      requeue it
 parent       0193f0a1-7c5e-8001-9313-0242ac120002  failed
              there are more: --parents-from 100

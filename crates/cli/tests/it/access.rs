@@ -102,11 +102,16 @@ fn what_hides_nothing_is_told_with_the_rest_of_the_configuration() {
     let folder = Folder::bare();
     folder.file(
         "longshore.toml",
-        "[gateway]\nhide = [\"argument.card\"]\nlisten = \"8080\"\npublic_url = \"jobs.example\"\n",
+        "[gateway]\nhide = [\"argument.card\"]\nlisten = \"8080\"\npublic_url = \"jobs.example\"\ntrace_url = \"https://tempo.example/\"\n",
     );
     let output = folder.run(&["config", "check"]);
     let errors = String::from_utf8_lossy(&output.stderr);
-    for key in ["gateway.hide", "gateway.listen", "gateway.public_url"] {
+    for key in [
+        "gateway.hide",
+        "gateway.listen",
+        "gateway.public_url",
+        "gateway.trace_url",
+    ] {
         assert!(errors.contains(key), "{key}: {errors}");
     }
 }

@@ -24,7 +24,7 @@ async fn a_program_is_a_handler() {
     let echo = script(
         &folder,
         "echo.sh",
-        r#"read -r line; echo '{"progress": 0.5, "message": "half"}'; echo "{\"result\": $line}""#,
+        r#"read -r line; echo '{"progress": 0.5, "message": "half"}'; echo to stdout; echo to stderr >&2; echo "{\"result\": $line}""#,
     );
     let flaky = script(
         &folder,
@@ -44,12 +44,24 @@ async fn a_program_is_a_handler() {
     folder.file("longshore.toml", &config);
     let _dev = folder.dev(&["--samples", "off"]).await;
 
-    let job = folder
-        .ended(&enqueue(&folder, &["echo", r#"{"order": 7}"#]))
-        .await;
+    let id = enqueue(&folder, &["echo", r#"{"order": 7}"#]);
+    let job = folder.ended(&id).await;
     assert_eq!(
         (job["status"].as_str(), &job["result"]),
         (Some("completed"), &serde_json::json!({"order": 7}))
+    );
+    let mut said: Vec<&str> = job["log"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["text"].as_str().unwrap())
+        .collect();
+    said.sort_unstable();
+    assert_eq!(said, ["to stderr", "to stdout"], "{job:#}");
+    let printed = folder.ok(&["job", "logs", &id, "--follow"]);
+    assert!(
+        printed.lines().any(|line| line.ends_with("  1  to stderr")),
+        "{printed}"
     );
     let job = folder
         .ended(&enqueue(&folder, &["flaky", "--retry-delay", "100ms"]))

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_core::dead::Operation;
+use longshore_core::log::LogLine;
 use longshore_core::message::{Gen, Message};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::broker::Published;
@@ -275,6 +276,10 @@ impl InspectPort for Looks {
             return Box::pin(std::future::ready(Err(error)));
         }
         self.inner.jobs(shard, ids, detail)
+    }
+
+    fn log(&self, shard: u16, id: JobId, after: u64) -> Reply<'_, Vec<LogLine>> {
+        self.inner.log(shard, id, after)
     }
 
     fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {

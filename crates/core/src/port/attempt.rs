@@ -86,7 +86,7 @@ pub struct Finish {
     pub nonce: Nonce,
     /// How it ended.
     pub outcome: Outcome,
-    /// The last progress, when it was not written yet.
+    /// The last progress, when it was not written yet, with the last lines of the log.
     pub progress: Option<Progress>,
 }
 
@@ -254,7 +254,8 @@ pub trait AttemptPort: Send + Sync {
     /// a claim. Anything else stays as it is.
     fn give_back(&self, shard: u16, jobs: Vec<GiveBack>) -> Reply<'_, Vec<GivenBack>>;
 
-    /// Writes progress, one pipeline for all.
+    /// Writes progress, one pipeline for all, and adds its lines to the jobs' logs: of each line of a claim the first
+    /// copy alone.
     fn progress(&self, shard: u16, updates: Vec<ProgressWrite>) -> Reply<'_, ()>;
 
     /// How the parents of a child ended, for the handler.

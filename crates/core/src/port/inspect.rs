@@ -9,6 +9,7 @@ use super::attempt::Quarantined;
 use crate::clock::Timestamp;
 use crate::dead::Operation;
 use crate::id::JobId;
+use crate::log::LogLine;
 use crate::name::QueueName;
 use crate::stats::{Statistics, StatisticsQuery};
 use crate::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
@@ -32,6 +33,10 @@ pub struct QuarantineEntry {
 pub trait InspectPort: Send + Sync {
     /// Jobs by id, all in one shard; `None` for unknown ones.
     fn jobs(&self, shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>>;
+
+    /// The lines of a job's log after that number (0 for all that are kept), the oldest first: at most
+    /// [`crate::limits::LOG_LINES_MAX`]. An unknown job has none.
+    fn log(&self, shard: u16, id: JobId, after: u64) -> Reply<'_, Vec<LogLine>>;
 
     /// A page of jobs that match, newest first, over all shards.
     fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage>;

@@ -153,7 +153,7 @@ fn waiting() -> Vec<(Facts, &'static [&'static str], &'static str, &'static str)
         (
             blocked(vec![parent(2, Some(JobStatus::Running)), parent(3, None)]),
             &["waits_for_parents"],
-            "waits for 2 parent(s)",
+            "waits for 2 parents",
             "00000000-0000-0000-0000-000000000002",
         ),
         (
@@ -195,7 +195,7 @@ fn queued() -> Vec<(Facts, &'static [&'static str], &'static str, &'static str)>
                 facts.workers = vec![worker("other", "default", 0)];
             }),
             &["no_worker_has_function"],
-            "none of 1 live worker(s) has the function report",
+            "none of 1 live worker has the function report",
             "start a worker",
         ),
         (
@@ -211,7 +211,7 @@ fn queued() -> Vec<(Facts, &'static [&'static str], &'static str, &'static str)>
                 facts.workers = vec![worker("report", "other", 0), worker("other", "default", 0)];
             }),
             &["no_worker_has_queue"],
-            "1 live worker(s) have its function",
+            "its function is known to 1 live worker, and none",
             "consume the queue default",
         ),
         (
@@ -265,7 +265,7 @@ fn in_line() -> Vec<(Facts, &'static [&'static str], &'static str, &'static str)
                 facts.line = line;
             }),
             &["slots_busy"],
-            "all 2 slot(s) of the 1 worker(s) that could run it are busy; about 12 or more",
+            "all 2 slots of the 1 worker that could run it are busy; about 12 or more jobs of its queue are",
             "start another worker",
         ),
         (

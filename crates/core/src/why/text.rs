@@ -35,16 +35,20 @@ impl Reason {
             Self::Overdue { due_at } => {
                 format!("it was due {} ago, and no scheduler has queued it", ago(due_at))
             }
-            Self::WaitsForParents { total, .. } => format!("it waits for {total} parent(s)"),
+            Self::WaitsForParents { total, .. } => format!("it waits for {}", many(*total, "parent")),
             Self::QueuePaused { queue } => format!("the queue {queue} is paused"),
             Self::Parked { function_name } => format!(
                 "it is parked: when it was delivered, no live worker had the function {function_name}"
             ),
             Self::NoWorkerHasFunction { function_name, live } => {
-                format!("none of {live} live worker(s) has the function {function_name}")
+                format!(
+                    "none of {} has the function {function_name}",
+                    many(*live, "live worker")
+                )
             }
             Self::NoWorkerHasQueue { queue, with_function } => format!(
-                "{with_function} live worker(s) have its function, and none of them consumes the queue {queue}"
+                "its function is known to {}, and none of them consumes the queue {queue}",
+                many(*with_function, "live worker")
             ),
             Self::BrokerUnreachable { problem } => format!("the broker cannot deliver it: {problem}"),
             Self::StoreUnreachable { problem } => format!("the store cannot be asked: {problem}"),
@@ -56,7 +60,9 @@ impl Reason {
     fn in_a_slot(&self, now: Timestamp) -> String {
         match self {
             Self::SlotsBusy { workers, slots, line } => format!(
-                "all {slots} slot(s) of the {workers} worker(s) that could run it are busy; {}",
+                "all {} of the {} that could run it are busy; {}",
+                many(usize::try_from(*slots).unwrap_or(usize::MAX), "slot"),
+                many(*workers, "worker"),
                 place(line)
             ),
             Self::Undelivered {
@@ -194,10 +200,21 @@ fn in_the_broker(since: &str, ready: Option<u64>) -> String {
 
 fn place(line: &Line) -> String {
     let more = if line.or_more { " or more" } else { "" };
+    let (jobs, are) = if line.ahead == 1 && !line.or_more {
+        ("job", "is")
+    } else {
+        ("jobs", "are")
+    };
     format!(
-        "about {}{more} job(s) of its queue are before it, by priority",
+        "about {}{more} {jobs} of its queue {are} before it, by priority",
         line.ahead
     )
+}
+
+/// A number with its noun: `1 worker`, `2 workers`.
+fn many(number: usize, noun: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{end}")
 }
 
 /// A parent that somebody must see to comes before those that end on their own.

@@ -15,7 +15,8 @@ use super::etag::tagged;
 use super::job_id;
 use super::list::{Fields, write_cursor};
 use crate::acts;
-use crate::auth::{Session, watch};
+use crate::auth::Session;
+use crate::auth::watch::{self, WatchAllows};
 use crate::dto::access::{Link, LinkRequest};
 use crate::dto::dead::Cancelled;
 use crate::dto::job::{Job, JobDetail};
@@ -317,9 +318,13 @@ pub(super) async fn watch_link(
         .await?
         .ok_or(ClientError::NotFound(id))?;
     let lifetime = std::time::Duration::from_millis(request.expires_in_ms.unwrap_or(LINK_LIFETIME));
-    let link = watch::mint(state.signer().await?, state.now(), id, request.cancel, lifetime)
+    let allows = WatchAllows {
+        cancel: request.cancel,
+        error: request.error,
+    };
+    let link = watch::mint(state.signer().await?, state.now(), id, allows, lifetime)
         .map_err(|error| Error::invalid(vec![error.to_string()]))?;
-    let detail = if request.cancel { "may cancel" } else { "may watch" };
+    let detail = allows.words();
     acts::note(&state, &session, "job.watch-link", &id.to_string(), detail).await;
     let link = Link {
         job_id: id.to_string(),

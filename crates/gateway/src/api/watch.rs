@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use longshore::{ClientError, JobView};
+use longshore::{ClientError, JobStatus, JobView};
 use longshore_core::JobId;
 use longshore_core::access::Role;
 use serde::Serialize;
@@ -27,7 +27,7 @@ use crate::auth::rate::Caller;
 use crate::auth::session::bearer;
 use crate::auth::watch::{self, Grant};
 use crate::dto::dead::Cancelled;
-use crate::dto::job::JobProgress;
+use crate::dto::job::{JobError, JobProgress};
 use crate::error::{Error, ErrorCode};
 use crate::events::{Draining, stream};
 use crate::state::AppState;
@@ -53,6 +53,8 @@ pub(crate) struct WatchedJob {
     pub(crate) attempts: u32,
     /// How far it is.
     pub(crate) progress: JobProgress,
+    /// What its last error says, where the link allows to read it.
+    pub(crate) error: Option<String>,
     /// When it was enqueued.
     pub(crate) created_at_ms: u64,
     /// When the last attempt started.
@@ -68,7 +70,7 @@ pub(crate) struct WatchedJob {
 }
 
 impl WatchedJob {
-    /// Errors, arguments and results stay inside.
+    /// Arguments and results stay inside, and errors unless the link shows them.
     pub(crate) fn of(state: &AppState, job: &JobView, grant: Grant) -> Self {
         let ended = job.status.is_terminal();
         Self {
@@ -78,11 +80,16 @@ impl WatchedJob {
             ended,
             attempts: job.attempts,
             progress: JobProgress::of(&job.to_result().progress, Role::Viewer, state.hide()),
+            error: job
+                .error
+                .as_ref()
+                .filter(|_| grant.allows.error && job.status != JobStatus::Completed)
+                .map(|error| JobError::of(error, Role::Viewer, state.hide()).message),
             created_at_ms: job.created_at.millis(),
             started_at_ms: job.started_at.map(longshore::Timestamp::millis),
             finished_at_ms: job.finished_at.map(longshore::Timestamp::millis),
             run_at_ms: job.run_at.map(longshore::Timestamp::millis),
-            can_cancel: grant.cancel && !ended && job.cancel_reason.is_none(),
+            can_cancel: grant.allows.cancel && !ended && job.cancel_reason.is_none(),
             now_ms: state.now().millis(),
         }
     }
@@ -194,7 +201,7 @@ pub(super) async fn cancel(
     Watcher(grant): Watcher,
     Extension(RequestId(request)): Extension<RequestId>,
 ) -> Result<Answer<Cancelled>, Error> {
-    if !grant.cancel {
+    if !grant.allows.cancel {
         return Err(Error::forbidden("the watch link does not allow to cancel"));
     }
     let reply = acts::cancel_by_link(&state, grant.job, request).await?;

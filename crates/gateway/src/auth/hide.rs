@@ -6,7 +6,9 @@ use serde_json::Value;
 /// What stands in the place of a hidden value.
 pub(crate) const HIDDEN: &str = "[hidden]";
 /// What a rule may begin with.
-const PLACES: [&str; 6] = ["args", "result", "metadata", "error", "history", "progress"];
+const PLACES: [&str; 7] = [
+    "args", "result", "metadata", "error", "history", "progress", "log",
+];
 
 /// A rule: what only a role, and those above it, see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub struct HideRule {
 /// A text that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" hides nothing; use a path that begins with args, result, metadata, error, history or progress, such as \
+    "\"{0}\" hides nothing; use a path that begins with args, result, metadata, error, history, progress or log, such as \
      args.card.number or args.*.email, or ROLE:PATH for the role that sees it (admin unless said)"
 )]
 pub struct InvalidHideRule(String);

@@ -19,11 +19,46 @@ const PURPOSE: &str = "watch";
 /// Longest time for which one is good: 30 days. It cannot be revoked alone.
 pub const WATCH_LIFETIME_MAX: Duration = Duration::from_secs(30 * 86_400);
 
+/// What the holder of a watch link may do besides following the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchAllows {
+    /// Cancel it.
+    pub cancel: bool,
+    /// Read the message of its error, as far as a viewer may. Errors may tell of what is inside.
+    pub error: bool,
+}
+
+impl WatchAllows {
+    const CANCEL: u8 = 1;
+    const ERROR: u8 = 2;
+
+    fn bits(self) -> u8 {
+        u8::from(self.cancel) * Self::CANCEL + u8::from(self.error) * Self::ERROR
+    }
+
+    /// For the audit log.
+    pub(crate) const fn words(self) -> &'static str {
+        match (self.cancel, self.error) {
+            (false, false) => "may watch",
+            (true, false) => "may cancel",
+            (false, true) => "may watch, and read its error",
+            (true, true) => "may cancel, and read its error",
+        }
+    }
+
+    const fn of(bits: u8) -> Self {
+        Self {
+            cancel: bits & Self::CANCEL != 0,
+            error: bits & Self::ERROR != 0,
+        }
+    }
+}
+
 /// What a watch link allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) job: JobId,
-    pub(crate) cancel: bool,
+    pub(crate) allows: WatchAllows,
     pub(crate) expires_at: Timestamp,
 }
 
@@ -62,18 +97,18 @@ pub async fn watch_link(
     clock: &dyn Clock,
     random: &dyn Random,
     job: JobId,
-    cancel: bool,
+    allows: WatchAllows,
     lifetime: Duration,
 ) -> Result<WatchLink, WatchLinkError> {
     let key = access.gateway_key(random_bytes(random)).await?;
-    Ok(mint(&Signer::new(key), clock.now(), job, cancel, lifetime)?)
+    Ok(mint(&Signer::new(key), clock.now(), job, allows, lifetime)?)
 }
 
 pub(crate) fn mint(
     signer: &Signer,
     now: Timestamp,
     job: JobId,
-    cancel: bool,
+    allows: WatchAllows,
     lifetime: Duration,
 ) -> Result<WatchLink, InvalidLifetime> {
     if lifetime < Duration::from_secs(1) || lifetime > WATCH_LIFETIME_MAX {
@@ -82,7 +117,7 @@ pub(crate) fn mint(
     let expires_at = now.after(lifetime);
     let mut bytes = job.as_bytes().to_vec();
     bytes.extend(expires_at.millis().to_be_bytes());
-    bytes.push(u8::from(cancel));
+    bytes.push(allows.bits());
     let payload = URL_SAFE_NO_PAD.encode(bytes);
     let signature = signer.sign(PURPOSE, &payload);
     Ok(WatchLink {
@@ -100,10 +135,10 @@ pub(crate) fn read(signer: &Signer, text: &str) -> Option<Grant> {
     let bytes = URL_SAFE_NO_PAD.decode(payload).ok()?;
     let (job, rest) = bytes.split_first_chunk::<16>()?;
     let (expires_at, rest) = rest.split_first_chunk::<8>()?;
-    let [cancel] = rest else { return None };
+    let [bits] = rest else { return None };
     Some(Grant {
         job: JobId::from_uuid(uuid::Uuid::from_bytes(*job)),
-        cancel: *cancel == 1,
+        allows: WatchAllows::of(*bits),
         expires_at: Timestamp(u64::from_be_bytes(*expires_at)),
     })
 }
@@ -116,11 +151,15 @@ mod tests {
     fn a_watch_link_reads_back_and_no_letter_of_it_may_change() {
         let signer = Signer::new([3; 32]);
         let job = JobId::from_idempotency_key("a");
-        let link = mint(&signer, Timestamp(5), job, true, Duration::from_secs(60)).unwrap();
+        let allows = WatchAllows {
+            cancel: true,
+            error: false,
+        };
+        let link = mint(&signer, Timestamp(5), job, allows, Duration::from_secs(60)).unwrap();
         let text = link.text.expose();
         let grant = Grant {
             job,
-            cancel: true,
+            allows,
             expires_at: Timestamp(60_005),
         };
         assert_eq!(read(&signer, text), Some(grant));
@@ -135,7 +174,12 @@ mod tests {
             );
         }
         assert_eq!(read(&Signer::new([4; 32]), text), None);
-        assert!(mint(&signer, Timestamp(5), job, true, Duration::ZERO).is_err());
-        assert!(mint(&signer, Timestamp(5), job, true, WATCH_LIFETIME_MAX * 2).is_err());
+        for (cancel, error) in [(false, false), (true, false), (false, true), (true, true)] {
+            let allows = WatchAllows { cancel, error };
+            let link = mint(&signer, Timestamp(5), job, allows, Duration::from_secs(60)).unwrap();
+            assert_eq!(read(&signer, link.text.expose()).unwrap().allows, allows);
+        }
+        assert!(mint(&signer, Timestamp(5), job, allows, Duration::ZERO).is_err());
+        assert!(mint(&signer, Timestamp(5), job, allows, WATCH_LIFETIME_MAX * 2).is_err());
     }
 }

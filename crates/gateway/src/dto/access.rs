@@ -101,6 +101,8 @@ pub(crate) struct TokenMade {
 pub(crate) struct LinkRequest {
     /// Whether its holder may cancel the job.
     pub(crate) cancel: bool,
+    /// Whether its holder may read the message of the job's error.
+    pub(crate) error: bool,
     /// How long it is good, at most 30 days; an hour unless set.
     #[schema(minimum = 1_000, maximum = 2_592_000_000_u64)]
     pub(crate) expires_in_ms: Option<u64>,

@@ -11,8 +11,10 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use longshore::JobView;
+use longshore::{Client, JobView, LogLine};
 use longshore_core::JobId;
+use longshore_core::access::Role;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
@@ -25,6 +27,7 @@ use crate::api::watch::WatchedJob;
 use crate::auth::Session;
 use crate::auth::watch::Grant;
 use crate::dto::job::Job;
+use crate::dto::log::JobLog;
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
 
@@ -38,12 +41,14 @@ const RESUME_MAX: Duration = Duration::from_secs(3);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Follows jobs, queues and statistics: events `job` (a job as `GET /jobs/{id}/summary` answers it), `gone` (an id
-/// that nobody knows), `queues`, `overview` and `stats`. Each tells the latest state; what changes faster than it is
+/// that nobody knows), `log` (new lines of a job's log as `GET /jobs/{id}/log` answers them, with its id), `queues`,
+/// `overview` and `stats`. Each tells the latest state; what changes faster than it is
 /// read is skipped. The header `Last-Event-ID` of a stream with the same parameters brings only what has changed since.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     params(
         ("jobs" = Option<String>, Query, description = "Ids with commas between them, at most 200"),
+        ("log" = Option<String>, Query, description = "The id of a job whose log is followed", format = "uuid"),
         ("queues" = Option<String>, Query, description = "Follow the queues"),
         ("overview" = Option<String>, Query, description = "Follow the numbers of all jobs and workers"),
         ("stats" = Option<String>, Query, description = "Follow the statistics of the last hour"),
@@ -65,6 +70,10 @@ pub(crate) async fn events(
     for id in ids {
         sources.push(of_job(id, hub.follow(id)));
     }
+    for id in log_id(fields.one("log")?)? {
+        sources.push(of_log(id, state.client().clone(), hub.follow(id)));
+        wanted += 1;
+    }
     for (name, shared) in [
         ("queues", &hub.queues),
         ("overview", &hub.overview),
@@ -77,7 +86,7 @@ pub(crate) async fn events(
     }
     fields.end()?;
     if wanted == 0 {
-        let problem = "jobs: name what to follow: jobs=ID,ID, queues, overview or stats";
+        let problem = "jobs: name what to follow: jobs=ID,ID, log=ID, queues, overview or stats";
         return Err(Error::new(ErrorCode::BadRequest, problem));
     }
     let audience = Audience::Session(session);
@@ -126,6 +135,14 @@ fn job_ids(text: Option<String>) -> Result<Vec<JobId>, Error> {
     Ok(ids)
 }
 
+fn log_id(text: Option<String>) -> Result<Option<JobId>, Error> {
+    let read = |text: String| {
+        text.parse::<JobId>()
+            .map_err(|error| Error::new(ErrorCode::BadRequest, format!("log: {error}")))
+    };
+    text.map(read).transpose()
+}
+
 fn last_id(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get("last-event-id")?.to_str().ok()?;
     u64::from_str_radix(text, 16).ok()
@@ -142,6 +159,8 @@ enum Audience {
 #[derive(Clone, Debug)]
 enum Change {
     Job(JobId, Seen),
+    /// New lines of a job's log, and the number of its last line.
+    Log(JobId, Vec<LogLine>, u64),
     Text(&'static str, Arc<str>),
 }
 
@@ -151,6 +170,25 @@ fn of_job(id: JobId, follow: Follow) -> BoxStream<'static, Change> {
         Some((Change::Job(id, seen), follow))
     };
     stream::unfold(follow, next).boxed()
+}
+
+/// The first time whatever is kept of the log, then what is new in it. A log that cannot be read is read with the next
+/// change.
+fn of_log(id: JobId, client: Client, follow: Follow) -> BoxStream<'static, Change> {
+    let next = move |(client, mut follow, seen): (Client, Follow, Option<u64>)| async move {
+        loop {
+            follow.next().await?;
+            match client.log_after(id, seen.unwrap_or(0)).await {
+                Ok(lines) if !lines.is_empty() || seen.is_none() => {
+                    let last = lines.last().map_or(0, |line| line.number);
+                    return Some((Change::Log(id, lines, last), (client, follow, Some(last))));
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, job = %id, "a log that is followed could not be read"),
+            }
+        }
+    };
+    stream::unfold((client, follow, None), next).boxed()
 }
 
 fn of_text(name: &'static str, follow: FollowText) -> BoxStream<'static, Change> {
@@ -280,17 +318,37 @@ impl Stream {
 
     fn tell(&mut self, change: Change) {
         let (name, key, text) = match change {
+            Change::Log(id, lines, last) => {
+                // Whoever has seen the last line has seen them all.
+                let text = self.log(id, lines);
+                return self.say("log", format!("log of {id}"), &last.to_string(), text);
+            }
             Change::Text(name, text) => (name, name.to_owned(), text.to_string()),
             Change::Job(id, None) => ("gone", id.to_string(), format!("{{\"id\":\"{id}\"}}")),
             Change::Job(id, Some(job)) => ("job", id.to_string(), self.job(&job)),
         };
-        let hash = hash(&key, &stable(&text));
+        let known = stable(&text);
+        self.say(name, key, &known, text);
+    }
+
+    /// Tells what is not known yet.
+    fn say(&mut self, name: &'static str, key: String, known: &str, text: String) {
+        let hash = hash(&key, known);
         if self.told.insert(key, hash) == Some(hash) {
             return;
         }
         let id = format!("{:016x}", self.id());
         self.ready
             .push_back(Event::default().event(name).id(id).data(text));
+    }
+
+    fn log(&self, id: JobId, lines: Vec<LogLine>) -> String {
+        let role = match &self.audience {
+            Audience::Session(session) => session.role,
+            Audience::Link(_) => Role::Viewer,
+        };
+        let log = JobLog::of(lines, role, self.state.hide());
+        json!({ "id": id.to_string(), "lines": log.lines }).to_string()
     }
 
     fn job(&mut self, job: &JobView) -> String {

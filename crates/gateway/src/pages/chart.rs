@@ -224,7 +224,7 @@ fn show(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count if value < 10.0 && value.fract() > 0.01 => format!("{value:.1}"),
         Unit::Count => text::count(value.round() as u64),
-        Unit::Millis => text::span(Duration::from_millis(value.round() as u64)),
+        Unit::Millis => text::span(Duration::from_millis(value.round() as u64)).replace(".0 s", " s"),
     }
 }
 

@@ -163,6 +163,7 @@ pub(super) fn ticks(
     let wall = |tick: longshore_core::Timestamp| {
         let shown = schedule.zone.show(tick);
         match (shown.get(..10), shown.get(11..16), shown.get(19..)) {
+            (Some(day), Some(time), Some("Z")) => format!("{day} {time} UTC"),
             (Some(day), Some(time), Some(offset)) => format!("{day} {time} {offset}"),
             _ => text::stamp(tick),
         }

@@ -1,5 +1,8 @@
 //! Dead letters: groups of like errors, the letters of a filter, and an operation on all that match.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -22,6 +25,8 @@ use crate::state::AppState;
 const SHOWN: usize = 50;
 /// Groups of a page.
 const GROUPS: usize = 100;
+/// Groups that were read longer ago say so.
+const STALE: Duration = Duration::from_secs(20);
 
 /// The page.
 #[derive(Debug, Template)]
@@ -32,6 +37,8 @@ struct Dead {
     problems: Vec<String>,
     total: u64,
     groups: Vec<Group>,
+    /// How long ago the groups were read, where that is worth a word.
+    as_of: String,
     /// The letters, when a filter is asked for.
     letters: Option<Vec<Row>>,
     next: Option<String>,
@@ -58,27 +65,32 @@ struct Group {
 pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Response, Error> {
     let frame = page.frame("Dead letters", "dead").await?;
     let (filter, problems) = asked.dead();
+    let query = Asked {
+        after: String::new(),
+        ..asked.clone()
+    }
+    .query();
     let letters = page.state.client().dead_letters();
+    let mut as_of = None;
     let groups = if problems.is_empty() {
-        letters.groups(&filter).await?
+        // Every dead letter is looked at: not for everybody who has the page open, with every change.
+        let read = || letters.groups(&filter);
+        let answer = page.state.groups().get(&query, frame.letters, read).await?;
+        as_of = Some(answer.age()).filter(|age| *age >= STALE);
+        answer.value
     } else {
-        Vec::new()
+        Arc::default()
     };
     let total: u64 = groups.iter().map(|group| group.count).sum();
     let mut shown = None;
     let mut next = None;
     if !filter.is_empty() && problems.is_empty() {
         let found = letters.page(&filter, asked.cursor(), SHOWN).await?;
-        shown = Some(rows(&page, found.jobs, frame.now));
+        shown = Some(rows(&page, found.jobs, &frame));
         next = found
             .next
             .map(|cursor| frame.href(&format!("/dead{}", asked.from(cursor))));
     }
-    let query = Asked {
-        after: String::new(),
-        ..asked.clone()
-    }
-    .query();
     html(&Dead {
         groups: groups
             .iter()
@@ -91,6 +103,7 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
         asked,
         problems,
         total,
+        as_of: as_of.map(text::span).unwrap_or_default(),
         letters: shown,
         next,
     })

@@ -20,11 +20,31 @@ const DEPTH: usize = 6;
 
 /// The graph of a job; `None` when it stands alone. Of what waits for it, only jobs that still wait are found, among the
 /// newest thousand.
+///
+/// A page that is open asks for it with every change of its job: the family is read every few seconds at most, for all who
+/// look, and the job itself stands as it is now.
 pub(super) async fn graph(
     state: &AppState,
     job: &JobView,
     envelope: Option<&Envelope>,
 ) -> Result<Option<Graph>, Error> {
+    let version = job.status as u64;
+    let read = || read(state, job, envelope);
+    let family = state.families().get(&job.id.to_string(), version, read).await?;
+    let family = family.value;
+    if family.nodes.len() < 2 {
+        return Ok(None);
+    }
+    let mut nodes = family.nodes.clone();
+    if let Some(own) = nodes.iter_mut().find(|node| node.id == job.id) {
+        (own.status, own.fraction) = (Some(job.status), job.progress.fraction);
+    }
+    Ok(Some(Graph::draw(job.id, &nodes, family.left_out, |path| {
+        state.href(path)
+    })))
+}
+
+async fn read(state: &AppState, job: &JobView, envelope: Option<&Envelope>) -> Result<Family, Error> {
     let mut family = Family::new(job, envelope);
     for _ in 0..DEPTH {
         if family.open.is_empty() || family.nodes.len() >= NODES {
@@ -47,18 +67,12 @@ pub(super) async fn graph(
         let waiting = state.client().list(waiting).limit(LIST_PAGE_MAX).await?;
         waiting.jobs.iter().for_each(|child| family.child(child));
     }
-    if family.nodes.len() < 2 {
-        return Ok(None);
-    }
-    Ok(Some(Graph::draw(
-        job.id,
-        &family.nodes,
-        family.left_out,
-        |path| state.href(path),
-    )))
+    Ok(family)
 }
 
-struct Family {
+/// A job and those that it depends on, or that wait for it.
+#[derive(Debug)]
+pub(crate) struct Family {
     own: JobId,
     nodes: Vec<Node>,
     seen: BTreeSet<JobId>,

@@ -1,11 +1,14 @@
 //! What every page has around its content: navigation, who is signed in, what was just done, the theme.
 
+use std::collections::BTreeSet;
+
 use axum::extract::FromRequestParts;
 use http::header::COOKIE;
 use http::request::Parts;
-use longshore::{JobStatus, Timestamp};
+use longshore::{JobStatus, JobView, QueueName, Timestamp};
 use longshore_core::access::Role;
 
+use super::part::Bar;
 use super::text;
 use crate::auth::Session;
 use crate::error::Error;
@@ -39,14 +42,28 @@ pub(crate) struct Frame {
     pub(crate) now: Timestamp,
     /// Dead letters, for the navigation; empty when there are none.
     pub(crate) dead: String,
+    /// The same as a number.
+    pub(crate) letters: u64,
     /// Text of the search field.
     pub(crate) search: String,
     /// Whether signing out means something.
     pub(crate) signed_in: bool,
+    /// Queues that start nothing.
+    paused: BTreeSet<QueueName>,
     base: String,
 }
 
 impl Frame {
+    /// The bar of a job. One that waits in a paused queue waits for no slot.
+    pub(crate) fn bar(&self, job: &JobView) -> Bar {
+        let bar = Bar::of(job, self.now);
+        if job.status == JobStatus::Queued && self.paused.contains(&job.queue) {
+            bar.saying("its queue is paused")
+        } else {
+            bar
+        }
+    }
+
     /// The link to a path of ours.
     pub(crate) fn href(&self, path: &str) -> String {
         format!("{}{path}", self.base)
@@ -72,6 +89,22 @@ impl Frame {
         self.role >= Role::Admin
     }
 
+    /// The view that is shown, as the navigation calls it.
+    pub(crate) fn place(&self) -> &'static str {
+        match self.section {
+            "overview" => "Overview",
+            "jobs" => "Jobs",
+            "queues" => "Queues",
+            "dead" => "Dead letters",
+            "cron" => "Cron",
+            "workers" => "Workers",
+            "operations" => "Operations",
+            "quarantine" => "Quarantine",
+            "audit" => "Audit log",
+            _ => "Views",
+        }
+    }
+
     /// Whether a section of the navigation is the one that is shown.
     pub(crate) fn at(&self, section: &str) -> bool {
         self.section == section
@@ -89,6 +122,8 @@ impl Page {
         section: &'static str,
     ) -> Result<Frame, Error> {
         let queues = self.state.client().queues().await?;
+        let paused = queues.iter().filter(|(_, queue)| queue.paused);
+        let paused = paused.map(|(name, _)| name.clone()).collect();
         let dead = queues
             .values()
             .filter_map(|queue| queue.counts.get(&JobStatus::Failed));
@@ -107,8 +142,10 @@ impl Page {
             } else {
                 text::count(dead)
             },
+            letters: dead,
             search: String::new(),
             signed_in: self.state.settings().access != crate::settings::Access::Open,
+            paused,
             base: self.state.href(""),
         })
     }
@@ -141,8 +178,10 @@ pub(crate) fn bare(state: &AppState, title: &str) -> Frame {
         done: None,
         now: state.now(),
         dead: String::new(),
+        letters: 0,
         search: String::new(),
         signed_in: false,
+        paused: BTreeSet::new(),
         base: state.href(""),
     }
 }

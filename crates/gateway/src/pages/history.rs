@@ -127,12 +127,12 @@ fn latest(job: &JobView, now: Timestamp) -> Moment {
         ),
         JobStatus::Retrying => (
             format!("Attempt {} is due", job.attempts + 1),
-            job.run_at.map(|at| When::ago(at, now)),
+            job.run_at.map(|at| When::due(at, now)),
             String::new(),
         ),
         JobStatus::Scheduled => (
             "Waits for its time".to_owned(),
-            job.run_at.map(|at| When::ago(at, now)),
+            job.run_at.map(|at| When::due(at, now)),
             String::new(),
         ),
         JobStatus::Blocked => (

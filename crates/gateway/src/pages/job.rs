@@ -10,6 +10,7 @@ use longshore_core::Envelope;
 use super::frame::{Frame, Page};
 use super::graph::Graph;
 use super::history::{Moment, moments};
+use super::log::Log;
 use super::part::{Bar, Status, Urgency, When};
 use super::{family, html, text};
 use crate::error::Error;
@@ -34,6 +35,7 @@ struct JobPage {
     moments: Vec<Moment>,
     why: Vec<Obstacle>,
     graph: Option<Graph>,
+    log: Log,
     can: Can,
 }
 
@@ -48,7 +50,15 @@ struct Fact {
 enum Value {
     Text(String),
     Mono(String),
-    Link { text: String, href: String },
+    Link {
+        text: String,
+        href: String,
+    },
+    /// On another site.
+    Elsewhere {
+        text: String,
+        href: String,
+    },
     Urgency(Urgency),
     When(When),
 }
@@ -64,8 +74,15 @@ struct Problem {
 
 #[derive(Debug)]
 struct Obstacle {
-    explanation: String,
-    remedy: String,
+    explanation: Vec<Piece>,
+    remedy: Vec<Piece>,
+}
+
+/// A piece of a sentence: text, or the id of a job with the way to it.
+#[derive(Debug, PartialEq, Eq)]
+struct Piece {
+    text: String,
+    href: Option<String>,
 }
 
 /// What may be done with it now, by whoever looks.
@@ -102,8 +119,8 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
         id: id.to_string(),
         name: job.name.clone(),
         status: job.status.into(),
-        bar: Bar::of(&job, frame.now).large(),
-        facts: facts(&frame, &job, envelope.as_ref()),
+        bar: frame.bar(&job).large(&job),
+        facts: facts(&page, &frame, &job, envelope.as_ref()),
         tags: job
             .tags
             .iter()
@@ -137,6 +154,7 @@ pub(super) async fn show(page: Page, Path(id): Path<JobId>) -> Result<Response, 
             .and_then(|result| super::hidden::json(&page, "result", result)),
         moments: moments(&job, &full, envelope.as_ref(), frame.now),
         why,
+        log: Log::of(&page, id, &job).await?,
         graph: family::graph(&page.state, &job, envelope.as_ref()).await?,
         can,
         frame,
@@ -153,13 +171,38 @@ fn obstacles(page: &Page, why: &impl serde::Serialize) -> Result<Vec<Obstacle>, 
         .into_iter()
         .flatten()
         .map(|obstacle| Obstacle {
-            explanation: told(obstacle, "explanation"),
-            remedy: told(obstacle, "remedy"),
+            explanation: pieces(&told(obstacle, "explanation"), |path| page.state.href(path)),
+            remedy: pieces(&told(obstacle, "remedy"), |path| page.state.href(path)),
         })
         .collect())
 }
 
-fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
+/// A sentence with its jobs as links. What a terminal is told to ask is a click here.
+fn pieces(sentence: &str, href: impl Fn(&str) -> String) -> Vec<Piece> {
+    let piece = |text: &str, href| Piece {
+        text: text.to_owned(),
+        href,
+    };
+    let mut pieces = Vec::new();
+    let mut plain = 0;
+    let bounds = sentence.match_indices(|letter: char| !letter.is_ascii_hexdigit() && letter != '-');
+    let ends = bounds.map(|(at, letter)| (at, at + letter.len()));
+    let mut from = 0;
+    for (end, next) in ends.chain([(sentence.len(), sentence.len())]) {
+        let word = sentence.get(from..end).unwrap_or_default();
+        if word.len() == 36 && word.parse::<JobId>().is_ok() {
+            pieces.push(piece(sentence.get(plain..from).unwrap_or_default(), None));
+            pieces.push(piece(word, Some(href(&format!("/jobs/{word}")))));
+            plain = end;
+        }
+        from = next;
+    }
+    pieces.push(piece(sentence.get(plain..).unwrap_or_default(), None));
+    pieces.retain(|piece| !piece.text.is_empty());
+    pieces
+}
+
+fn facts(page: &Page, frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
     let link = |path: &str, name: &str, value: &str| Value::Link {
         text: value.to_owned(),
         href: frame.href(&format!("{path}?{}", super::filter::pair(name, value))),
@@ -171,7 +214,7 @@ fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact>
     fact("priority", Value::Urgency(job.priority.into()));
     fact("enqueued", Value::When(When::ago(job.created_at, frame.now)));
     if let Some(at) = job.run_at.filter(|_| !job.status.is_terminal()) {
-        fact("due", Value::When(When::ago(at, frame.now)));
+        fact("due", Value::When(When::due(at, frame.now)));
     }
     if let Some(time) = wait(job) {
         fact("waited", Value::Text(text::span(time)));
@@ -189,7 +232,25 @@ fn facts(frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact>
     for (name, value) in envelope.map(policy).unwrap_or_default() {
         fact(name, Value::Text(value));
     }
+    if let Some(id) = envelope.and_then(trace_id) {
+        let url = page.state.settings().trace_url.as_ref();
+        fact(
+            "trace",
+            match url.and_then(|url| url.of(id)) {
+                Some(href) => Value::Elsewhere {
+                    text: id.to_owned(),
+                    href,
+                },
+                None => Value::Mono(id.to_owned()),
+            },
+        );
+    }
     facts
+}
+
+/// The trace that it belongs to.
+fn trace_id(envelope: &Envelope) -> Option<&str> {
+    envelope.traceparent.as_deref()?.split('-').nth(1)
 }
 
 /// From when it could first run to the start of its last attempt, for a job that ran once.
@@ -234,13 +295,6 @@ fn policy(envelope: &Envelope) -> Vec<(&'static str, String)> {
             lines.push((name, format!("{} UTC", text::stamp(at))));
         }
     }
-    if let Some(trace) = envelope
-        .traceparent
-        .as_deref()
-        .and_then(|trace| trace.split('-').nth(1))
-    {
-        lines.push(("trace", trace.to_owned()));
-    }
     lines
 }
 
@@ -262,4 +316,32 @@ fn problem(frame: &Frame, job: &JobView, fingerprint: longshore::Fingerprint) ->
 /// A text without its quotes, another value as JSON.
 fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_in_a_sentence_are_links() {
+        let id = "0193f0a1-7c5e-8001-9313-0242ac120002";
+        let said = |sentence: &str| -> Vec<(String, bool)> {
+            let pieces = pieces(sentence, |path| format!("/base{path}"));
+            pieces
+                .into_iter()
+                .map(|piece| (piece.text, piece.href.is_some()))
+                .collect()
+        };
+        let text = |text: &str| (text.to_owned(), false);
+        assert_eq!(
+            said(&format!("ask `longshore job why {id}`; it knows")),
+            [
+                text("ask `longshore job why "),
+                (id.to_owned(), true),
+                text("`; it knows")
+            ]
+        );
+        assert_eq!(said(id), [(id.to_owned(), true)]);
+        assert_eq!(said("wait — or not"), [text("wait — or not")]);
+    }
 }

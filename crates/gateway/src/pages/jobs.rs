@@ -86,7 +86,7 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
     };
     let tabs = std::iter::once(tab("all", None))
         .chain(JobStatus::ALL.map(|status| tab(status.as_str(), Some(status))));
-    let rows: Vec<Row> = found.jobs.iter().map(|job| Row::of(job, frame.now)).collect();
+    let rows: Vec<Row> = found.jobs.iter().map(|job| Row::of(job, &frame)).collect();
     let stoppable = filter.statuses.is_empty() || filter.statuses.iter().any(|status| !status.is_terminal());
     let bulk = (frame.can_operate() && stoppable && !rows.is_empty())
         .then(|| frame.href(&format!("/jobs/cancel{}", asked.query())));

@@ -107,13 +107,13 @@ pub(super) async fn show(page: Page, Query(asked): Query<Asked>) -> Result<Respo
         windows: WINDOWS.into_iter().map(window).collect(),
         tiles: tiles(&frame, &statistics, &workers),
         charts: measured::charts(&statistics),
-        rows: rows(&page, running, frame.now),
+        rows: rows(&page, running, &frame),
         more_running: if hidden == 0 {
             String::new()
         } else {
             format!("{} more", text::count(hidden))
         },
-        failed: rows(&page, failed, frame.now),
+        failed: rows(&page, failed, &frame),
         queues: queues::rows(&frame, &queues, &[], &of_queues(&statistics)),
         functions: functions(&frame, &statistics),
         workers,

@@ -13,7 +13,7 @@ use super::text;
 #[derive(Clone, Debug, Template)]
 #[template(
     ext = "html",
-    source = r#"<time datetime="{{ iso }}" data-at="{{ at }}" data-mode="{{ mode }}" title="{{ stamp }} UTC">{{ text }}</time>"#
+    source = r#"<time datetime="{{ iso }}" data-at="{{ at }}" data-mode="{{ mode }}" title="{{ stamp }} UTC">{{ text }}{% if *mode == "stamp" %} UTC{% endif %}</time>"#
 )]
 pub(crate) struct When {
     iso: String,
@@ -34,6 +34,16 @@ impl When {
             format!("{} ago", text::whole(now.since(at)))
         };
         Self::new(at, "ago", text)
+    }
+
+    /// When something is due: `in 5 s`, or that it is due now.
+    pub(crate) fn due(at: Timestamp, now: Timestamp) -> Self {
+        let text = if at > now {
+            format!("in {}", text::whole(at.since(now)))
+        } else {
+            "due now".to_owned()
+        };
+        Self::new(at, "due", text)
     }
 
     /// How long it is since then: `5 s`.
@@ -152,10 +162,27 @@ impl Bar {
         }
     }
 
-    /// The same on a page of its own.
+    /// The same on a page of its own, which has the error and the reason of a cancel besides.
     #[must_use]
-    pub(crate) const fn large(mut self) -> Self {
+    pub(crate) fn large(mut self, job: &JobView) -> Self {
         self.large = true;
+        let after = ran(job).map(|time| format!(" after {}", text::span(time)));
+        let after = after.unwrap_or_default();
+        match job.status {
+            JobStatus::Failed => self.message = format!("given up{after}"),
+            JobStatus::Expired => "expired".clone_into(&mut self.message),
+            JobStatus::Retrying => {
+                "the last attempt failed; waits for the next one".clone_into(&mut self.message)
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// The same with another message.
+    #[must_use]
+    pub(crate) fn saying(mut self, message: &str) -> Self {
+        message.clone_into(&mut self.message);
         self
     }
 
@@ -193,7 +220,7 @@ fn running(job: &JobView, now: Timestamp) -> (Option<f64>, String, Option<When>)
 /// What a job waits for.
 fn waiting(job: &JobView, now: Timestamp) -> (Option<f64>, String, Option<When>) {
     let since = When::since(job.created_at, now);
-    let due = |at: Option<Timestamp>| at.map_or_else(|| since.clone(), |at| When::ago(at, now));
+    let due = |at: Option<Timestamp>| at.map_or_else(|| since.clone(), |at| When::due(at, now));
     let far = Some(job.progress.fraction.unwrap_or(0.0));
     match job.status {
         JobStatus::Blocked => {

@@ -15,7 +15,7 @@ struct Problem<'a> {
     /// Whether signing in would help.
     sign_in: bool,
     title: &'static str,
-    detail: &'a str,
+    detail: String,
     problems: &'a [String],
     request_id: &'a str,
 }
@@ -27,10 +27,19 @@ pub(crate) fn render(state: &AppState, error: &Error, request_id: &str) -> Html<
         status: error.code.status().as_u16(),
         sign_in: error.code == ErrorCode::Unauthenticated,
         title: error.code.title(),
-        detail: &error.detail,
+        detail: sentence(&error.detail),
         problems: &error.problems,
         request_id,
     };
     // A template of ours renders; should it not, the title alone says enough.
     Html(page.render().unwrap_or_else(|_| error.code.title().to_owned()))
+}
+
+/// A detail begins small, so that it fits after other words; alone it is a sentence.
+fn sentence(detail: &str) -> String {
+    let mut letters = detail.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
 }

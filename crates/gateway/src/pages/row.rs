@@ -1,9 +1,8 @@
 //! A job as a row of a table.
 
 use longshore::JobView;
-use longshore_core::Timestamp;
 
-use super::frame::Page;
+use super::frame::{Frame, Page};
 use super::part::{Bar, Status, Urgency, When};
 
 /// A row.
@@ -21,7 +20,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn of(job: &JobView, now: Timestamp) -> Self {
+    pub(crate) fn of(job: &JobView, frame: &Frame) -> Self {
         Self {
             id: job.id.to_string(),
             name: job.name.clone(),
@@ -29,16 +28,16 @@ impl Row {
             queue: job.queue.to_string(),
             status: job.status.into(),
             urgency: job.priority.into(),
-            bar: Bar::of(job, now),
+            bar: frame.bar(job),
             attempts: job.attempts,
-            created: When::ago(job.created_at, now),
+            created: When::ago(job.created_at, frame.now),
         }
     }
 }
 
 /// Rows of what whoever looks may see.
-pub(crate) fn rows(page: &Page, jobs: Vec<JobView>, now: Timestamp) -> Vec<Row> {
+pub(crate) fn rows(page: &Page, jobs: Vec<JobView>, frame: &Frame) -> Vec<Row> {
     jobs.into_iter()
-        .map(|job| Row::of(&super::hidden::seen(page, job), now))
+        .map(|job| Row::of(&super::hidden::seen(page, job), frame))
         .collect()
 }

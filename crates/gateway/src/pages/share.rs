@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::frame::{Frame, Page};
 use super::{html, text};
 use crate::acts;
-use crate::auth::{Posted, watch};
+use crate::auth::Posted;
+use crate::auth::watch::{self, WatchAllows};
 use crate::error::{Error, ErrorCode};
 use crate::extract::Path;
 use crate::settings::Settings;
@@ -39,7 +40,7 @@ struct Made {
     token: String,
     snippet: String,
     until: String,
-    cancels: bool,
+    allows: WatchAllows,
 }
 
 /// The fields of the form.
@@ -48,6 +49,7 @@ struct Made {
 pub(super) struct Fields {
     seconds: u64,
     cancel: String,
+    error: String,
 }
 
 /// `GET /jobs/{id}/link`
@@ -65,9 +67,12 @@ pub(super) async fn make(
     posted.session.require(Role::Producer)?;
     let state = &page.state;
     known(&page, id).await?;
-    let cancels = posted.form.cancel == "yes";
+    let allows = WatchAllows {
+        cancel: posted.form.cancel == "yes",
+        error: posted.form.error == "yes",
+    };
     let lifetime = Duration::from_secs(posted.form.seconds);
-    let link = watch::mint(state.signer().await?, state.now(), id, cancels, lifetime)
+    let link = watch::mint(state.signer().await?, state.now(), id, allows, lifetime)
         .map_err(|error| Error::new(ErrorCode::Invalid, error.to_string()))?;
     let token = link.text.expose().to_owned();
     let until = format!("{} UTC", text::stamp(link.expires_at));
@@ -76,7 +81,7 @@ pub(super) async fn make(
         &posted.session,
         "job.watch-link",
         &id.to_string(),
-        &format!("until {until}"),
+        &format!("{} until {until}", allows.words()),
     )
     .await;
     let home = home(state.settings());
@@ -87,7 +92,7 @@ pub(super) async fn make(
         token,
         snippet,
         until,
-        cancels,
+        allows,
     };
     answer(&page, id, Some(made)).await
 }

@@ -60,6 +60,18 @@ pub(crate) fn stamp(at: Timestamp) -> String {
     }
 }
 
+/// A time of day in UTC, to the millisecond: `16:30:05.123`.
+pub(crate) fn time_of_day(at: Timestamp) -> String {
+    let seconds = at.millis() / 1_000 % 86_400;
+    format!(
+        "{:02}:{:02}:{:02}.{:03}",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60,
+        at.millis() % 1_000
+    )
+}
+
 /// RFC 3339 in UTC.
 pub(crate) fn iso(at: Timestamp) -> String {
     Zone::UTC.show(at)

@@ -1,13 +1,21 @@
 //! Live workers, their slots and what they run.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::response::Response;
-use longshore::WorkerView;
+use futures_util::future::join_all;
+use longshore::{JobId, JobStatus, WorkerView};
 
 use super::frame::{Frame, Page};
 use super::part::{Bar, When, percentage};
 use super::{html, text};
 use crate::error::Error;
+
+/// Jobs of a worker that are shown.
+const RUNNING: usize = 12;
+/// Jobs whose names are looked up for one page; others are shown by the end of their ids.
+const NAMED: usize = 240;
 
 /// The page.
 #[derive(Debug, Template)]
@@ -38,8 +46,12 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
     let workers = page.state.client().workers().await?;
     let slots: u32 = workers.iter().map(|worker| worker.slots).sum();
     let busy: u32 = workers.iter().map(|worker| worker.busy).sum();
+    let names = names(&page, &workers).await?;
     html(&Workers {
-        rows: workers.iter().map(|worker| shape(&frame, worker)).collect(),
+        rows: workers
+            .iter()
+            .map(|worker| shape(&frame, worker, &names))
+            .collect(),
         slots: format!(
             "{} of {} busy",
             text::count(busy.into()),
@@ -49,7 +61,35 @@ pub(super) async fn list(page: Page) -> Result<Response, Error> {
     })
 }
 
-fn shape(frame: &Frame, worker: &WorkerView) -> Row {
+/// The names of jobs; none for one that has ended since the worker's last beat.
+type Names = HashMap<JobId, Option<String>>;
+
+async fn names(page: &Page, workers: &[WorkerView]) -> Result<Names, Error> {
+    let shown = workers
+        .iter()
+        .flat_map(|worker| worker.running.iter().take(RUNNING));
+    let ids: Vec<JobId> = shown.take(NAMED).copied().collect();
+    let found = join_all(ids.iter().map(|id| page.state.client().summary(*id))).await;
+    let named = ids.into_iter().zip(found).map(|(id, job)| {
+        let runs = job?.filter(|job| job.status == JobStatus::Running);
+        Ok((id, runs.map(|job| job.name)))
+    });
+    named.collect()
+}
+
+fn running(frame: &Frame, worker: &WorkerView, names: &Names) -> Vec<(String, String)> {
+    let shown = worker.running.iter().take(RUNNING);
+    let named = shown.filter_map(|id| {
+        let name = match names.get(id) {
+            Some(name) => text::cut(name.as_ref()?, 40),
+            None => end_of(&id.to_string()),
+        };
+        Some((name, frame.href(&format!("/jobs/{id}"))))
+    });
+    named.collect()
+}
+
+fn shape(frame: &Frame, worker: &WorkerView, names: &Names) -> Row {
     let percent = percentage(f64::from(worker.busy) / f64::from(worker.slots.max(1)));
     Row {
         id: worker.id.to_string(),
@@ -84,12 +124,7 @@ fn shape(frame: &Frame, worker: &WorkerView) -> Row {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", "),
-        running: worker
-            .running
-            .iter()
-            .take(12)
-            .map(|id| (end_of(&id.to_string()), frame.href(&format!("/jobs/{id}"))))
-            .collect(),
+        running: running(frame, worker, names),
         started: When::ago(worker.started_at, frame.now),
         seen: When::ago(worker.seen_at, frame.now),
     }

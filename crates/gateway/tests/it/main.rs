@@ -6,6 +6,7 @@ mod attacks;
 mod auth;
 mod document;
 mod events;
+mod log;
 mod operators;
 mod rawhttp;
 mod replicas;

@@ -106,6 +106,7 @@ impl Rig {
             .shutdown(self.stop.clone())
             .register_named("echo", echo)
             .register_named("fail", fail)
+            .register_named("say", say)
             .register_named("hang", hang);
         tokio::spawn(worker.run());
     }
@@ -200,6 +201,17 @@ async fn echo(args: Value, context: JobContext) -> Result<Value, JobError> {
 
 async fn fail(_args: Value) -> Result<Value, JobError> {
     Err(JobError::permanent("it never works"))
+}
+
+/// Says each of its arguments, and waits a little at the word `pause`.
+async fn say(args: Value, context: JobContext) -> Result<Value, JobError> {
+    for line in args.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        context.log(line);
+        if line == "pause" {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+        }
+    }
+    Ok(Value::Null)
 }
 
 async fn hang(_args: Value, context: JobContext) -> Result<Value, JobError> {

@@ -35,6 +35,10 @@ async fn a_link_shows_its_job_without_what_is_inside_and_nothing_else() {
         !text.contains("s3cret") && !text.contains("it never works"),
         "{text}"
     );
+    let granted = link(&rig, &id, json!({"error": true})).await;
+    let (_, job) = rig.get(&granted, &format!("/watch/{id}")).await;
+    assert_eq!(job["error"], json!("it never works"));
+    assert!(!job.to_string().contains("s3cret"), "{job}");
     let in_query = body(rig.request(Method::GET, &format!("/watch/{id}?token={watch}"))).await;
     assert_eq!(in_query.0, StatusCode::OK);
 

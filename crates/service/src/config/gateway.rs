@@ -18,6 +18,8 @@ pub struct Gateway {
     pub base_path: String,
     /// How browsers reach it; the name that they ask for when `None`.
     pub public_url: Option<String>,
+    /// Where a trace can be looked at, `{trace_id}` standing for its id; no link when `None`.
+    pub trace_url: Option<String>,
     /// Sites whose pages may use watch links.
     pub cors_origins: Vec<String>,
     /// Whether a proxy's word about the client is believed.
@@ -39,11 +41,13 @@ pub struct Gateway {
 /// The gateway's part of the configuration.
 pub(super) fn build(values: &Values, problems: &mut Vec<Problem>) -> Gateway {
     let public_url = values.text("gateway.public_url");
+    let trace_url = values.text("gateway.trace_url");
     Gateway {
         listen: listen(values, problems),
         dashboard: values.switch("gateway.dashboard"),
         base_path: values.text("gateway.base_path"),
         public_url: (!public_url.is_empty()).then_some(public_url),
+        trace_url: (!trace_url.is_empty()).then_some(trace_url),
         cors_origins: values.list("gateway.cors_origins"),
         trust_forwarded: values.switch("gateway.trust_forwarded"),
         session_lifetime: values.time("gateway.session_lifetime").unwrap_or_default(),

@@ -84,7 +84,7 @@ impl Control {
             Answer::Backed(shard, answer) => self.on_backed(shard, answer),
             Answer::PutAside(answer) => self.on_put_aside(answer),
             Answer::Beat(shard, began, keys, answer) => self.on_beat(shard, began, &keys, answer),
-            Answer::Progress(shard, keys, answer) => self.on_progress_written(shard, keys, answer),
+            Answer::Progress(shard, keys, answer) => self.on_progress_written(shard, keys, &answer),
             Answer::WorkerBeat(answer) => self.on_worker_beat(answer),
             Answer::Linked => {}
             Answer::Workers(answer) => {

@@ -81,17 +81,22 @@ impl Control {
         }
     }
 
-    pub(super) fn on_progress_written(&mut self, _shard: u16, keys: Vec<u64>, answer: Result<(), Error>) {
+    pub(super) fn on_progress_written(&mut self, _shard: u16, keys: Vec<u64>, answer: &Result<(), Error>) {
         let now = Instant::now();
         self.flushes.flying -= 1;
         if let Err(error) = answer {
-            self.note_failure("write progress", &error);
+            self.note_failure("write progress", error);
             self.flushes.next = Some(now + AGAIN);
-            for key in keys {
-                if let Some(attempt) = self.running.get(key).filter(|attempt| attempt.is_active()) {
-                    attempt.ctx.inner().progress.put_back();
-                    self.flushes.keys.push(key);
-                }
+        }
+        for key in keys {
+            let Some(attempt) = self.running.get(key).filter(|attempt| attempt.is_active()) else {
+                continue;
+            };
+            if answer.is_ok() {
+                attempt.ctx.inner().progress.written();
+            } else {
+                attempt.ctx.inner().progress.put_back();
+                self.flushes.keys.push(key);
             }
         }
         if let Some(due) = self.flushes.due() {

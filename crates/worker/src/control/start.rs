@@ -258,7 +258,7 @@ impl Control {
             fence: grant.fence,
             token: CancellationToken::new(),
             deadline: now.after(limit),
-            progress: ProgressCell::default(),
+            progress: ProgressCell::new(grant.attempt),
             state: self.state.clone(),
             port: self.ports.attempt.clone(),
             inbox: self.inbox.clone(),

@@ -52,7 +52,8 @@ async fn a_job_runs_with_state_and_progress_and_its_result_is_kept() {
     );
     assert_eq!(view.progress.message, "half way");
     assert_eq!(view.progress.fields["items"], 3);
-    assert_eq!(view.progress.fields["log"][0], "a line");
+    let log = rig.ports.inspect.log(0, id, 0).await.unwrap();
+    assert_eq!((log[0].number, log[0].attempt, &*log[0].text), (1, 1, "a line"));
     let report = worker.stop().await;
     assert!(report.is_clean(), "{report:?}");
     assert_eq!((report.stats.started, report.stats.completed), (1, 1));

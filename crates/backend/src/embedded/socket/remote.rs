@@ -10,6 +10,7 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::Operation;
 use longshore_core::id::{JobId, Nonce, WorkerId};
+use longshore_core::log::LogLine;
 use longshore_core::message::{Epoch, Gen, Message};
 use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
@@ -137,6 +138,10 @@ impl EnqueuePort for Remote {
 impl InspectPort for Remote {
     fn jobs(&self, shard: u16, ids: Vec<JobId>, detail: Detail) -> Reply<'_, Vec<Option<JobView>>> {
         ask!(self, Request::Jobs(shard, ids, detail), Jobs)
+    }
+
+    fn log(&self, shard: u16, id: JobId, after: u64) -> Reply<'_, Vec<LogLine>> {
+        ask!(self, Request::Log(shard, id, after), Log)
     }
 
     fn list(&self, filter: JobFilter, after: Option<Cursor>, limit: usize) -> Reply<'_, JobPage> {

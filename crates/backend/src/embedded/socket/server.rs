@@ -169,6 +169,7 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Abort(shard, children) => done(core.abort(shard, children).await)?,
         Request::Cancel(shard, jobs) => Answer::Cancelled(core.cancel(shard, jobs).await?),
         Request::Jobs(shard, ids, detail) => Answer::Jobs(core.jobs(shard, ids, detail).await?),
+        Request::Log(shard, id, after) => Answer::Log(core.log(shard, id, after).await?),
         Request::List(filter, after, limit) => Answer::Page(core.list(filter, after, limit).await?),
         Request::Queues => Answer::Queues(core.queues().await?),
         Request::SetPaused(queue, paused) => done(core.set_paused(queue, paused).await)?,

@@ -55,6 +55,7 @@ local NUMBERS = {
   D = true, -- the dead letter has its twin
   P = true, -- priority
   z = true, -- it has a progress stream
+  i = true, -- lines that its attempt has added to its log
   L = true, -- gen whose message the broker gave up
   m = true, -- bytes of its parents' results, while Blocked
   B = true, -- bucket of `finished` that it is in
@@ -287,6 +288,29 @@ local function is_readable(id)
   return s ~= nil and s <= EXPIRED and seen[2] and seen[3] and seen[4] and (s < COMPLETED or seen[5]) and true or false
 end
 
+-- Lines of a log: their number, then of each its place among the attempt's lines and the encoded line.
+local function read_lines()
+  local lines = {}
+  for i = 1, num() do lines[i] = { num(), arg() } end
+  return lines
+end
+
+-- Adds lines to a job's log, each after its place in it, and answers how many its attempt has said. Those up to `said`
+-- were added before: the answer to that call was lost.
+local function add_lines(id, said, lines)
+  local key = P .. 'lg:' .. id
+  local last = call('LINDEX', key, -1)
+  local place = last and tonumber(string.match(last, '^%d+')) or 0
+  for _, line in ipairs(lines) do
+    if line[1] > said then
+      said, place = line[1], place + 1
+      call('RPUSH', key, text(place) .. ' ' .. line[2])
+    end
+  end
+  call('LTRIM', key, -LOG_LINES, -1)
+  return said
+end
+
 -- A record where there was none. Its fields are put by the caller.
 local function new(id)
   return { id = id, dirty = {}, before = {}, g = 0, a = 0, y = 0, l = 0 }
@@ -333,7 +357,7 @@ local function forget(r)
   row('all', id, false)
   tally(r, r.was, -1)
   local keys = { 'UNLINK' }
-  for part in string.gmatch('j p r e h o pr kt kw g gs', '%a+') do keys[#keys + 1] = P .. part .. ':' .. id end
+  for part in string.gmatch('j p r e h o pr kt kw g gs lg', '%a+') do keys[#keys + 1] = P .. part .. ':' .. id end
   call(unpack(keys))
   wake(id, text(r.was))
 end
@@ -610,6 +634,7 @@ end
 local function run(out, r, nonce, worker)
   -- A start begins with no progress. A job that has never started has none to take away.
   if r.F then call('DEL', P .. 'g:' .. r.id) end
+  cut(r, 'i')
   enter(r, RUNNING)
   put(r, 'a', r.a + 1)
   put(r, 'o', nonce)

@@ -3,8 +3,8 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed; number of finishes, then of each: id, nonce, outcome (completed, failed, retry, snooze, released,
---   cancelled, expired), delay in milliseconds, result or encoded error, the error as a line, progress or '';
---   then of each claim: id, gen, nonce, worker
+--   cancelled, expired), delay in milliseconds, result or encoded error, the error as a line, progress or '', lines of
+--   the log (see `read_lines`); then of each claim: id, gen, nonce, worker
 -- Returns: of each finish: the status it came to, -1 lost, -2 missing; then of each claim its answer (see `claim`)
 -- Atomic because ownership is checked and ended in one step: two finishes of one attempt, or a finish and a takeover,
 --   must not both be accepted.
@@ -39,7 +39,7 @@ local function accept(r, outcome, delay, data, line)
   end
 end
 
-local function finish(id, nonce, outcome, delay, data, line, progress)
+local function finish(id, nonce, outcome, delay, data, line, progress, lines)
   local r = load(id)
   if not r then
     local known = tombstone(id)
@@ -48,6 +48,7 @@ local function finish(id, nonce, outcome, delay, data, line, progress)
   end
   if r.o ~= nonce then return r.n == nonce and r.N or -1 end
   if progress ~= '' then call('SET', P .. 'g:' .. id, progress) end
+  if #lines > 0 then put(r, 'i', add_lines(id, r.i or 0, lines)) end
   accept(r, outcome, delay, data, line)
   put(r, 'n', nonce)
   put(r, 'N', r.s)
@@ -58,7 +59,7 @@ end
 local out = {}
 for i = 1, num() do
   local id, nonce, outcome, delay = arg(), arg(), arg(), num()
-  out[i] = finish(id, nonce, outcome, delay, arg(), arg(), arg())
+  out[i] = finish(id, nonce, outcome, delay, arg(), arg(), arg(), read_lines())
 end
 while at < #ARGV do
   local id, gen, nonce, worker = arg(), num(), arg(), arg()

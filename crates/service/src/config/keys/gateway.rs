@@ -28,6 +28,12 @@ pub(super) const KEYS: &[Key] = &[
         "How browsers reach the gateway, where a proxy asks it by another name. With `https` the session's cookie travels by TLS alone.",
     ),
     key(
+        "gateway.trace_url",
+        Kind::Text("URL (http, https)"),
+        "",
+        "Where a job's trace can be looked at, with `{trace_id}` for its id, such as `https://tempo.example/trace/{trace_id}`: the job's page links to it.",
+    ),
+    key(
         "gateway.cors_origins",
         Kind::Texts("origins"),
         "",
@@ -73,6 +79,6 @@ pub(super) const KEYS: &[Key] = &[
         "gateway.hide",
         Kind::Texts("field paths"),
         "",
-        "Fields of jobs that not everybody sees: paths that begin with `args`, `result`, `metadata`, `error`, `history` or `progress`, such as `args.card.number` or `args.*.email`; `ROLE:PATH` names the lowest role that sees it, admin unless said.",
+        "Fields of jobs that not everybody sees: paths that begin with `args`, `result`, `metadata`, `error`, `history`, `progress` or `log`, such as `args.card.number` or `args.*.email`; `ROLE:PATH` names the lowest role that sees it, admin unless said.",
     ),
 ];
