@@ -1,5 +1,7 @@
 //! `longshore scheduler`.
 
+use std::sync::Arc;
+
 use futures_util::future::OptionFuture;
 use longshore_core::port::Ports;
 use longshore_core::{Clock as _, SystemClock};
@@ -48,9 +50,10 @@ pub(crate) async fn run_on(
     stop: CancellationToken,
 ) {
     let config = &setting.config.scheduler;
-    let reading = setting
-        .metrics()
-        .map(|metrics| read_fleet(metrics, ports.clone(), stop.clone()));
+    let reading = setting.metrics().map(|metrics| {
+        let clock = Arc::new(SystemClock);
+        read_fleet(metrics, ports.clone(), clock, stop.clone())
+    });
     let scheduler = Scheduler::builder(ports)
         .intervals(intervals(&config.intervals))
         .retention(retention(&config.retention))

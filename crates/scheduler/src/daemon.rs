@@ -19,6 +19,8 @@ pub(crate) use compare_indexes::Comparison;
 pub(crate) use keep_dead_letters::Keeper;
 #[cfg(test)]
 pub(crate) use keep_dead_letters::take_given_up;
+pub(crate) use send_notifications::finish as finish_notifications;
+pub(crate) use send_notifications::flights::Flights;
 
 use crate::context::Context;
 use crate::error::Error;

@@ -30,10 +30,17 @@ pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -
     let log = client.log(id).await?;
     match out.format {
         Format::Json | Format::Jsonl => out.json(&everything(&job, &log))?,
-        Format::Table => text(&job, SystemClock.now(), full)
-            .into_iter()
-            .chain(log_lines(&log, full))
-            .try_for_each(|line| out.line(line))?,
+        Format::Table => {
+            for line in text(&job, SystemClock.now(), full) {
+                out.line(line)?;
+            }
+            if let Some(why) = super::nobody::has_it(client, &job).await {
+                out.line(format!("{:<12} {}", "waits", plain(&why)))?;
+            }
+            for line in log_lines(&log, full) {
+                out.line(line)?;
+            }
+        }
     }
     Ok(())
 }

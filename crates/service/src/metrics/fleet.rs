@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use longshore_core::port::broker::Depth;
 use longshore_core::port::{Error, Ports};
-use longshore_core::stats::StatisticsQuery;
 use longshore_core::view::{QueueView, WorkerView};
-use longshore_core::{JobStatus, QueueName};
+use longshore_core::{Clock, JobStatus, QueueName, Timestamp};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -24,8 +23,6 @@ const EVERY: Duration = Duration::from_secs(10);
 const FRESH: Duration = Duration::from_secs(45);
 /// What a reading may take.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// What is asked of the statistics: how things stand now, whatever the window.
-const WINDOW: Duration = Duration::from_secs(60);
 /// The run time that is assumed until a worker has measured one.
 const RUN_UNKNOWN: f64 = 1.0;
 
@@ -52,7 +49,7 @@ struct QueueReading {
 
 /// Reads the fleet now and every ten seconds until `stop`, for the metrics of its queues. One process a fleet is enough;
 /// more tell the same.
-pub async fn read_fleet(metrics: &Metrics, ports: Ports, stop: CancellationToken) {
+pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let last = Arc::new(Mutex::new(Reading::default()));
     gauges(&metrics.meter(), &last);
     let mut ticks = interval(EVERY);
@@ -62,7 +59,7 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, stop: CancellationToken
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let reading = tokio::time::timeout(PATIENCE, read(&ports));
+        let reading = tokio::time::timeout(PATIENCE, read(&ports, clock.now()));
         let Some(reading) = stop.run_until_cancelled(reading).await else {
             return;
         };
@@ -80,15 +77,10 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, stop: CancellationToken
     }
 }
 
-async fn read(ports: &Ports) -> Result<BTreeMap<QueueName, QueueReading>, Error> {
+async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, QueueReading>, Error> {
     let queues = ports.inspect.queues().await?;
+    let standing = ports.inspect.standing().await?;
     let workers = ports.inspect.workers().await?;
-    let waiting = ports.inspect.statistics(StatisticsQuery::over(WINDOW)).await?;
-    let ages: BTreeMap<_, _> = waiting
-        .queues
-        .iter()
-        .filter_map(|row| Some((row.queue.clone()?, waiting.age(row)?)))
-        .collect();
     let names: Vec<_> = queues.keys().take(NAMES_MAX).cloned().collect();
     // The broker may be away; what the store knows is told all the same.
     let depths = ports.consume.depths(names).await.unwrap_or_default();
@@ -96,7 +88,9 @@ async fn read(ports: &Ports) -> Result<BTreeMap<QueueName, QueueReading>, Error>
         .into_iter()
         .take(NAMES_MAX)
         .map(|(queue, view)| {
-            let reading = of_queue(&queue, &view, &workers, &depths, ages.get(&queue).copied());
+            let since = standing.oldest.get(&queue).copied();
+            let oldest = since.map(|since| now.since(since));
+            let reading = of_queue(&queue, &view, &workers, &depths, oldest);
             (queue, reading)
         })
         .collect())

@@ -145,7 +145,7 @@ metrics! {
     QUEUE_MESSAGES = "longshore.queue.messages", Kind::Gauge, "{message}", Schedulers, [QUEUE, PRIORITY],
         "Messages that are ready for delivery in the broker: the backlog. Against `longshore_queue_jobs{status=\"queued\"}` it shows amplification (I9).";
     QUEUE_OLDEST = "longshore.queue.oldest.age", Kind::Gauge, "s", Schedulers, [QUEUE],
-        "How long the oldest queued job has been able to start: the same age as that of the statistics; 0 when nothing is queued.";
+        "How long the oldest job that waits to be run now could have run: the age that statistics and alarms tell; 0 when none waits.";
     QUEUE_BACKLOG = "longshore.queue.backlog", Kind::Gauge, "s", Schedulers, [QUEUE],
         "How long the queue's slots need for what is queued: jobs queued × mean run time ÷ slots, with at least one slot.";
     QUEUE_RUN_MEAN = "longshore.queue.run.mean", Kind::Gauge, "s", Schedulers, [QUEUE],
