@@ -1,6 +1,7 @@
 //! The binary, pointed at servers of the test.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub(crate) struct Fleet {
     profile: &'static str,
     env: BTreeMap<String, String>,
     logs: ServerDir,
+    binary: PathBuf,
     started: std::sync::atomic::AtomicU32,
     /// Keeps the virtual host and the database for this test alone.
     servers: Option<SharedServers>,
@@ -41,9 +43,17 @@ impl Fleet {
             profile,
             env: BTreeMap::new(),
             logs,
+            binary: env!("CARGO_BIN_EXE_longshore").into(),
             started: 0.into(),
             servers: None,
         }
+    }
+
+    /// Copies the binary, so that a test that takes long runs one and the same although somebody builds meanwhile.
+    pub(crate) fn keep_binary(&mut self) {
+        let kept = self.logs.path().join("longshore");
+        std::fs::copy(&self.binary, &kept).unwrap();
+        self.binary = kept;
     }
 
     /// Sets variables of every command from now on.
@@ -52,7 +62,7 @@ impl Fleet {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        let mut command = Command::new(&self.binary);
         command
             .args(args)
             .current_dir(self.logs.path())

@@ -2,6 +2,7 @@
 //!
 //! `LONGSHORE_SOAK_SECONDS` says how long faults come, `LONGSHORE_SOAK_SEED` which.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,7 +43,8 @@ struct Soak {
     schedulers: Vec<Proc>,
     history: PathBuf,
     batches: Vec<Batch>,
-    faults: usize,
+    /// How often each kind of fault came.
+    faults: BTreeMap<&'static str, usize>,
 }
 
 struct Batch {
@@ -63,7 +65,8 @@ impl Soak {
     async fn start(seed: u64) -> Self {
         let broker = RabbitMq::start().await.unwrap();
         let redis = Redis::start(RedisOptions::default()).await.unwrap();
-        let fleet = Fleet::on(broker.amqp_url(), redis.url(), "quorum");
+        let mut fleet = Fleet::on(broker.amqp_url(), redis.url(), "quorum");
+        fleet.keep_binary();
         let history = fleet.folder().join("history");
         std::fs::write(&history, "").unwrap();
         let config = format!(
@@ -82,7 +85,7 @@ impl Soak {
             schedulers,
             history,
             batches: Vec::new(),
-            faults: 0,
+            faults: BTreeMap::new(),
         }
     }
 
@@ -149,7 +152,6 @@ impl Soak {
     }
 
     async fn fault(&mut self) {
-        self.faults += 1;
         let short = Duration::from_millis(500 + self.random.next_u64() % 3_000);
         let (worker_at, scheduler_at) = (self.below(3), self.below(2));
         let what = match self.below(9) {
@@ -205,7 +207,8 @@ impl Soak {
                 "RabbitMQ frozen"
             }
         };
-        eprintln!("  fault {}: {what}", self.faults);
+        *self.faults.entry(what).or_default() += 1;
+        eprintln!("  fault {}: {what}", self.faults.values().sum::<usize>());
     }
 
     /// Every process that is not there is started: a scheduler or worker may give up when it starts during an outage.
@@ -284,11 +287,11 @@ async fn real_servers_soak_random_faults_lose_and_double_nothing() {
     };
     let verdict = history.check(ends, &Ties::default());
     eprintln!(
-        "seed {seed}: {seconds} s, {} faults, at rest {healed:?} after the last: {verdict}",
+        "seed {seed}: {seconds} s, faults {:?}, at rest {healed:?} after the last: {verdict}",
         soak.faults
     );
     rest.unwrap();
     assert_eq!(verdict.violations, [], "{verdict}");
     assert_eq!(verdict.acknowledged, soak.batches.len() * BATCH);
-    assert!(soak.faults > 0, "no faults in {seconds} s");
+    assert!(!soak.faults.is_empty(), "no faults in {seconds} s");
 }
