@@ -93,20 +93,20 @@ impl Armed {
         let (name, passes) = text.split_once(':').unwrap_or((text, "1"));
         let point = Point::NAMES.iter().find(|(known, _)| *known == name);
         let passes = passes.parse().ok().filter(|passes| *passes > 0);
-        match (point, passes) {
-            (Some((_, point)), Some(passes)) => Ok(Self {
+        if let (Some((_, point)), Some(passes)) = (point, passes) {
+            return Ok(Self {
                 point: *point,
                 left: AtomicU32::new(passes),
-            }),
-            _ => {
-                let names: Vec<_> = Point::NAMES.iter().map(|(name, _)| *name).collect();
-                let names = names.join(", ");
-                Err(Failure::new(
-                    ExitCode::Config,
-                    format!("{VARIABLE}: \"{text}\" is not NAME or NAME:PASSES with a name of {names}"),
-                ))
-            }
+            });
         }
+        let names: Vec<_> = Point::NAMES.iter().map(|(name, _)| *name).collect();
+        Err(Failure::new(
+            ExitCode::Config,
+            format!(
+                "{VARIABLE}: \"{text}\" is not NAME or NAME:PASSES with a name of {}",
+                names.join(", ")
+            ),
+        ))
     }
 
     /// The process is at `point`. Does not return when that is the one, and the pass too.
