@@ -2,10 +2,13 @@
 //! and servers that fail under them.
 #![cfg(test)]
 
+mod children;
 mod gateway;
 mod outages;
 mod pause;
 mod paused;
 mod priority;
+mod races;
 mod rig;
+mod schema;
 mod why;

@@ -217,6 +217,7 @@ async fn keeper_dies(point: &str) {
         letter["max_retries"] = json!(0);
     }
     scheduler_dies(&scene, point, &letters, &Ties::default()).await;
+    let _keeper = scene.scheduler();
     eventually(REST, "every dead letter has its twin", || async {
         let twins = archived(&scene).await;
         if (12..=24).contains(&twins) {
@@ -227,7 +228,6 @@ async fn keeper_dies(point: &str) {
     })
     .await
     .unwrap();
-    let _scheduler = scene.scheduler();
     scene
         .fleet
         .run(&["dlq", "discard", "--function", "fails", "--yes"])

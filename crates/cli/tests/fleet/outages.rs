@@ -174,10 +174,11 @@ async fn real_servers_soak_a_memory_alarm_of_two_minutes_multiplies_nothing() {
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_consumer_time_out_that_is_exceeded_costs_nothing() {
     // Far below what the worker was told.
-    let options = RabbitMqOptions::default()
-        .line("consumer_timeout = 10000")
-        .line("channel_tick_interval = 2000");
+    let options = RabbitMqOptions::default().line("consumer_timeout = 10000");
     let (broker, redis) = (RabbitMq::start_with(options).await.unwrap(), redis().await);
+    // A channel looks at its deliveries once a minute otherwise.
+    let often = "ok = application:set_env(rabbit, channel_tick_interval, 2000)";
+    broker.control().eval(often).await.unwrap();
     let scene = Scene::on(broker.amqp_url(), redis.url());
     let _workers = [scene.worker(), scene.worker()];
     let _scheduler = scene.scheduler();
