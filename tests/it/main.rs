@@ -4,6 +4,7 @@
 
 mod children;
 mod gateway;
+mod hog;
 mod outages;
 mod pause;
 mod paused;

@@ -57,6 +57,34 @@ async fn real_servers_soak_a_handler_that_aborts_its_process_fails_in_the_end_an
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
+async fn real_servers_soak_a_worker_that_is_told_to_end_hands_its_long_jobs_back() {
+    let scene = Scene::shared().await;
+    let _scheduler = scene.scheduler();
+    let short = [
+        "worker",
+        "--max-workers",
+        "4",
+        "--set",
+        "worker.drain_deadline=1s",
+    ];
+    let ending = scene.fleet.start(&short);
+    scene.enqueue(&jobs(4, "mark", 6 + scene.below(4))).await;
+    scene.started(4).await;
+    scene.enqueue(&jobs(8, "mark", 0.1)).await;
+    ending.term();
+    let status = ending.wait(REST).await.unwrap();
+    assert!(status.success(), "{status}: {}", ending.log_tail());
+    let healed = Instant::now();
+    let _other = scene.worker();
+    scene.judge(healed, &Ties::default()).await;
+    for job in scene.look().await.unwrap() {
+        // Every tenth fails once; a start that was undone counts for nothing.
+        assert!(job["attempts"].as_u64() <= Some(2), "{job}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_cancel_outlives_the_worker_that_dies_with_it() {
     let scene = Scene::shared().await;
     let _scheduler = scene.scheduler();

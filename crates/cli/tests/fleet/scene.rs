@@ -168,13 +168,17 @@ impl Scene {
         self.acknowledged.lock().extend(ids);
     }
 
-    /// Writes that this was seen of these jobs. Everybody appends to one file, so that all events have one order.
+    /// Writes that this was seen of these jobs.
     pub(crate) fn note(&self, jobs: &[Value], event: &Event) {
+        let lines = jobs
+            .iter()
+            .map(|job| format!("{} {event}\n", job["id"].as_str().unwrap()));
+        self.write(&lines.collect::<String>());
+    }
+
+    /// Everybody appends to one file, so that all events have one order.
+    fn write(&self, lines: &str) {
         use std::io::Write as _;
-        let lines = jobs.iter().fold(String::new(), |mut lines, job| {
-            writeln!(lines, "{} {event}", job["id"].as_str().unwrap()).unwrap();
-            lines
-        });
         let mut file = std::fs::File::options().append(true).open(&self.history).unwrap();
         file.write_all(lines.as_bytes()).unwrap();
     }
@@ -186,15 +190,21 @@ impl Scene {
 
     /// How all jobs stand, as a reader sees it; noted. `None` when the store does not answer.
     pub(crate) async fn look(&self) -> Option<Vec<Value>> {
-        let args = ["job", "ls", "-o", "json", "--limit", ALL];
+        self.look_at(&[]).await
+    }
+
+    /// The same of jobs that a filter lets through.
+    pub(crate) async fn look_at(&self, filter: &[&str]) -> Option<Vec<Value>> {
+        let args = [&["job", "ls", "-o", "json", "--limit", ALL], filter].concat();
         let jobs: Vec<Value> = serde_json::from_str(&self.fleet.run(&args).await.ok()?).unwrap();
-        for job in &jobs {
+        let lines = jobs.iter().map(|job| {
             let seen = Event::Seen {
                 status: job["status"].as_str().unwrap().parse().unwrap(),
                 stamp: job["finished_at_ms"].to_string(),
             };
-            self.note(std::slice::from_ref(job), &seen);
-        }
+            format!("{} {seen}\n", job["id"].as_str().unwrap())
+        });
+        self.write(&lines.collect::<String>());
         Some(jobs)
     }
 
