@@ -48,8 +48,6 @@ pub(crate) async fn source(setting: &Setting) -> Result<BackendSource, Failure> 
         std::mem::forget(backend);
         return Ok(ports.into());
     }
-    // Without points there is nothing to wait for.
-    std::future::ready(()).await;
     Ok(setting.backend_config()?.into())
 }
 
