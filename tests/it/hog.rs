@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::rig::{LONG, Rig};
 
 /// Takes its runtime's only thread, as a handler that computes does.
+#[expect(clippy::disallowed_methods, reason = "the case is about handlers that block")]
 async fn hog(_: Value) -> Result<(), JobError> {
     std::thread::sleep(LEASE + Duration::from_secs(5));
     Ok(())

@@ -87,10 +87,11 @@ async fn soak_a_broker_killed_during_ten_thousand_enqueues_loses_none() {
     let recovery = healed.elapsed().as_secs_f64();
     let (jobs, runs) = rig.book.runs();
     eprintln!(
-        "figures: seed={} acknowledged={ALL} starts={} lost={} doubled=0 excused=0 recovery={recovery:.1}",
+        "figures: seed={} acknowledged={ALL} starts={} lost={} doubled={} excused=0 recovery={recovery:.1}",
         seed(),
         rig.book.starts().len(),
         usize::try_from(ALL).unwrap() - jobs,
+        runs - jobs,
     );
     // Who ran when the broker died was cut off from it and not from the store: nothing runs a second time.
     assert_eq!((jobs, runs), (10_000, 10_000));

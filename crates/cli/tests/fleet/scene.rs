@@ -50,10 +50,11 @@ echo "the valve broke" >&2
 exit 1
 "#;
 
-/// Fails for good at its first attempt, and does its work at the next, should a person want one.
+/// Fails for good at its first start, and does its work at the next, should a person want one: attempts are counted anew
+/// then.
 const ONCE: &str = r#"
 printf '%s started %s %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" "$LONGSHORE_FENCE" >> "$HISTORY"
-if [ "$LONGSHORE_ATTEMPT" = 1 ]; then echo "the pump broke" >&2; exit 1; fi
+if [ "$(grep -c "$LONGSHORE_JOB_ID started" "$HISTORY")" = 1 ]; then echo "the pump broke" >&2; exit 1; fi
 printf '%s ended %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" >> "$HISTORY"
 "#;
 
