@@ -2,11 +2,15 @@
 //! and servers that fail under them.
 #![cfg(test)]
 
+mod children;
 mod gateway;
+mod hog;
 mod outages;
 mod pause;
 mod paused;
 mod priority;
+mod races;
 mod rig;
+mod schema;
 mod upgrade;
 mod why;

@@ -9,7 +9,7 @@ use longshore_scheduler::Intervals;
 use longshore_testkit::servers::{RabbitMq, Redis, RedisOptions, SharedServers};
 use longshore_testkit::wait::eventually;
 
-use crate::rig::{LONG, Pace, Rig};
+use crate::rig::{LONG, Pace, Rig, seed};
 
 const JOBS: u64 = 1_000;
 
@@ -52,6 +52,50 @@ async fn jobs_enqueued_while_the_broker_is_stopped_are_deferred_and_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_enqueued_while_the_broker_is_stopped_are_deferred_and_done_with_classic_queues() {
     broker_is_stopped_while_jobs_are_enqueued(Profile::Classic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a row of the fault table; `scripts/faults` runs it"]
+async fn soak_a_broker_killed_during_ten_thousand_enqueues_loses_none() {
+    const ALL: u64 = 10_000;
+    let broker = RabbitMq::start().await.unwrap();
+    let servers = SharedServers::get().await.unwrap();
+    let mut rig = Rig::servers(&broker.amqp_url(), &servers.redis_url(), Profile::Quorum).await;
+    rig.scheduler(Intervals::default()).await;
+    for _ in 0..2 {
+        rig.worker(16).await;
+    }
+    rig.enqueue(0..1, Pace::Quick, Priority::Normal).await;
+    assert_eq!(rig.all_completed(1).await, 1);
+    // The definitions of the queues; the messages are on the disk before they are confirmed.
+    broker.control().write_buffered().await.unwrap();
+    let kill_at = 2_000 + seed() % 6_000;
+    let kill = async {
+        rig.book.started(usize::try_from(kill_at / 4).unwrap()).await;
+        broker.kill9();
+        broker.restart().await.unwrap();
+    };
+    let enqueue = async {
+        for from in (1..ALL).step_by(250) {
+            rig.enqueue(from..ALL.min(from + 250), Pace::Quick, Priority::Normal)
+                .await;
+        }
+    };
+    tokio::join!(kill, enqueue);
+    let healed = tokio::time::Instant::now();
+    assert_eq!(rig.all_completed(ALL).await, ALL);
+    let recovery = healed.elapsed().as_secs_f64();
+    let (jobs, runs) = rig.book.runs();
+    eprintln!(
+        "figures: seed={} acknowledged={ALL} starts={} lost={} doubled={} excused=0 recovery={recovery:.1}",
+        seed(),
+        rig.book.starts().len(),
+        usize::try_from(ALL).unwrap() - jobs,
+        runs - jobs,
+    );
+    // Who ran when the broker died was cut off from it and not from the store: nothing runs a second time.
+    assert_eq!((jobs, runs), (10_000, 10_000));
+    rig.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

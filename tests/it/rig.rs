@@ -21,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 /// How long a whole test may wait for one thing.
 pub(crate) const LONG: Duration = Duration::from_secs(180);
 
+/// The seed of what is random in a test: `LONGSHORE_SOAK_SEED`, or another one each time.
+pub(crate) fn seed() -> u64 {
+    let text = std::env::var("LONGSHORE_SOAK_SEED").ok();
+    text.map_or(u64::from(std::process::id()), |text| text.parse().unwrap())
+}
+
 /// What the handler does before it returns.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Pace {

@@ -11,6 +11,7 @@ mod dev;
 mod dlq;
 mod doctor;
 mod enqueue;
+mod failpoint;
 mod failure;
 mod gateway;
 mod health;

@@ -10,6 +10,7 @@ use longshore_service::exit::ExitCode;
 use longshore_service::metrics::read_fleet;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::health;
 use crate::notify;
@@ -29,9 +30,9 @@ pub(crate) async fn run(setting: &Setting) -> Result<(), Failure> {
             "the embedded store is in use by another process, which runs its own scheduler (`longshore dev`)",
         ));
     }
-    let notifications = notify::notifications(&setting.config)?;
+    let notifications = failpoint::notifications(notify::notifications(&setting.config)?)?;
     tracing::info!("scheduler started");
-    let ports = backend.ports().clone();
+    let ports = failpoint::ports(backend.ports())?;
     tokio::select! {
         () = run_on(setting, ports, notifications, setting.stop.gentle.clone()) => {}
         () = setting.stop.force.cancelled() => {

@@ -15,6 +15,7 @@ use longshore_service::signals::Stop;
 use longshore_service::telemetry::{self, Observed};
 
 use crate::args::Global;
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::output::UnderBars;
 
@@ -216,10 +217,10 @@ impl Setting {
     /// A client of a connected backend.
     ///
     /// # Errors
-    /// Never with the defaults that it uses.
+    /// When a failpoint is asked for that there is not.
     pub(crate) fn client(backend: &Backend) -> Result<Client, Failure> {
         Client::builder()
-            .backend(backend)
+            .ports(failpoint::ports(backend.ports())?)
             .map_err(|error| Failure::from_error(ExitCode::Failure, &error))
     }
 }

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use crate::adapter::command::{self, CommandFunction};
 use crate::adapter::http::{self, HttpFunction};
+use crate::failpoint;
 use crate::failure::Failure;
 use crate::health;
 use crate::samples;
@@ -39,7 +40,7 @@ pub(crate) async fn run(setting: &Setting, extra: Extra) -> Result<(), Failure> 
             folder.display()
         )));
     }
-    let source = BackendSource::from(setting.backend_config()?);
+    let source = failpoint::source(setting).await?;
     tokio::select! {
         ended = run_on(setting, source, &extra, setting.stop.gentle.clone()) => ended,
         () = setting.stop.force.cancelled() => Err(Failure::new(ExitCode::Forced, "ended by a second signal")),

@@ -4,6 +4,10 @@
 
 #[path = "fleet/bench.rs"]
 mod bench;
+#[path = "fleet/clocks.rs"]
+mod clocks;
+#[path = "fleet/crashes.rs"]
+mod crashes;
 #[path = "fleet/cron.rs"]
 mod cron;
 #[path = "fleet/dead_letters.rs"]
@@ -12,16 +16,30 @@ mod dead_letters;
 mod doctor;
 #[path = "fleet/exposed.rs"]
 mod exposed;
+#[path = "fleet/freezes.rs"]
+mod freezes;
+#[path = "fleet/handlers.rs"]
+mod handlers;
+#[path = "fleet/neighbours.rs"]
+mod neighbours;
 #[path = "fleet/notifications.rs"]
 mod notifications;
 #[path = "fleet/observed.rs"]
 mod observed;
+#[path = "fleet/outages.rs"]
+mod outages;
+#[path = "fleet/partitions.rs"]
+mod partitions;
 #[path = "fleet/probed.rs"]
 mod probed;
 #[path = "fleet/process.rs"]
 mod process;
 #[path = "fleet/random_faults.rs"]
 mod random_faults;
+#[path = "fleet/rows.rs"]
+mod rows;
+#[path = "fleet/scene.rs"]
+mod scene;
 #[path = "fleet/tap.rs"]
 mod tap;
 #[path = "fleet/upgrade.rs"]

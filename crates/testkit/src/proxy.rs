@@ -101,6 +101,11 @@ impl Proxy {
         self.shared.change(|policy| policy.swallow_replies = true);
     }
 
+    /// Swallows requests and forwards replies: what the server says by itself arrives, and it hears nothing.
+    pub fn drop_requests(&self) {
+        self.shared.change(|policy| policy.swallow_requests = true);
+    }
+
     /// Delays every byte by `latency`, each way.
     pub fn latency(&self, latency: Duration) {
         self.shared.change(|policy| policy.latency = latency);

@@ -97,6 +97,21 @@ async fn dropped_replies_leave_the_request_done() {
 }
 
 #[tokio::test]
+async fn dropped_requests_leave_the_other_way_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
+    let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
+    let (mut server, _) = listener.accept().await.unwrap();
+    client.write_u8(1).await.unwrap();
+    assert_eq!(timeout(SOON, server.read_u8()).await.unwrap().unwrap(), 1);
+    proxy.drop_requests();
+    client.write_u8(2).await.unwrap();
+    server.write_u8(3).await.unwrap();
+    assert_eq!(timeout(SOON, client.read_u8()).await.unwrap().unwrap(), 3);
+    timeout(SILENCE, server.read_u8()).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn latency_delays_each_way_without_limiting_how_much_is_on_its_way() {
     let (server, _seen) = echo().await;
     let proxy = Proxy::start(server).await.unwrap();

@@ -147,6 +147,20 @@ async fn redis_keeps_its_keys_over_a_kill_and_is_deaf_while_frozen() -> Outcome 
 }
 
 #[tokio::test]
+async fn redis_forgets_what_it_wrote_after_a_moment() -> Outcome {
+    let redis = Redis::start(RedisOptions::default()).await?;
+    redis.cli(&["SET", "key", "before"]).await?;
+    let moment = redis.written()?;
+    redis.cli(&["SET", "key", "after"]).await?;
+    redis.cli(&["SET", "other", "after"]).await?;
+    assert!(redis.written()? > moment);
+    redis.restart_at(moment).await?;
+    assert_eq!(redis.cli(&["GET", "key"]).await?, "before");
+    assert_eq!(redis.cli(&["DBSIZE"]).await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cluster_has_three_masters_and_survives_the_restart_of_one() -> Outcome {
     let cluster = RedisCluster::start().await?;
     let [_, second, _] = cluster.nodes() else {

@@ -62,6 +62,13 @@ impl Fleet {
         self.binary = binary;
     }
 
+    /// Copies the binary, so that a test that takes long runs one and the same although somebody builds meanwhile.
+    pub(crate) fn keep_binary(&mut self) {
+        let kept = self.logs.path().join("longshore");
+        std::fs::copy(&self.binary, &kept).unwrap();
+        self.binary = kept;
+    }
+
     /// Sets variables of every command from now on.
     pub(crate) fn env(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         self.env.extend(variables);
@@ -89,12 +96,28 @@ impl Fleet {
 
     /// Starts a process that runs until it is killed.
     pub(crate) fn start(&self, args: &[&str]) -> Proc {
+        self.spawn(self.command(args), args)
+    }
+
+    /// Starts a process that ends itself at a point of its work: `NAME`, or `NAME:PASSES`.
+    pub(crate) fn start_until(&self, point: &str, args: &[&str]) -> Proc {
+        let mut command = self.command(args);
+        command.env("FAILPOINT", point);
+        self.spawn(command, args)
+    }
+
+    fn spawn(&self, command: Command, args: &[&str]) -> Proc {
         let number = self.started.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let log = self
             .logs
             .path()
             .join(format!("{}-{number}.log", args.first().unwrap()));
-        Proc::spawn(self.command(args), log).unwrap()
+        Proc::spawn(command, log).unwrap()
+    }
+
+    /// The test's own servers.
+    pub(crate) fn servers(&self) -> &SharedServers {
+        self.servers.as_ref().unwrap()
     }
 
     /// Runs a command to its end and gives what it printed.

@@ -2,166 +2,97 @@
 //!
 //! `LONGSHORE_SOAK_SECONDS` says how long faults come, `LONGSHORE_SOAK_SEED` which.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::JobId;
-use longshore_core::random::Random as _;
-use longshore_testkit::factory::SeededRandom;
-use longshore_testkit::history::{Event, Final, History, Ties};
+use longshore_testkit::history::Ties;
 use longshore_testkit::process::Proc;
 use longshore_testkit::servers::{RabbitMq, Redis, RedisOptions};
-use longshore_testkit::wait::eventually;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 use crate::process::Fleet;
+use crate::scene::{REST, Scene, jobs, number};
 
 /// Jobs of one enqueue.
 const BATCH: usize = 10;
-/// How long the fleet may take to come to rest: a lease, the pause after an outage, retries, and room.
-const REST: Duration = Duration::from_secs(300);
-
-/// Writes what it does into the history; every tenth job fails once. The result tells which start it is of.
-const HANDLER: &str = r#"
-printf '%s started %s %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" "$LONGSHORE_FENCE" >> "$HISTORY"
-sleep 0.2
-case "$LONGSHORE_JOB_ID$LONGSHORE_ATTEMPT" in *01) exit 75 ;; esac
-printf '%s ended %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" >> "$HISTORY"
-echo "{\"result\": $LONGSHORE_FENCE}"
-"#;
 
 struct Soak {
-    fleet: Fleet,
+    scene: Scene,
     broker: RabbitMq,
     redis: Redis,
-    random: SeededRandom,
     workers: Vec<Proc>,
     schedulers: Vec<Proc>,
-    history: PathBuf,
     batches: Vec<Batch>,
-    faults: usize,
+    /// How often each kind of fault came.
+    faults: BTreeMap<&'static str, usize>,
 }
 
 struct Batch {
     tag: String,
-    ids: Vec<String>,
-    file: PathBuf,
+    jobs: Vec<Value>,
+    file: String,
     acknowledged: bool,
 }
 
-fn number(name: &str, default: u64) -> u64 {
-    let text = std::env::var(name).ok();
-    text.map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name}: a number"))
-    })
-}
-
 impl Soak {
-    async fn start(seed: u64) -> Self {
+    async fn start() -> Self {
         let broker = RabbitMq::start().await.unwrap();
         let redis = Redis::start(RedisOptions::default()).await.unwrap();
-        let fleet = Fleet::on(broker.amqp_url(), redis.url(), "quorum");
-        let history = fleet.folder().join("history");
-        std::fs::write(&history, "").unwrap();
-        let config = format!(
-            "[worker.commands.mark]\nprogram = \"/bin/sh\"\nargs = [\"-c\", '''{HANDLER}''']\nenv = {{ HISTORY = \"{}\" }}\n",
-            history.display()
-        );
-        std::fs::write(fleet.folder().join("longshore.toml"), config).unwrap();
-        let workers = (0..3).map(|_| worker(&fleet)).collect();
-        let schedulers = (0..2).map(|_| fleet.start(&["scheduler"])).collect();
+        let mut fleet = Fleet::on(broker.amqp_url(), redis.url(), "quorum");
+        fleet.keep_binary();
+        let scene = Scene::of(fleet);
+        let workers = (0..3).map(|_| scene.worker()).collect();
+        let schedulers = (0..2).map(|_| scene.scheduler()).collect();
         Self {
-            fleet,
+            scene,
             broker,
             redis,
-            random: SeededRandom::new(seed),
             workers,
             schedulers,
-            history,
             batches: Vec::new(),
-            faults: 0,
+            faults: BTreeMap::new(),
         }
-    }
-
-    fn below(&self, count: usize) -> usize {
-        usize::try_from(self.random.next_u64() % count as u64).unwrap()
-    }
-
-    /// Appends to the same file as the handlers, so that all events have one order.
-    fn note(&self, lines: &str) {
-        use std::io::Write as _;
-        let mut file = std::fs::File::options().append(true).open(&self.history).unwrap();
-        file.write_all(lines.as_bytes()).unwrap();
     }
 
     fn new_batch(&mut self) {
         let tag = format!("batch-{}", self.batches.len());
-        let ids: Vec<_> = (0..BATCH).map(|_| Uuid::new_v4().to_string()).collect();
-        let mut lines = String::new();
-        for id in &ids {
-            let job = json!({"id": id, "function_name": "mark", "args": {}, "tags": [tag], "max_retries": 20,
-                "retry_delay": "1s"});
-            writeln!(lines, "{job}").unwrap();
+        let mut jobs = jobs(BATCH, "mark", 0.2);
+        for job in &mut jobs {
+            job["tags"] = json!([tag]);
         }
-        let file = self.fleet.folder().join(format!("{tag}.jsonl"));
-        std::fs::write(&file, lines).unwrap();
         self.batches.push(Batch {
+            file: self.scene.file(&jobs),
             tag,
-            ids,
-            file,
+            jobs,
             acknowledged: false,
         });
     }
 
     /// Enqueues the batches that nobody has acknowledged yet; a second time changes nothing.
     async fn enqueue(&mut self) {
-        for at in 0..self.batches.len() {
-            let batch = &self.batches[at];
-            if batch.acknowledged {
-                continue;
-            }
-            let file = batch.file.to_str().unwrap();
-            if self.fleet.run(&["enqueue", "--file", file]).await.is_ok() {
-                let lines: String = batch.ids.iter().fold(String::new(), |mut lines, id| {
-                    writeln!(lines, "{id} {}", Event::Acknowledged).unwrap();
-                    lines
-                });
-                self.note(&lines);
-                self.batches[at].acknowledged = true;
+        for batch in self.batches.iter_mut().filter(|batch| !batch.acknowledged) {
+            let asked = self.scene.fleet.run(&["enqueue", "--file", &batch.file]).await;
+            if asked.is_ok() {
+                self.scene.are_acknowledged(&batch.jobs);
+                batch.acknowledged = true;
             }
         }
-    }
-
-    /// How the jobs of a batch stand, as a reader sees it; noted.
-    async fn look(&self, batch: &Batch) -> Option<Vec<Value>> {
-        let args = ["job", "ls", "-o", "json", "--limit", "1000", "--tag", &batch.tag];
-        let jobs: Vec<Value> = serde_json::from_str(&self.fleet.run(&args).await.ok()?).unwrap();
-        let mut lines = String::new();
-        for job in &jobs {
-            let (id, status) = (job["id"].as_str().unwrap(), job["status"].as_str().unwrap());
-            writeln!(lines, "{id} seen {status} {}", job["finished_at_ms"]).unwrap();
-        }
-        self.note(&lines);
-        Some(jobs)
     }
 
     async fn fault(&mut self) {
-        self.faults += 1;
-        let short = Duration::from_millis(500 + self.random.next_u64() % 3_000);
-        let (worker_at, scheduler_at) = (self.below(3), self.below(2));
-        let what = match self.below(9) {
+        let short = Duration::from_millis(500 + self.scene.random_below(3_000));
+        let (worker_at, scheduler_at) = (self.scene.below(3), self.scene.below(2));
+        let what = match self.scene.below(9) {
             0 | 1 => {
                 self.workers[worker_at].kill9();
-                self.workers[worker_at] = worker(&self.fleet);
+                self.workers[worker_at] = self.scene.worker();
                 "worker killed"
             }
             2 => {
                 // Half of the time beyond its lease.
                 self.workers[worker_at].stop();
-                sleep(if self.below(2) == 0 {
+                sleep(if self.scene.below(2) == 0 {
                     short
                 } else {
                     Duration::from_secs(40)
@@ -172,7 +103,7 @@ impl Soak {
             }
             3 => {
                 self.schedulers[scheduler_at].kill9();
-                self.schedulers[scheduler_at] = self.fleet.start(&["scheduler"]);
+                self.schedulers[scheduler_at] = self.scene.scheduler();
                 "scheduler killed"
             }
             4 => {
@@ -205,90 +136,54 @@ impl Soak {
                 "RabbitMQ frozen"
             }
         };
-        eprintln!("  fault {}: {what}", self.faults);
+        *self.faults.entry(what).or_default() += 1;
+        eprintln!("  fault {}: {what}", self.faults.values().sum::<usize>());
     }
 
     /// Every process that is not there is started: a scheduler or worker may give up when it starts during an outage.
     fn heal(&mut self) {
         for at in 0..self.workers.len() {
             if self.workers[at].try_wait().is_some() {
-                self.workers[at] = worker(&self.fleet);
+                self.workers[at] = self.scene.worker();
             }
         }
         for at in 0..self.schedulers.len() {
             if self.schedulers[at].try_wait().is_some() {
-                self.schedulers[at] = self.fleet.start(&["scheduler"]);
+                self.schedulers[at] = self.scene.scheduler();
             }
         }
     }
-
-    /// Whether every job of every batch has ended; why not otherwise.
-    async fn at_rest(&self) -> Result<(), String> {
-        for batch in &self.batches {
-            let jobs = self.look(batch).await.ok_or("no answer")?;
-            let open = jobs.iter().filter(|job| job["finished_at_ms"].is_null()).count();
-            if jobs.len() < batch.ids.len() || open > 0 {
-                return Err(format!("{}: {} known, {open} open", batch.tag, jobs.len()));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn worker(fleet: &Fleet) -> Proc {
-    fleet.start(&["worker", "--max-workers", "4"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes LONGSHORE_SOAK_SECONDS, two minutes unless set, and the time to come to rest"]
 async fn real_servers_soak_random_faults_lose_and_double_nothing() {
     let seconds = number("LONGSHORE_SOAK_SECONDS", 120);
-    let seed = number("LONGSHORE_SOAK_SEED", u64::from(std::process::id()));
-    eprintln!("random faults for {seconds} s; again by LONGSHORE_SOAK_SEED={seed}");
-    let mut soak = Soak::start(seed).await;
+    eprintln!("random faults for {seconds} s");
+    let mut soak = Soak::start().await;
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         soak.new_batch();
         soak.enqueue().await;
-        if soak.below(2) == 0 {
+        if soak.scene.below(2) == 0 {
             soak.fault().await;
             soak.heal();
         }
-        let at = soak.below(soak.batches.len());
-        soak.look(&soak.batches[at]).await;
+        let at = soak.scene.below(soak.batches.len());
+        soak.scene.look_at(&["--tag", &soak.batches[at].tag]).await;
     }
-    let quiet = Instant::now();
+    let healed = Instant::now();
     while soak.batches.iter().any(|batch| !batch.acknowledged) {
         assert!(
-            quiet.elapsed() < REST,
+            healed.elapsed() < REST,
             "enqueues are refused long after the faults"
         );
         soak.heal();
         soak.enqueue().await;
     }
-    // What does not end is judged with everything else.
-    let rest = eventually(REST, "every job has ended", || soak.at_rest()).await;
-    let healed = quiet.elapsed();
-
-    let history = History::default();
-    history
-        .read(&std::fs::read_to_string(&soak.history).unwrap())
-        .unwrap();
-    let last = history.by_job();
-    let ends = |job: JobId| {
-        let seen = last[&job].iter().rev().find_map(|event| match event {
-            Event::Seen { status, .. } => Some(*status),
-            _ => None,
-        });
-        Final::of(seen)
-    };
-    let verdict = history.check(ends, &Ties::default());
-    eprintln!(
-        "seed {seed}: {seconds} s, {} faults, at rest {healed:?} after the last: {verdict}",
-        soak.faults
-    );
-    rest.unwrap();
-    assert_eq!(verdict.violations, [], "{verdict}");
+    eprintln!("{seconds} s, faults {:?}", soak.faults);
+    let verdict = soak.scene.judge(healed, &Ties::default()).await;
+    eprintln!("{verdict}");
     assert_eq!(verdict.acknowledged, soak.batches.len() * BATCH);
-    assert!(soak.faults > 0, "no faults in {seconds} s");
+    assert!(!soak.faults.is_empty(), "no faults in {seconds} s");
 }

@@ -80,6 +80,16 @@ impl ServerClock {
         self.show()
     }
 
+    /// Sets the servers' wall clock, backwards too.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn set(&self, now: Timestamp) -> Result<(), Error> {
+        self.clock.set(now);
+        self.show()
+    }
+
     /// The servers' frozen clock, for our own side.
     pub fn clock(&self) -> ManualClock {
         self.clock.clone()

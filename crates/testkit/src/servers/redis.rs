@@ -197,6 +197,49 @@ impl Redis {
         self.boot().await
     }
 
+    /// How long the append-only file is, in bytes: a moment of its past for [`Redis::restart_at`].
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be found; a rewrite began another one.
+    pub fn written(&self) -> Result<u64, Error> {
+        let path = self.append_only_file()?;
+        let file = std::fs::metadata(&path).map_err(Error::io("look at", &path))?;
+        Ok(file.len())
+    }
+
+    /// Kills the server and starts it with what it had written at that moment: whatever came later is lost, as by a
+    /// power failure between two writes to the disk.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be cut, or the server does not come up.
+    pub async fn restart_at(&self, written: u64) -> Result<(), Error> {
+        self.kill9();
+        let path = self.append_only_file()?;
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        file.set_len(written).map_err(Error::io("cut", &path))?;
+        self.boot().await
+    }
+
+    /// The only file of commands; there is a second one after a rewrite, which our servers are too small for.
+    fn append_only_file(&self) -> Result<std::path::PathBuf, Error> {
+        let folder = self.dir.path().join("data/appendonlydir");
+        let entries = std::fs::read_dir(&folder).map_err(Error::io("list", &folder))?;
+        let mut files: Vec<_> = entries
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .filter(|path| path.to_string_lossy().ends_with(".incr.aof"))
+            .collect();
+        match (files.pop(), files.is_empty()) {
+            (Some(path), true) => Ok(path),
+            (found, _) => Err(Error::answer("find the append-only file", format!("{found:?}"))),
+        }
+    }
+
     /// Everything the server has logged.
     pub fn log_text(&self) -> String {
         self.proc.lock().as_ref().map(Proc::log_text).unwrap_or_default()

@@ -1,0 +1,62 @@
+//! Rows of indexes that vanish under a fleet that works.
+
+use std::time::Duration;
+
+use longshore_testkit::servers::{Redis, RedisOptions, SharedServers};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::scene::{Scene, family, jobs};
+
+/// Takes rows of every index of every shard away, each third one beginning with the one that the test says.
+async fn take_rows(redis: &Redis, first: usize) -> u64 {
+    let script = "local taken = 0
+        for shard = 0, 3 do
+          for _, key in ipairs(redis.call('KEYS', string.format('{s%02d}:*', shard))) do
+            if redis.call('TYPE', key).ok == 'zset' then
+              for at, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+                if at % 3 == tonumber(ARGV[1]) then taken = taken + redis.call('ZREM', key, id) end
+              end
+            end
+          end
+        end
+        return taken";
+    let taken = redis
+        .cli(&["EVAL", script, "0", &first.to_string()])
+        .await
+        .unwrap();
+    taken.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a row of the fault table; `scripts/faults` runs it"]
+async fn real_servers_soak_rows_of_indexes_that_vanish_are_made_anew_by_the_doctor() {
+    let servers = SharedServers::get().await.unwrap();
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let scene = Scene::on(servers.amqp_url().to_owned(), redis.url());
+    let _workers = [scene.worker(), scene.worker()];
+    let _scheduler = scene.scheduler();
+    scene.enqueue(&jobs(6, "mark", 6)).await;
+    scene.started(6).await;
+    let mut delayed = jobs(20, "mark", 0.1);
+    for job in &mut delayed {
+        job["delay"] = json!("3s");
+    }
+    let (family, ties) = family(12);
+    for jobs in [&jobs(20, "mark", 0.2), &delayed, &family] {
+        scene.enqueue(jobs).await;
+    }
+    sleep(Duration::from_millis(scene.random_below(2_000))).await;
+    let taken = take_rows(&redis, scene.below(3)).await;
+    assert!(taken > 5, "{taken} rows were there");
+    // Somebody runs the doctor until it finds nothing to repair; other findings are told by its exit code as well.
+    for _ in 0..2 {
+        let output = scene
+            .fleet
+            .command(&["doctor", "--fix", "-o", "json"])
+            .output()
+            .unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 9)), "{output:?}");
+    }
+    scene.judge(Instant::now(), &ties).await;
+}
