@@ -639,7 +639,8 @@ async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
     (twins, disk)
 }
 
-async fn walk(servers: &Arc<Servers>, seed: u64) {
+/// One walk from a seed; panics where the two stores differ.
+pub(crate) async fn walk(servers: &Arc<Servers>, seed: u64) {
     let (mut twins, _disk) = open(servers, seed).await;
     for number in 0..STEPS {
         let what = twins.step().await;
