@@ -3,9 +3,11 @@
 #![cfg(test)]
 
 mod gateway;
+mod least_privilege;
 mod outages;
 mod pause;
 mod paused;
 mod priority;
 mod rig;
+mod tls;
 mod why;

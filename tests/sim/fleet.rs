@@ -1,5 +1,5 @@
-//! The fleet: real clients, workers and schedulers on an embedded store, as tasks of one runtime whose clock stands still
-//! unless everybody waits; and the faults that come over them.
+//! The fleet: real clients, workers and schedulers on an embedded store, as tasks of one runtime for which time stands
+//! still unless everybody waits; and the faults that come over them.
 
 use std::rc::Rc;
 use std::sync::Arc;

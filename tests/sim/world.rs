@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// When simulations begin.
 const START: u64 = 1_780_000_000_000;
 
-/// The wall clock: the runtime's paused one, which a fault may put forward.
+/// The wall clock: the runtime's, which a fault may put forward.
 #[derive(Debug)]
 pub(crate) struct SimClock {
     began: Instant,
