@@ -4,6 +4,7 @@
 
 mod gateway;
 mod least_privilege;
+mod long_life;
 mod outages;
 mod pause;
 mod paused;
