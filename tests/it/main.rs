@@ -5,6 +5,8 @@
 mod children;
 mod gateway;
 mod hog;
+mod least_privilege;
+mod long_life;
 mod outages;
 mod pause;
 mod paused;
@@ -12,5 +14,6 @@ mod priority;
 mod races;
 mod rig;
 mod schema;
+mod tls;
 mod upgrade;
 mod why;

@@ -98,6 +98,18 @@ impl Worker {
             .map_err(Error::Thread)?;
         reported.await.unwrap_or(Err(Error::ControlLost))
     }
+
+    /// As [`Worker::run`], with everything on the runtime that this is called on: for simulations, in which one paused
+    /// clock moves all. A handler that blocks holds the beats up as well. Dropping the future is a crash: nothing is
+    /// handed back, and handlers that run go on.
+    ///
+    /// # Errors
+    /// When there is no runtime, or the backend cannot be reached at the start.
+    pub async fn run_in_place(self) -> Result<RunReport, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let shutdown = self.shutdown.child_token();
+        Box::pin(control(self, runtime, shutdown)).await
+    }
 }
 
 fn control_thread(worker: Worker, handlers: Handle, shutdown: CancellationToken) -> Result<RunReport, Error> {
@@ -105,28 +117,30 @@ fn control_thread(worker: Worker, handlers: Handle, shutdown: CancellationToken)
         .enable_all()
         .build()
         .map_err(Error::Thread)?;
-    let report = runtime.block_on(async move {
-        let (ports, own) = worker.source.open().await?;
-        let control = Control::new(Parts {
-            ports,
-            state: worker.state,
-            registry: worker.registry,
-            settings: worker.settings,
-            clock: worker.clock,
-            random: worker.random,
-            stats: worker.stats,
-            health: worker.health,
-            handlers,
-        });
-        let report = control.run(shutdown).await;
-        if let Some(backend) = own {
-            backend.close().await;
-        }
-        Ok(report)
-    });
+    let report = runtime.block_on(control(worker, handlers, shutdown));
     // A connection that hangs must not keep the thread.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     report
+}
+
+async fn control(worker: Worker, handlers: Handle, shutdown: CancellationToken) -> Result<RunReport, Error> {
+    let (ports, own) = worker.source.open().await?;
+    let control = Control::new(Parts {
+        ports,
+        state: worker.state,
+        registry: worker.registry,
+        settings: worker.settings,
+        clock: worker.clock,
+        random: worker.random,
+        stats: worker.stats,
+        health: worker.health,
+        handlers,
+    });
+    let report = control.run(shutdown).await;
+    if let Some(backend) = own {
+        backend.close().await;
+    }
+    Ok(report)
 }
 
 impl std::fmt::Debug for Worker {

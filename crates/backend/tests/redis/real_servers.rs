@@ -4,6 +4,7 @@ mod cluster;
 mod contract;
 mod cost;
 mod faults;
+mod mutants;
 mod rig;
 mod strict;
 mod twin;

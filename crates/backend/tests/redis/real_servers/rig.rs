@@ -38,6 +38,8 @@ pub(crate) async fn store() -> (Redis, Store) {
 pub(crate) struct Servers {
     clock: ServerClock,
     databases: Databases,
+    /// Host and port that stores go to instead, if any.
+    detour: Mutex<Option<String>>,
 }
 
 enum Databases {
@@ -71,12 +73,32 @@ impl Servers {
         Arc::new(Self {
             clock,
             databases: Databases::One(Box::new(redis)),
+            detour: Mutex::new(None),
         })
     }
 
     /// Where they are.
     pub(crate) fn url(&self) -> String {
-        self.databases.url()
+        match &*self.detour.lock() {
+            Some(address) => self.databases.url().replace(&self.address(), address),
+            None => self.databases.url(),
+        }
+    }
+
+    /// Host and port of the server.
+    pub(crate) fn address(&self) -> String {
+        let url = self.databases.url();
+        let from = url
+            .rfind('@')
+            .or_else(|| url.rfind("//").map(|at| at + 1))
+            .unwrap()
+            + 1;
+        url[from..].split('/').next().unwrap().to_owned()
+    }
+
+    /// Sends stores another way from now on.
+    pub(crate) fn go_through(&self, address: Option<String>) {
+        *self.detour.lock() = address;
     }
 
     /// Their clock.
@@ -113,6 +135,7 @@ impl Servers {
         Arc::new(Self {
             clock,
             databases: Databases::Cluster(cluster),
+            detour: Mutex::new(None),
         })
     }
 }
@@ -132,7 +155,7 @@ impl Harness for OnRedis {
         Box::pin(async {
             let servers = Arc::clone(&self.0);
             servers.databases.wipe().await;
-            let mut config = config(&servers.databases.url());
+            let mut config = config(&servers.url());
             config.shards = Some(Shards::new(6).unwrap());
             let store = Store::connect(&config).await.unwrap();
             let folder = tempfile::tempdir().unwrap();

@@ -25,8 +25,10 @@ use longshore_testkit::factory::{Factory, SeededRandom};
 use super::rig::{Servers, config};
 
 mod compare;
+mod coverage;
 mod dice;
 mod directed;
+mod edited;
 mod notices;
 mod subjects;
 use dice::Dice;
@@ -537,7 +539,13 @@ impl Twins {
     async fn odds(&mut self) -> &'static str {
         let id = self.id();
         let gen_ = self.gen_of(id).await;
-        match self.dice.below(5) {
+        match self.dice.below(7) {
+            5 => {
+                self.ask("abort", async |side| side.ports.enqueue.abort(0, vec![id]).await)
+                    .await
+                    .unwrap();
+            }
+            6 => self.requeue_edited(id, gen_).await,
             0 => {
                 self.ask("broker_gave_up", async |side| {
                     side.ports
@@ -639,7 +647,8 @@ async fn open(servers: &Arc<Servers>, seed: u64) -> (Twins, tempfile::TempDir) {
     (twins, disk)
 }
 
-async fn walk(servers: &Arc<Servers>, seed: u64) {
+/// One walk from a seed; panics where the two stores differ.
+pub(crate) async fn walk(servers: &Arc<Servers>, seed: u64) {
     let (mut twins, _disk) = open(servers, seed).await;
     for number in 0..STEPS {
         let what = twins.step().await;
