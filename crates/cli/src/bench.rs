@@ -155,7 +155,10 @@ async fn measure_all(
         [] => &Mode::DEFAULT,
         modes => modes,
     };
-    rig.warm_up().await?;
+    // The other half may be at work already.
+    if !modes.iter().any(|mode| mode.is_half()) {
+        rig.warm_up().await?;
+    }
     let mut rows = Vec::new();
     for run in 1..=options.repeat {
         for &mode in modes.iter().filter(|mode| **mode != Mode::Memory) {

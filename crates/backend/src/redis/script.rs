@@ -9,6 +9,14 @@ use longshore_core::limits;
 /// Ended jobs in one bucket of their index; Redis keeps sorted sets of up to 128 small, unless configured.
 const FINISHED_BUCKET: u64 = 100;
 
+/// Bytes of a result up to which it stands in the record; the record stays small in Redis up to 64.
+const RESULT_IN_RECORD: u64 = 48;
+
+const COUNT: &str = include_str!("lua/count.lua");
+const BASE: &str = include_str!("lua/base.lua");
+const LIB: &str = include_str!("lua/lib.lua");
+const DIRECT: &str = include_str!("lua/direct.lua");
+
 /// Bytes of payloads after which an answer takes no more jobs.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -29,9 +37,28 @@ impl Script {
     /// A script of a shard, which has the shared part.
     fn shared(name: &'static str, own: &str) -> Self {
         let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
-        let lib = include_str!("lua/lib.lua");
-        let count = include_str!("lua/count.lua");
-        Self::new(name, format!("{flags}\n{}{count}\n{lib}\n{body}", *BOUNDS))
+        Self::new(
+            name,
+            format!("{flags}\n{}{COUNT}\n{BASE}\n{LIB}\n{body}", *BOUNDS),
+        )
+    }
+
+    /// A script of a shard that runs for every job: what stands before the line `---- direct` is the way of the jobs
+    /// that take a turn, and is made, with the shared part, when the first of them comes.
+    fn direct(name: &'static str, own: &str) -> Self {
+        let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
+        let (rare, direct) = body.split_once("---- direct\n").unwrap_or(("", body));
+        let bounds = &*BOUNDS;
+        // A function of Lua may use 60 names of those around it: the bounds are its own. And one that takes `...` has an
+        // `arg` of its own, which would hide ours.
+        let rare = format!(
+            "local rare\nlocal function make()\n{bounds}{LIB}\n{rare}\nend\n\
+             rare = function(...)\nrare = make()\nreturn rare(...)\nend\n"
+        );
+        Self::new(
+            name,
+            format!("{flags}\n{bounds}{COUNT}\n{BASE}\n{rare}\n{DIRECT}\n{direct}"),
+        )
     }
 
     /// A script that has not.
@@ -86,6 +113,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
         ("PARENT_RESULT", limits::PARENT_RESULT_BYTES_MAX as u64),
         ("ROWS", limits::STATISTICS_ROWS_MAX as u64),
         ("LOOK", limits::STATISTICS_LOOK as u64),
+        ("RESULT_IN_RECORD", RESULT_IN_RECORD),
     ];
     let times = times.map(|(name, time)| (name, duration_millis(time)));
     times
@@ -105,10 +133,11 @@ macro_rules! scripts {
     };
 }
 
+scripts! { Script::direct: ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STEP = "step" }
 scripts! { Script::shared:
-    ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STATUSES = "statuses", REGISTER = "register",
+    STATUSES = "statuses", REGISTER = "register",
     SETTLE_EDGES = "settle_edges", EDGES_VERIFIED = "edges_verified", FAIL_BLOCKED = "fail_blocked",
-    ABORT = "abort", CANCEL = "cancel", STEP = "step", REBUILD = "rebuild", BEAT = "beat",
+    ABORT = "abort", CANCEL = "cancel", REBUILD = "rebuild", BEAT = "beat",
     GIVE_BACK = "give_back", PROGRESS = "progress", QUARANTINE = "quarantine", LEASE_OUTBOX = "lease_outbox",
     EXTEND_OUTBOX = "extend_outbox", PROMOTE = "promote", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
     EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",

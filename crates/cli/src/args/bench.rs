@@ -16,6 +16,9 @@ use longshore_core::QueueName;
     longshore bench\n  \
     longshore bench end-to-end --jobs 50000 --bundle 10 --floor --repeat 5\n  \
     longshore bench latency --rate 100 --jobs 2000 -o json\n  \
+    longshore bench urgent --jobs 100000 --max-workers 8\n  \
+    longshore bench hand-over --jobs 1000000\n  \
+    longshore bench work --jobs 1000000\n  \
     longshore bench memory --jobs 10000")]
 pub(crate) struct Bench {
     /// What to measure [default: enqueue drain end-to-end latency]
@@ -24,8 +27,8 @@ pub(crate) struct Bench {
     /// Jobs of a measurement
     #[arg(long, short, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) jobs: u32,
-    /// Most jobs in one message
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Most jobs in one message; 0 for as many as their measured run times allow, as clients do by default
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
     pub(crate) bundle: u8,
     /// Jobs at once in the worker
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -70,8 +73,16 @@ pub(crate) enum Mode {
     Chain,
     /// Jobs that are all due at the same moment
     Schedule,
+    /// The scheduler alone: jobs that are all due at the same moment are queued and published
+    Promote,
     /// Progress updates of running jobs, at a rate
     Progress,
+    /// Time from an enqueue to its start for critical jobs behind a backlog of low ones that take 20 ms each
+    Urgent,
+    /// Hand over what another process works off
+    HandOver,
+    /// Work off what another process hands over
+    Work,
     /// Bytes of Redis that a job takes, by state
     Memory,
 }
@@ -90,9 +101,18 @@ impl Mode {
             Self::FanOut => "fan-out",
             Self::Chain => "chain",
             Self::Schedule => "schedule",
+            Self::Promote => "promote",
             Self::Progress => "progress",
+            Self::Urgent => "urgent",
+            Self::HandOver => "hand-over",
+            Self::Work => "work",
             Self::Memory => "memory",
         }
+    }
+
+    /// Whether it measures one half, and leaves the other to another process.
+    pub(crate) const fn is_half(self) -> bool {
+        matches!(self, Self::HandOver | Self::Work)
     }
 
     /// Whether the floor has it too.

@@ -6,9 +6,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use longshore::Batch;
 use longshore_backend::floor::Floor;
-use longshore_core::{Clock as _, SystemClock};
+use longshore_core::Priority;
 use longshore_service::exit::ExitCode;
-use tokio::time::Instant;
 
 use super::cost::Meters;
 use super::report::{Row, System};
@@ -18,6 +17,9 @@ use crate::failure::Failure;
 
 /// How long the mode progress updates.
 const PROGRESS: Duration = Duration::from_secs(10);
+/// Critical jobs of the mode urgent, and the time between two of them.
+const URGENT: usize = 100;
+const URGENT_EVERY: Duration = Duration::from_millis(50);
 /// Jobs that a chain or fan-out may have: as many as one enqueue takes.
 const TOGETHER_MAX: usize = 50_000;
 
@@ -32,7 +34,11 @@ pub(super) async fn measure(mode: Mode, rig: &Rig, meters: &Meters, options: &Be
         Mode::FanOut => fan_out(rig, meters, jobs.min(TOGETHER_MAX)).await,
         Mode::Chain => chain(rig, meters, jobs.min(TOGETHER_MAX)).await,
         Mode::Schedule => schedule(rig, meters, jobs).await,
+        Mode::Promote => promote(rig, meters, jobs).await,
         Mode::Progress => progress(rig, meters, options).await,
+        Mode::Urgent => urgent(rig, meters, jobs).await,
+        Mode::HandOver => hand_over(rig, meters, jobs).await,
+        Mode::Work => work(rig, meters, jobs).await,
         Mode::Memory => Err(Failure::usage("memory is measured apart")),
     }
 }
@@ -84,6 +90,47 @@ async fn enqueue(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     rig.until_done(jobs).await?;
     worker.end().await?;
     Ok(row)
+}
+
+/// One half: nobody works here.
+async fn hand_over(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
+    let start = meters.start().await;
+    rig.enqueue(jobs).await?;
+    Ok(Row::new(
+        Mode::HandOver,
+        System::Longshore,
+        jobs,
+        &meters.stop(start).await,
+    ))
+}
+
+/// The other half: nobody enqueues here.
+async fn work(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
+    let worker = rig.worker()?;
+    let start = meters.start().await;
+    rig.until_handled(jobs).await;
+    let row = Row::new(Mode::Work, System::Longshore, jobs, &meters.stop(start).await);
+    worker.end().await?;
+    Ok(row)
+}
+
+/// The waits are those of the critical jobs; the row's jobs are the low ones.
+async fn urgent(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
+    rig.enqueue_backlog(jobs).await?;
+    let worker = rig.worker()?;
+    tokio::time::sleep(URGENT_EVERY).await;
+    let start = meters.start().await;
+    for number in 0..URGENT {
+        rig.seen.called_now();
+        let critical = rig.client.enqueue(rig.job(number)).queue(rig.queue());
+        critical.priority(Priority::Critical).await?;
+        tokio::time::sleep(URGENT_EVERY).await;
+    }
+    let row = Row::new(Mode::Urgent, System::Longshore, jobs, &meters.stop(start).await);
+    rig.seen.hurry();
+    rig.until_done(jobs + URGENT).await?;
+    worker.end().await?;
+    Ok(row.with_waits(rig.seen.take_waits()))
 }
 
 async fn drain(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
@@ -171,12 +218,22 @@ async fn chain(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> 
     Ok(row.with_waits(hops.map(|(one, next)| next.duration_since(*one)).collect()))
 }
 
+/// From the moment at which all jobs are due until none is scheduled any more; nobody works meanwhile.
+async fn promote(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
+    let due = rig.enqueue_for_later(jobs).await?;
+    tokio::time::sleep_until(due).await;
+    let start = meters.start().await;
+    rig.until_promoted().await?;
+    let row = Row::new(Mode::Promote, System::Longshore, jobs, &meters.stop(start).await);
+    let worker = rig.worker()?;
+    rig.until_done(jobs).await?;
+    worker.end().await?;
+    Ok(row)
+}
+
 /// The waits are from the moment at which all jobs are due to the start of each.
 async fn schedule(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
-    // Time to hand them all over before the first is due; slower than that, it is due at once and measured so.
-    let ahead = Duration::from_secs(2) + Duration::from_micros(200) * u32::try_from(jobs).unwrap_or(u32::MAX);
-    let due = Instant::now() + ahead;
-    rig.enqueue_at(jobs, Some(SystemClock.now().after(ahead))).await?;
+    let due = rig.enqueue_for_later(jobs).await?;
     rig.seen.watch_starts();
     let worker = rig.worker()?;
     tokio::time::sleep_until(due).await;

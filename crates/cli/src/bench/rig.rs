@@ -1,12 +1,12 @@
 //! What a measurement runs on: a client, a scheduler, and a worker that comes and goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore::{Batch, Client, Job};
 use longshore_backend::Backend;
-use longshore_core::{JobError, JobStatus, QueueName, Timestamp};
+use longshore_core::{Clock as _, JobError, JobStatus, Priority, QueueName, SystemClock, Timestamp};
 use longshore_scheduler::Scheduler;
 use longshore_service::exit::ExitCode;
 use longshore_worker::{BackendSource, JobContext, State, Worker};
@@ -23,6 +23,8 @@ use crate::failure::Failure;
 const BATCH: usize = 5_000;
 /// Jobs of a warm-up.
 const WARM: usize = 200;
+/// How long a job of a backlog takes.
+const BACKLOG_JOB: Duration = Duration::from_millis(20);
 /// How often it is looked whether everything has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -33,6 +35,9 @@ pub(super) struct BenchJob {
     number: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) updates: Option<Updates>,
+    /// It takes a while, unless everything is to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_slow: bool,
 }
 
 /// Progress updates of one job.
@@ -54,6 +59,7 @@ pub(super) struct Seen(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     done: AtomicUsize,
+    hurries: AtomicBool,
     called: Mutex<Vec<Instant>>,
     waits: Mutex<Vec<Duration>>,
     starts: Mutex<Option<Vec<Instant>>>,
@@ -89,6 +95,11 @@ impl Seen {
         self.0.starts.lock().take().unwrap_or_default()
     }
 
+    /// Jobs of a backlog take no time from now on.
+    pub(super) fn hurry(&self) {
+        self.0.hurries.store(true, Ordering::Relaxed);
+    }
+
     fn done(&self) -> usize {
         self.0.done.load(Ordering::Relaxed)
     }
@@ -96,6 +107,9 @@ impl Seen {
 
 async fn work(job: BenchJob, ctx: JobContext, State(seen): State<Seen>) -> Result<usize, JobError> {
     seen.start(job.number);
+    if job.is_slow && !seen.0.hurries.load(Ordering::Relaxed) {
+        tokio::time::sleep(BACKLOG_JOB).await;
+    }
     if let Some(updates) = job.updates {
         let mut ticks = tokio::time::interval(Duration::from_millis(updates.every_ms));
         for step in 1..=updates.count {
@@ -140,11 +154,16 @@ impl Running {
 
 impl Rig {
     pub(super) async fn new(backend: Backend, options: &Bench) -> Result<Self, Failure> {
-        let client = Client::builder()
-            .bundle_max(usize::from(options.bundle))
+        let builder = match options.bundle {
+            0 => Client::builder(),
+            jobs => Client::builder().bundle_max(usize::from(jobs)),
+        };
+        let client = builder
             .backend(&backend)
             .map_err(|error| Failure::from_error(ExitCode::Failure, &error))?;
-        refuse_others(&client, &options.queue).await?;
+        if !options.modes.iter().any(|mode| mode.is_half()) {
+            refuse_others(&client, &options.queue).await?;
+        }
         let stop = CancellationToken::new();
         let scheduler = Scheduler::builder(backend.ports().clone())
             .shutdown(stop.clone())
@@ -174,6 +193,7 @@ impl Rig {
             text: self.text.clone(),
             number,
             updates: None,
+            is_slow: false,
         }
     }
 
@@ -201,6 +221,41 @@ impl Rig {
         Ok(())
     }
 
+    /// Hands jobs over that are all due at the same moment, which it answers.
+    pub(super) async fn enqueue_for_later(&self, jobs: usize) -> Result<Instant, Failure> {
+        // Time to hand them all over before the first is due; slower than that, it is due at once and measured so.
+        let ahead =
+            Duration::from_secs(2) + Duration::from_micros(200) * u32::try_from(jobs).unwrap_or(u32::MAX);
+        let due = Instant::now() + ahead;
+        self.enqueue_at(jobs, Some(SystemClock.now().after(ahead)))
+            .await?;
+        Ok(due)
+    }
+
+    /// Until no job waits for its time any more.
+    pub(super) async fn until_promoted(&self) -> Result<(), Failure> {
+        while count(&self.client, &self.queue, |status| status == JobStatus::Scheduled).await? > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Hands jobs over that each take a while and are less urgent than others.
+    pub(super) async fn enqueue_backlog(&self, jobs: usize) -> Result<(), Failure> {
+        self.seen.0.hurries.store(false, Ordering::Relaxed);
+        for from in (0..jobs).step_by(BATCH) {
+            let mut batch = Batch::new();
+            for _ in from..jobs.min(from + BATCH) {
+                // No number that anybody waits for.
+                let mut job = self.job(usize::MAX);
+                job.is_slow = true;
+                batch.add(job).queue(self.queue()).priority(Priority::Low);
+            }
+            self.client.enqueue_many(batch).await?;
+        }
+        Ok(())
+    }
+
     /// A worker that takes jobs from now on.
     pub(super) fn worker(&self) -> Result<Running, Failure> {
         self.seen.0.done.store(0, Ordering::Relaxed);
@@ -218,11 +273,16 @@ impl Rig {
         })
     }
 
-    /// Until so many handlers of this worker have ended and the store knows of no open job any more.
-    pub(super) async fn until_done(&self, jobs: usize) -> Result<(), Failure> {
+    /// Until so many handlers of this worker have ended.
+    pub(super) async fn until_handled(&self, jobs: usize) {
         while self.seen.done() < jobs {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Until so many handlers of this worker have ended and the store knows of no open job any more.
+    pub(super) async fn until_done(&self, jobs: usize) -> Result<(), Failure> {
+        self.until_handled(jobs).await;
         while open(&self.client, &self.queue).await? > 0 {
             tokio::time::sleep(LOOK).await;
         }
@@ -241,10 +301,19 @@ impl Rig {
 
 /// Open jobs of the queue.
 async fn open(client: &Client, queue: &QueueName) -> Result<u64, Failure> {
+    count(client, queue, |status| !status.is_terminal()).await
+}
+
+/// Jobs of the queue whose status is `wanted`.
+async fn count(
+    client: &Client,
+    queue: &QueueName,
+    wanted: impl Fn(JobStatus) -> bool,
+) -> Result<u64, Failure> {
     let queues = client.queues().await?;
     let counts = queues.get(queue).map(|view| &view.counts).into_iter().flatten();
     Ok(counts
-        .filter(|(status, _): &(&JobStatus, &u64)| !status.is_terminal())
+        .filter(|(status, _): &(&JobStatus, &u64)| wanted(**status))
         .map(|(_, count)| count)
         .sum())
 }

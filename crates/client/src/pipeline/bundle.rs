@@ -1,10 +1,14 @@
 //! Puts dispatches of one shard into messages.
 
+use std::time::Duration;
+
 use longshore_core::Clock;
 use longshore_core::limits::{BUNDLE_BYTES_MAX, BUNDLE_JOBS_MAX};
 use longshore_core::message::{Epoch, Gen, Message, MessageJob};
 use longshore_core::port::broker::message_id;
 use longshore_core::port::enqueue::NewJob;
+
+use super::paces::BUNDLE_TIME;
 
 /// A job that is to be published.
 #[derive(Clone, Debug)]
@@ -25,11 +29,13 @@ pub(crate) struct Address {
 }
 
 /// The messages for these dispatches, and for each which dispatches it carries. The most urgent come first; jobs of
-/// one queue and priority travel together, at most `jobs_max` and [`BUNDLE_BYTES_MAX`] bytes a message.
+/// one queue and priority travel together, at most `jobs_max`, [`BUNDLE_BYTES_MAX`] bytes and [`BUNDLE_TIME`] of work a
+/// message; `pace` says how long a job takes.
 pub(crate) fn bundle(
     jobs: &[Dispatch],
     address: Address,
     jobs_max: usize,
+    pace: impl Fn(&NewJob) -> Duration,
     clock: &dyn Clock,
 ) -> Vec<(Message, Vec<usize>)> {
     let jobs_max = jobs_max.clamp(1, BUNDLE_JOBS_MAX);
@@ -40,12 +46,13 @@ pub(crate) fn bundle(
     });
     let published_at = clock.now();
     let mut messages: Vec<(Message, Vec<usize>)> = Vec::with_capacity(order.len());
-    let mut bytes = 0;
+    let (mut bytes, mut work) = (0, Duration::ZERO);
     for (index, dispatch) in order {
-        let size = dispatch.job.envelope.len();
+        let (size, takes) = (dispatch.job.envelope.len(), pace(&dispatch.job));
         let open = messages.last_mut().filter(|(message, _)| {
             message.jobs.len() < jobs_max
                 && bytes + size <= BUNDLE_BYTES_MAX
+                && work + takes <= BUNDLE_TIME
                 && message.priority == dispatch.job.priority
                 && message.queue == dispatch.job.queue
         });
@@ -53,9 +60,10 @@ pub(crate) fn bundle(
             message.jobs.push(message_job(dispatch));
             carried.push(index);
             bytes += size;
+            work += takes;
             continue;
         }
-        bytes = size;
+        (bytes, work) = (size, takes);
         let message = Message {
             id: message_id(),
             queue: dispatch.job.queue.clone(),
@@ -105,12 +113,16 @@ mod tests {
     }
 
     fn carried(jobs: &[Dispatch], jobs_max: usize) -> Vec<Vec<usize>> {
+        paced(jobs, jobs_max, Duration::ZERO)
+    }
+
+    fn paced(jobs: &[Dispatch], jobs_max: usize, pace: Duration) -> Vec<Vec<usize>> {
         let address = Address {
             shard: 0,
             epoch: 1,
             norecord: false,
         };
-        bundle(jobs, address, jobs_max, &SystemClock)
+        bundle(jobs, address, jobs_max, |_| pace, &SystemClock)
             .into_iter()
             .map(|(message, carried)| {
                 assert_eq!(message.jobs.len(), carried.len());
@@ -146,5 +158,15 @@ mod tests {
             .map(|_| dispatch("q", Priority::Normal, 120 * 1024))
             .collect();
         assert_eq!(carried(&jobs, 64), [vec![0, 1], vec![2]]);
+    }
+
+    #[test]
+    fn a_bundle_holds_no_more_work_than_a_moment_of_one_worker() {
+        let jobs: Vec<_> = (0..5).map(|_| dispatch("q", Priority::Normal, 1)).collect();
+        assert_eq!(
+            paced(&jobs, 64, BUNDLE_TIME / 2),
+            [vec![0, 1], vec![2, 3], vec![4]]
+        );
+        assert_eq!(paced(&jobs[..2], 64, BUNDLE_TIME), [vec![0], vec![1]]);
     }
 }

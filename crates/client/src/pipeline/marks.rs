@@ -1,12 +1,14 @@
 //! Tells the store what the broker confirmed, in the background: a mark that is lost costs one duplicate message, which
 //! the sweep of the outbox publishes and a worker drops.
+//!
+//! They wait a moment: a job that a worker starts meanwhile needs none, and those that are left share a call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use longshore_core::JobId;
 use longshore_core::gather::{Carry, Gather, Trip, TripLimits};
-use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::message::Gen;
 use longshore_core::port::EnqueuePort;
 use longshore_core::random::Random;
@@ -16,6 +18,10 @@ use super::retry::{CALL_LIMIT, retrying};
 
 /// Marks that wait at most; those beyond are left to the sweep.
 const MARKS_MAX: usize = 100_000;
+/// Marks of one shard that go together; the store cuts them into calls.
+const TOGETHER_MAX: usize = 8_192;
+/// How long they wait; far below the time after which the sweep takes an unmarked dispatch for unpublished.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// The marks of every shard.
 #[derive(Debug)]
@@ -29,6 +35,38 @@ pub(crate) struct Marks {
 struct Open {
     count: AtomicUsize,
     none: Notify,
+    /// How many wait for there to be none: then no mark waits any longer.
+    flushes: AtomicUsize,
+    hurry: Notify,
+}
+
+impl Open {
+    /// When marks need wait no longer.
+    async fn ripe(&self) {
+        let mut hurry = std::pin::pin!(self.hurry.notified());
+        hurry.as_mut().enable();
+        if self.flushes.load(Ordering::Acquire) == 0 {
+            // Whichever comes first; there is nothing to learn from which it was.
+            tokio::time::timeout(WAIT, hurry).await.ok();
+        }
+    }
+}
+
+/// Somebody who waits for there to be no mark left.
+struct Flush<'a>(&'a Open);
+
+impl<'a> Flush<'a> {
+    fn begin(open: &'a Open) -> Self {
+        open.flushes.fetch_add(1, Ordering::AcqRel);
+        open.hurry.notify_waiters();
+        Self(open)
+    }
+}
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.0.flushes.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// One dispatch to be marked; counted for as long as it lives.
@@ -50,11 +88,13 @@ struct MarkTrip {
     shard: u16,
     port: Arc<dyn EnqueuePort>,
     random: Arc<dyn Random>,
+    open: Arc<Open>,
 }
 
 impl Carry<Mark, ()> for MarkTrip {
     fn carry(&self, batch: Vec<Mark>) -> Trip<'_, ()> {
         Box::pin(async move {
+            self.open.ripe().await;
             let jobs: Vec<_> = batch.iter().map(|mark| (mark.id, mark.gen_)).collect();
             let marked = retrying(&*self.random, CALL_LIMIT, || {
                 self.port.mark_published(self.shard, jobs.clone())
@@ -71,17 +111,23 @@ impl Carry<Mark, ()> for MarkTrip {
 impl Marks {
     pub(crate) fn new(port: &Arc<dyn EnqueuePort>, random: &Arc<dyn Random>) -> Self {
         let limits = TripLimits {
-            batch_max: SCRIPT_JOBS_MAX,
+            batch_max: TOGETHER_MAX,
             weight_max: usize::MAX,
             trips_max: 1,
         };
+        let open = Arc::<Open>::default();
         let gather = |shard| {
-            let (port, random) = (Arc::clone(port), Arc::clone(random));
-            Gather::new(MarkTrip { shard, port, random }, limits)
+            let trip = MarkTrip {
+                shard,
+                port: Arc::clone(port),
+                random: Arc::clone(random),
+                open: Arc::clone(&open),
+            };
+            Gather::new(trip, limits)
         };
         Self {
             shards: port.shards().all().map(gather).collect(),
-            open: Arc::default(),
+            open,
         }
     }
 
@@ -101,6 +147,7 @@ impl Marks {
 
     /// Waits until nothing is left to be marked.
     pub(crate) async fn flush(&self) {
+        let _flush = Flush::begin(&self.open);
         loop {
             let mut none = std::pin::pin!(self.open.none.notified());
             none.as_mut().enable();

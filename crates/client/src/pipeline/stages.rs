@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::limits::SCRIPT_JOBS_MAX;
-use longshore_core::message::Epoch;
+use longshore_core::limits::{BUNDLE_JOBS_MAX, SCRIPT_JOBS_MAX};
+use longshore_core::message::{Epoch, Message};
 use longshore_core::port::enqueue::{EnqueueReply, Enqueued, NewJob};
 use longshore_core::port::{self, EnqueuePort, PublishPort};
 use longshore_core::random::Random;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
+use super::paces::Paces;
 use super::retry::{Limit, may_pass, retrying};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
@@ -84,7 +85,9 @@ pub(crate) struct Stages {
     pub(crate) redis_away: RedisAway,
     pub(crate) enqueue_timeout: Duration,
     pub(crate) publish_timeout: Duration,
-    pub(crate) bundle_max: usize,
+    /// Most jobs of a message; as many as their run times allow when nothing is said.
+    pub(crate) bundle_max: Option<usize>,
+    pub(crate) paces: Arc<Paces>,
     pub(crate) telemetry: Telemetry,
     under_way: Arc<Semaphore>,
 }
@@ -101,6 +104,7 @@ impl Stages {
             enqueue_timeout: settings.enqueue_timeout,
             publish_timeout: settings.publish_timeout,
             bundle_max: settings.bundle_max,
+            paces: Arc::new(Paces::new(&ports.inspect)),
             telemetry: ports.telemetry.clone(),
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
         }
@@ -198,10 +202,7 @@ impl Stages {
         if dispatches.is_empty() || !self.publish.is_ready() {
             return confirmed;
         }
-        let (messages, carried): (Vec<_>, Vec<_>) =
-            bundle(dispatches, address, self.bundle_max, &*self.clock)
-                .into_iter()
-                .unzip();
+        let (messages, carried): (Vec<_>, Vec<_>) = self.bundles(address, dispatches).into_iter().unzip();
         let jobs: Vec<_> = dispatches
             .iter()
             .map(|dispatch| (dispatch.job.id, dispatch.gen_))
@@ -229,6 +230,20 @@ impl Stages {
             }
         }
         confirmed
+    }
+}
+
+impl Stages {
+    /// Dispatches put into messages: as many in one as was said, or as their measured run times allow.
+    fn bundles(&self, address: Address, dispatches: &[Dispatch]) -> Vec<(Message, Vec<usize>)> {
+        if let Some(jobs_max) = self.bundle_max {
+            return bundle(dispatches, address, jobs_max, |_| Duration::ZERO, &*self.clock);
+        }
+        if dispatches.len() > 1 {
+            self.paces.refresh(&*self.clock);
+        }
+        let pace = |job: &NewJob| self.paces.of(&job.function_name);
+        bundle(dispatches, address, BUNDLE_JOBS_MAX, pace, &*self.clock)
     }
 }
 

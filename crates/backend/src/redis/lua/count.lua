@@ -17,9 +17,12 @@ end
 
 -- Code: n enqueued, w started, c completed, f failed, x cancelled, e expired, r retried, s snoozed, u handed back,
 -- l worker lost, q a dead letter queued again. The time is what it waited or ran for, or nothing.
-local function note(r, code, time)
-  local field = code .. (time and bucket_of(time) or '') .. ':' .. r.q .. ':' .. r.fn
+local function happen(code, bucket, place)
+  local field = code .. bucket .. place
   happened[field] = (happened[field] or 0) + 1
+end
+local function note(r, code, time)
+  happen(code, time and bucket_of(time) or '', ':' .. r.q .. ':' .. r.fn)
 end
 
 -- Adds to a bucket. The first of its kind may need a row of its own: `opened` is called for the first row.

@@ -1,30 +1,16 @@
--- What every script of a shard shares. The bounds (LEASE, ...) and `count.lua` are put before this file by the program.
---
--- KEYS[1] is the shard's meta hash, `{sNN}:meta`; every other key of the shard has the same hash tag and is made
--- here from it. ARGV[1] is a random number that becomes the shard's epoch when it has none.
+-- Records: how they are loaded, changed and saved, and how jobs move. `base.lua` is put before this file.
 --
 -- A script loads a record, changes it, and saves it. Which index rows a record has follows from the record (`rows`),
 -- and `save` writes the difference: an index cannot disagree with a status. Nothing is written before the arguments
 -- of a job are read whole.
-
-local call = redis.call
-local P = string.sub(KEYS[1], 1, -5)
-
--- While a cluster moves this slot, half of the keys are on the other node: a job would look lost, or the script would
--- break off in the middle. Two keys that never exist make both nodes refuse here, before anything is written; one is
--- not enough for the node that the slot goes to.
-call('EXISTS', P .. 'probe1', P .. 'probe2')
-
-local clock = call('TIME')
-local NOW_US = clock[1] * 1000000 + clock[2]
-local NOW = math.floor(NOW_US / 1000)
-
-local BLOCKED, SCHEDULED, QUEUED, RUNNING, RETRYING = 0, 1, 2, 3, 4
-local COMPLETED, FAILED, CANCELLED, EXPIRED = 5, 6, 7, 8
+--
+-- Three scripts run for every job: `enqueue`, `mark_published` and `step`. What they do to a job that takes no turn is
+-- written out there by hand, and leaves the same fields and rows as the words below (the walks in `twin.rs` compare
+-- them). Every other job goes the way of these words, which are made only then (see `direct.lua`).
 
 -- Fields of a record that are numbers. The others are text: o owner, w worker, k function it is parked for,
--- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags. A nonce is
--- sixteen bytes. A field that is not there is nothing, or 0.
+-- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags, i a small
+-- result. A nonce is sixteen bytes. A field that is not there is nothing, or 0.
 local NUMBERS = {
   s = true, -- status
   g = true, -- gen
@@ -33,8 +19,8 @@ local NUMBERS = {
   l = true, -- losts
   F = true, -- fence
   u = true, -- end of the lease
-  x = true, -- next try of the outbox
-  p = true, -- published at
+  x = true, -- next try of the outbox; of a Queued job
+  p = true, -- published at; of a Queued job
   b = true, -- give-backs
   r = true, -- run at
   A = true, -- could run since
@@ -55,164 +41,11 @@ local NUMBERS = {
   D = true, -- the dead letter has its twin
   P = true, -- priority
   z = true, -- it has a progress stream
-  i = true, -- lines that its attempt has added to its log
+  j = true, -- lines that its attempt has added to its log
   L = true, -- gen whose message the broker gave up
   m = true, -- bytes of its parents' results, while Blocked
   B = true, -- bucket of `finished` that it is in
 }
-
--- Arguments, one after the other.
-
-local at = 1
-local function arg()
-  at = at + 1
-  return ARGV[at]
-end
-local function num()
-  at = at + 1
-  return tonumber(ARGV[at])
-end
--- An empty argument stands for nothing.
-local function opt()
-  local value = arg()
-  if value == '' then return nil end
-  return value
-end
-
--- The shard.
-
-local function epoch()
-  local known = call('HGET', KEYS[1], 'epoch')
-  if known then return known end
-  call('HSET', KEYS[1], 'epoch', ARGV[1])
-  return ARGV[1]
-end
-
-local paused_known = {}
-local function is_paused(queue)
-  local known = paused_known[queue]
-  if known == nil then
-    known = call('SISMEMBER', P .. 'paused', queue) == 1
-    paused_known[queue] = known
-  end
-  return known
-end
-
--- The sweep over leases: answers how long leases that look over must be left alone, or nothing. After an outage, a
--- restart, a clock jump or a failover nobody could beat.
-local function look()
-  local seen = call('HMGET', KEYS[1], 'seen', 'pause')
-  local last, pause = tonumber(seen[1]), tonumber(seen[2]) or 0
-  call('HSET', KEYS[1], 'seen', NOW)
-  if NOW < pause then
-    local left = pause - NOW
-    if left > LEASE then call('HSET', KEYS[1], 'pause', NOW + LEASE) end
-    return math.min(left, LEASE)
-  end
-  if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end
-  call('HSET', KEYS[1], 'pause', NOW + LEASE)
-  return LEASE
-end
-
--- Counters by queue, status and function: gathered here, written together by `done`.
-local counts = {}
-local function tally(r, status, by)
-  local field = r.q .. ':' .. status .. ':' .. r.fn
-  counts[field] = (counts[field] or 0) + by
-end
-
--- Index rows: gathered here by index and id, the last word for each (a score, or false for no row), and written
--- together by `flush`, one command an index. A row a command is what most of a script's time would go to.
-local pending = {}
-local function row(index, id, score)
-  local rows = pending[index]
-  if not rows then
-    rows = {}
-    pending[index] = rows
-  end
-  rows[id] = score
-end
-
-local function flush_index(index, rows)
-  local add, rem = { 'ZADD', P .. index }, { 'ZREM', P .. index }
-  for id, score in pairs(rows) do
-    if score then
-      add[#add + 1] = score
-      add[#add + 1] = id
-    else
-      rem[#rem + 1] = id
-    end
-    if #add > 1000 then
-      call(unpack(add))
-      add = { 'ZADD', P .. index }
-    end
-    if #rem > 1000 then
-      call(unpack(rem))
-      rem = { 'ZREM', P .. index }
-    end
-  end
-  if #add > 2 then call(unpack(add)) end
-  if #rem > 2 then call(unpack(rem)) end
-end
-
-local function flush()
-  for index, rows in pairs(pending) do flush_index(index, rows) end
-  pending = {}
-end
-
--- Whether a row of `rel` was made: schedulers are told once a script.
-local has_ended_parents = false
--- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
--- somebody wants it. A full list keeps the number of what it had no room for.
-local noted = {}
-local function notice(...)
-  noted[#noted + 1] = { ... }
-end
-
-local function write_notices()
-  local key = P .. 'notices'
-  if (tonumber(call('HGET', KEYS[1], 'notices') or nil) or 0) <= NOW then return end
-  local left = NOTICES - call('LLEN', key)
-  for i, row in ipairs(noted) do
-    if i > left then
-      call('HINCRBY', KEYS[1], 'notices_dropped', #noted - i + 1)
-      return
-    end
-    -- The error stands in the job's own key by now.
-    if row[1] == 'd' then row[#row + 1] = call('GET', P .. 'e:' .. row[2]) or '' end
-    call('RPUSH', key, cmsgpack.pack({ call('HINCRBY', KEYS[1], 'notices_last', 1), NOW, row }))
-  end
-end
-
--- Ends every script that writes.
-local function done(reply)
-  if noted[1] then write_notices() end
-  flush()
-  if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
-  for field, by in pairs(counts) do
-    if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
-  end
-  write_happened(call, P, NOW)
-  return reply
-end
-
--- Wakes whoever watches a job. Nobody may depend on it: a user who may not publish runs jobs all the same.
-local function wake(id, what)
-  redis.pcall('PUBLISH', 'longshore:ev:' .. id, what)
-end
-
--- Records.
-
--- Redis turns a number into text digit by digit, for each argument anew; the same few numbers come again and again.
-local texts = {}
-local function text(number)
-  local known = texts[number]
-  if not known then
-    known = string.format('%.0f', number)
-    texts[number] = known
-  end
-  return known
-end
 
 local function put(r, field, value)
   r[field] = value
@@ -276,6 +109,11 @@ local function load(id)
     r[field] = value
   end
   r.g, r.a, r.y, r.l = r.g or 0, r.a or 0, r.y or 0, r.l or 0
+  -- A start leaves them behind, which is one command less: they count while the job is Queued.
+  if r.s ~= QUEUED then
+    cut(r, 'x')
+    cut(r, 'p')
+  end
   r.before, r.was = rows(r), r.s
   return r
 end
@@ -286,13 +124,6 @@ local function is_readable(id)
   if seen.err then return false end
   local s = tonumber(seen[1] or nil)
   return s ~= nil and s <= EXPIRED and seen[2] and seen[3] and seen[4] and (s < COMPLETED or seen[5]) and true or false
-end
-
--- Lines of a log: their number, then of each its place among the attempt's lines and the encoded line.
-local function read_lines()
-  local lines = {}
-  for i = 1, num() do lines[i] = { num(), arg() } end
-  return lines
 end
 
 -- Adds lines to a job's log, each after its place in it, and answers how many its attempt has said. Those up to `said`
@@ -430,25 +261,8 @@ local function has_children_to_tell(r, gone)
   return children > 0
 end
 
--- Ended jobs of a status are kept in buckets of a hundred, oldest first, because a small sorted set takes a third of
--- the memory of a large one. `finished:<status>` has the buckets by the earliest end in them.
-local end_bucket_of = {}
 local function ends_at(r, time)
-  local s = r.s
-  local bucket = end_bucket_of[s]
-  if not bucket then
-    local number = tonumber(call('HGET', KEYS[1], 'bucket:' .. s) or nil) or 0
-    bucket = { number = number, left = BUCKET - call('ZCARD', P .. 'finished:' .. s .. ':' .. number) }
-    end_bucket_of[s] = bucket
-  end
-  if bucket.left <= 0 then
-    bucket.number, bucket.left = call('HINCRBY', KEYS[1], 'bucket:' .. s, 1), BUCKET
-  end
-  if bucket.left == BUCKET or time < NOW then
-    call('ZADD', P .. 'finished:' .. s, 'LT', text(time), text(bucket.number))
-  end
-  bucket.left = bucket.left - 1
-  put(r, 'B', bucket.number)
+  put(r, 'B', end_bucket(r.s, time))
   put(r, 'f', time)
 end
 
@@ -484,6 +298,15 @@ end
 
 local function keep_error(r, encoded)
   call('SET', P .. 'e:' .. r.id, encoded)
+end
+
+-- A small result stands in the record: a key of its own takes a hundred bytes more.
+local function keep_result(r, data)
+  if #data <= RESULT_IN_RECORD then put(r, 'i', data) else call('SET', P .. 'r:' .. r.id, data) end
+end
+
+local function result_of(id)
+  return call('GET', P .. 'r:' .. id) or call('HGET', P .. 'j:' .. id, 'i')
 end
 
 -- Ends a job as Failed for a reason that no worker reported.
@@ -530,7 +353,7 @@ local function outcome_of(s, id)
   if s == COMPLETED then
     local key = P .. 'r:' .. id
     if call('STRLEN', key) > PARENT_RESULT then return 'C', false end
-    return 'C', call('GET', key)
+    return 'C', result_of(id)
   end
   return s == FAILED and 'F' or 'X', false
 end
@@ -635,7 +458,7 @@ end
 local function run(out, r, nonce, worker)
   -- A start begins with no progress. A job that has never started has none to take away.
   if r.F then call('DEL', P .. 'g:' .. r.id) end
-  cut(r, 'i')
+  cut(r, 'j')
   enter(r, RUNNING)
   put(r, 'a', r.a + 1)
   put(r, 'o', nonce)

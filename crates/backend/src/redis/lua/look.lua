@@ -18,7 +18,7 @@ while at < #ARGV do
     view[4] = call('HGETALL', P .. 'o:' .. id)
     if full then
       view[5] = call('GET', P .. 'p:' .. id)
-      view[6] = call('GET', P .. 'r:' .. id)
+      view[6] = result_of(id)
       view[7] = call('LRANGE', P .. 'h:' .. id, 0, -1)
     end
   end

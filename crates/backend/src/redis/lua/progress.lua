@@ -10,9 +10,9 @@
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
   local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 'o', 'z', 'i')
+  local seen = call('HMGET', key, 'o', 'z', 'j')
   if seen[1] == nonce then
-    if #lines > 0 then call('HSET', key, 'i', text(add_lines(id, tonumber(seen[3] or 0), lines))) end
+    if #lines > 0 then call('HSET', key, 'j', text(add_lines(id, tonumber(seen[3] or 0), lines))) end
     call('SET', P .. 'g:' .. id, progress)
     call('XADD', P .. 'gs:' .. id, 'MAXLEN', STREAM, '*', 'p', progress)
     if not seen[2] then call('HSET', key, 'z', 1) end
