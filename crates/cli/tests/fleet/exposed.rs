@@ -1,4 +1,4 @@
-//! Metrics as others read them: over OTLP at a receiver that nobody here wrote, and as OpenMetrics by a parser that nobody
+//! Metrics as others read them: over OTLP at a receiver that nobody here wrote, and as `OpenMetrics` by a parser that nobody
 //! here wrote, with buckets that point to traces. And what a gateway tells of its requests.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ const RARE: [&str; 5] = [
     "longshore.health",
 ];
 
-/// Prometheus' own parser of OpenMetrics: it takes nothing that is not in the standard.
+/// Prometheus' own parser of `OpenMetrics`: it takes nothing that is not in the standard.
 const PARSE: &str = "
 import json, sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read
@@ -35,7 +35,7 @@ print(json.dumps([
 ]))
 ";
 
-/// A sample of a page in OpenMetrics.
+/// A sample of a page in `OpenMetrics`.
 struct Sample {
     name: String,
     labels: BTreeMap<String, String>,

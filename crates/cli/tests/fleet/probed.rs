@@ -123,6 +123,20 @@ async fn real_servers_a_worker_that_is_connected_and_whose_consumer_is_gone_is_d
     let (probed, _port) = Probed::next(&mut fleet);
     let _worker = fleet.start(&["worker", "--samples"]);
     probed.is_up().await;
+    // No consumer, and rightly so: it is well.
+    fleet.run(&["queue", "pause", "default"]).await.unwrap();
+    eventually(LONG, "the pause is seen", || async {
+        let (ready, said) = probed.get("/readyz").await;
+        if ready == 200 && said.contains("paused") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(probed.get("/livez").await.0, 200);
+    fleet.run(&["queue", "resume", "default"]).await.unwrap();
     rights("^$").await;
     // It comes back at once, and may consume no more.
     vhost.close_all_connections().await.unwrap();
