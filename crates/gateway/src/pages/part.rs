@@ -13,7 +13,7 @@ use super::text;
 #[derive(Clone, Debug, Template)]
 #[template(
     ext = "html",
-    source = r#"<time datetime="{{ iso }}" data-at="{{ at }}" data-mode="{{ mode }}" title="{{ stamp }} UTC">{{ text }}{% if *mode == "stamp" %} UTC{% endif %}</time>"#
+    source = r#"<time datetime="{{ iso }}" data-at="{{ at }}" data-mode="{{ mode }}" title="{{ stamp }} UTC">{{ text }}{% if self.is_stamp() %} UTC{% endif %}</time>"#
 )]
 pub(crate) struct When {
     iso: String,
@@ -54,6 +54,11 @@ impl When {
     /// Date and time.
     pub(crate) fn stamp(at: Timestamp) -> Self {
         Self::new(at, "stamp", text::stamp(at))
+    }
+
+    /// A time of the clock says which clock that is.
+    fn is_stamp(&self) -> bool {
+        self.mode == "stamp"
     }
 
     fn new(at: Timestamp, mode: &'static str, text: String) -> Self {
