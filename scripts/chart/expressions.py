@@ -76,7 +76,7 @@ for path in map(pathlib.Path, sys.argv[3:]):
 # Told only once there is something to tell: a fault, an alarm, a producer that exports metrics, a delivery of the last
 # minute.
 RARE = {
-    "longshore_queue_oldest_age_seconds",
+    "longshore_queue_delivered_age_seconds",
     "longshore_handler_panics_total",
     "longshore_jobs_enqueued_total",
     "longshore_leases_expired_total",

@@ -250,6 +250,7 @@ macro_rules! each_case {
             counters_follow_every_move
             jobs_are_shown_in_the_order_asked_and_as_much_as_asked
             workers_are_listed_while_they_beat
+            a_worker_tells_its_load_between_beats_while_it_is_registered
             a_watcher_is_woken_by_a_change_of_status
             a_watcher_is_woken_by_progress
             the_store_answers_a_ping
@@ -260,6 +261,7 @@ macro_rules! each_case {
             a_comparison_takes_bites
             parked_jobs_are_counted_by_function
             the_state_of_a_shard_names_what_is_due_first
+            a_job_that_no_try_gets_published_is_known_however_often_it_is_tried
             the_next_in_line_are_the_most_urgent_then_the_oldest
             the_quarantine_tells_how_full_it_is
             nothing_has_happened_in_an_empty_store
@@ -277,6 +279,7 @@ macro_rules! each_case {
             a_query_for_one_function_or_queue_leaves_the_others_out
             jobs_are_counted_by_status_function_and_queue
             a_queue_tells_its_length_and_the_age_of_its_oldest_job
+            a_dead_letter_that_is_queued_again_is_counted_as_requeued
             functions_that_find_no_room_share_a_row
             a_query_out_of_its_bounds_is_refused
             a_shard_is_leased_to_one_holder
@@ -298,7 +301,6 @@ macro_rules! each_case {
             the_mailbox_changes_as_it_was_read_or_not_at_all
             the_mailbox_is_changed_blindly_when_asked_to
             a_worker_that_says_goodbye_leaves_the_mailbox
-            the_longest_waiting_job_of_a_queue_is_known
             a_message_arrives_as_it_was_sent
             a_bundle_arrives_whole
             a_batch_is_confirmed_in_its_order

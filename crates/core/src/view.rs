@@ -104,6 +104,20 @@ pub struct FullView {
 }
 
 impl JobView {
+    /// Whether a text, in lower case, stands in what people see of a job: its name, function, tags, error, reason of a
+    /// cancel and progress, and the begin of its id.
+    pub fn has_text(&self, text: &str) -> bool {
+        let stands = |seen: &str| seen.to_lowercase().contains(text);
+        let error = self.error.as_ref();
+        stands(&self.name)
+            || stands(self.function_name.as_str())
+            || self.id.to_string().starts_with(text)
+            || self.tags.iter().any(|tag| stands(tag))
+            || error.is_some_and(|error| stands(&error.message) || stands(&error.error_type))
+            || self.cancel_reason.as_deref().is_some_and(stands)
+            || stands(&self.progress.message)
+    }
+
     /// What `poll` tells of this job.
     pub fn to_result(&self) -> JobResult {
         let mut progress = self.progress.clone();

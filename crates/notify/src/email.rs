@@ -1,24 +1,25 @@
 //! Letters by e-mail.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
-use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use longshore_core::notice::post::Addressee;
 use longshore_core::notice::{Kind, Letter};
-use longshore_core::port::notify::{ChannelPort, NotSent};
+use longshore_core::port::notify::{ChannelPort, NotSent, Retry, Sent};
 
+use crate::smtp::{Delivered, Refused, Server};
 use crate::{Invalid, later, never, one_line, text};
 
 /// Most recipients of one channel.
 const RECIPIENTS_MAX: usize = 50;
+/// Letters of which it is remembered who got them; of an older one some may get it again, with the same id.
+const PARTLY_MAX: usize = 256;
 /// How much of a server's refusal is kept.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -88,8 +89,9 @@ pub struct Email {
     from: Mailbox,
     to: Vec<Mailbox>,
     timeout: Duration,
-    /// A connection for each letter: letters are few, and a pool needs a runtime before there is one.
-    server: AsyncSmtpTransportBuilder,
+    server: Server,
+    /// Who got a letter of which others have to wait: they do not get it again with the next try.
+    partly: Mutex<VecDeque<(String, BTreeSet<String>)>>,
 }
 
 impl std::fmt::Debug for Email {
@@ -127,6 +129,7 @@ impl Email {
             to,
             timeout: settings.timeout,
             server,
+            partly: Mutex::default(),
         })
     }
 
@@ -152,19 +155,69 @@ impl Email {
         Ok(message)
     }
 
-    async fn bring(&self, letter: Letter) -> Result<(), NotSent> {
+    async fn bring(&self, letter: Letter) -> Result<Sent, NotSent> {
         let message = self
             .message(&letter)
             .map_err(|error| never(format!("the mail cannot be made: {error}")))?;
-        let transport: AsyncSmtpTransport<Tokio1Executor> = self.server.clone().build();
-        match tokio::time::timeout(self.timeout, transport.send(message)).await {
-            Ok(Ok(_)) => Ok(()),
+        let had = self.had(&letter.id);
+        let to: Vec<_> = self
+            .to
+            .iter()
+            .filter(|to| !had.contains(&to.email.to_string()))
+            .collect();
+        let brought = self.server.bring(&self.from, &to, &message);
+        match tokio::time::timeout(self.timeout, brought).await {
+            Ok(Ok(delivered)) => self.conclude(&letter.id, had, delivered),
             Ok(Err(error)) => Err(refusal(&error)),
             Err(_) => Err(later(format!(
                 "the mail server did not answer within {:?}",
                 self.timeout
             ))),
         }
+    }
+
+    /// What it means that some recipients were accepted and some refused. Who has to wait gets the next try alone.
+    fn conclude(&self, id: &str, mut had: BTreeSet<String>, delivered: Delivered) -> Result<Sent, NotSent> {
+        had.extend(delivered.accepted);
+        if delivered.refused.is_empty() {
+            return Ok(Sent::default());
+        }
+        let (count, all) = (had.len(), self.to.len());
+        let told = delivered
+            .refused
+            .iter()
+            .map(|refused| format!("{}: {}", refused.to, refusal(&refused.error).reason));
+        let told = told.collect::<Vec<_>>().join("; ");
+        let note = one_line(
+            &format!("{count} of {all} recipients got it; {told}"),
+            REASON_CHARS_MAX,
+        );
+        let waits = |refused: &Refused| refusal(&refused.error).retry != Retry::Never;
+        if delivered.refused.iter().any(waits) {
+            if !had.is_empty() {
+                self.remember(id, had);
+            }
+            return Err(later(note));
+        }
+        if had.is_empty() {
+            return Err(never(note));
+        }
+        Ok(Sent { note: Some(note) })
+    }
+
+    fn had(&self, id: &str) -> BTreeSet<String> {
+        let partly = self.partly.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = partly.iter().find(|(of, _)| of == id);
+        found.map(|(_, had)| had.clone()).unwrap_or_default()
+    }
+
+    fn remember(&self, id: &str, had: BTreeSet<String>) {
+        let mut partly = self.partly.lock().unwrap_or_else(PoisonError::into_inner);
+        partly.retain(|(of, _)| of != id);
+        if partly.len() == PARTLY_MAX {
+            partly.pop_front();
+        }
+        partly.push_back((id.to_owned(), had));
     }
 }
 
@@ -179,7 +232,7 @@ impl ChannelPort for Email {
     fn send(
         &self,
         letter: Letter,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + '_>> {
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Sent, NotSent>> + Send + '_>> {
         Box::pin(self.bring(letter))
     }
 }
@@ -206,7 +259,7 @@ fn refusal(error: &lettre::transport::smtp::Error) -> NotSent {
     }
 }
 
-fn server(settings: &EmailSettings) -> Result<AsyncSmtpTransportBuilder, Invalid> {
+fn server(settings: &EmailSettings) -> Result<Server, Invalid> {
     let host = settings.host.trim();
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if host.is_empty() || !host.chars().all(is_host) {
@@ -225,16 +278,17 @@ fn server(settings: &EmailSettings) -> Result<AsyncSmtpTransportBuilder, Invalid
             return Err(Invalid::new("tls", problem));
         }
     };
-    let port = settings.port.unwrap_or(settings.encryption.port());
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
-        .port(port)
-        .tls(tls)
-        .hello_name(ClientId::default())
-        .timeout(Some(settings.timeout));
-    if let Some((user, password)) = settings.credentials.clone() {
-        builder = builder.credentials(Credentials::new(user, password));
-    }
-    Ok(builder)
+    let credentials = settings
+        .credentials
+        .clone()
+        .map(|(user, password)| Credentials::new(user, password));
+    Ok(Server {
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port: settings.port.unwrap_or(settings.encryption.port()),
+        tls,
+        credentials,
+        timeout: settings.timeout,
+    })
 }
 
 fn is_this_machine(host: &str) -> bool {

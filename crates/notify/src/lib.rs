@@ -8,6 +8,7 @@
 pub mod email;
 pub mod guard;
 pub mod signature;
+mod smtp;
 pub mod text;
 pub mod webhook;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_core::clock::{Clock, SystemClock};
 use longshore_core::notice::post::Addressee;
 use longshore_core::notice::{Kind, Letter};
-use longshore_core::port::notify::{ChannelPort, NotSent, Retry};
+use longshore_core::port::notify::{ChannelPort, NotSent, Retry, Sent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
@@ -154,8 +154,8 @@ impl ChannelPort for Webhook {
     fn send(
         &self,
         letter: Letter,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + '_>> {
-        Box::pin(self.bring(letter))
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Sent, NotSent>> + Send + '_>> {
+        Box::pin(async move { self.bring(letter).await.map(|()| Sent::default()) })
     }
 }
 

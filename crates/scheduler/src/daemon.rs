@@ -17,6 +17,8 @@ mod verify_edges;
 pub(crate) use keep_dead_letters::Keeper;
 #[cfg(test)]
 pub(crate) use keep_dead_letters::take_given_up;
+pub(crate) use send_notifications::finish as finish_notifications;
+pub(crate) use send_notifications::flights::Flights;
 
 use crate::context::Context;
 use crate::error::Error;

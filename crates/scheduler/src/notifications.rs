@@ -11,6 +11,8 @@ use longshore_core::notice::post::{Addressee, Policy};
 use longshore_core::port::notify::{ChannelPort, Retry};
 use tokio::sync::Mutex;
 
+use crate::daemon::Flights;
+
 /// The first pause after a letter that was not taken; it doubles.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// The longest pause between two tries of a letter.
@@ -35,6 +37,8 @@ pub(crate) struct Notifier {
     pub(crate) memory: Mutex<Memory>,
     /// Marks of letters are made one after the other: they change the same mailbox.
     pub(crate) marking: Mutex<()>,
+    /// Letters under way.
+    pub(crate) flights: Mutex<Flights>,
 }
 
 /// When things that need not be done in every pass were done last.

@@ -125,6 +125,7 @@ impl Scheduler {
             while daemons.join_next().await.is_some() {}
         })
         .await;
+        crate::daemon::finish_notifications(&self.handle.context, STOP_DEADLINE).await;
         self.handle.context.publisher.finish(PUBLISH_DEADLINE).await;
         listening.abort();
         let dropped = if ended.is_ok() { 0 } else { daemons.len() };

@@ -243,10 +243,28 @@ impl Config {
     /// # Errors
     /// Every problem of every source at once.
     pub fn load(sources: &Sources, judge: Judge<'_>) -> Result<Self, Problems> {
+        Self::load_and(sources, judge, &|_| Vec::new())
+    }
+
+    /// As [`Config::load`]; `look` sees what could be made of the values, also where some of them are wrong, and tells
+    /// what it finds. Of a key that has a problem already it tells in vain.
+    ///
+    /// # Errors
+    /// Every problem of every source, and of `look`, at once.
+    pub fn load_and(
+        sources: &Sources,
+        judge: Judge<'_>,
+        look: &dyn Fn(&Self) -> Vec<Problem>,
+    ) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let layers = sources.read(&mut problems);
         let values = Values::read(layers, judge, &mut problems);
         let config = check::build(values, &mut problems);
+        for found in config.as_ref().map(look).unwrap_or_default() {
+            if !problems.iter().any(|known| known.key == found.key) {
+                problems.push(found);
+            }
+        }
         problems.sort_by(|one, other| one.key.cmp(&other.key));
         match config {
             Some(config) if problems.is_empty() => Ok(config),

@@ -315,6 +315,7 @@ impl Control {
         self.stats.ready.set(usize::from(self.phase.is_working()));
         let away = self.store_is_away(Instant::now());
         self.health.turned(!self.phase.is_working(), away);
+        self.note_load();
         self.tell_slots();
     }
 

@@ -99,6 +99,15 @@ impl AttemptPort for Core {
         }))
     }
 
+    fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
+        Box::pin(self.write(move |state, tx| {
+            if let Some(known) = state.workers.get_mut(&worker.id) {
+                let seen_at = tx.now;
+                *known = WorkerView { seen_at, ..worker };
+            }
+        }))
+    }
+
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
         Box::pin(self.write(move |state, tx| {
             state.workers.remove(&worker);

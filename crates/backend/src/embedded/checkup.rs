@@ -5,11 +5,13 @@ use std::ops::Bound;
 
 use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
+use longshore_core::limits::STATISTICS_LOOK;
 use longshore_core::name::QueueName;
 use longshore_core::port::checkup::{
     CheckupPort, FaultKind, IndexFault, IndexHead, IndexLook, QuarantineFill, ShardState,
 };
 use longshore_core::port::{self, Reply};
+use longshore_core::priority::Priority;
 use longshore_core::record::Index;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,7 @@ impl CheckupPort for Core {
     fn shard_state(&self, shard: u16) -> Reply<'_, ShardState> {
         let now = self.clock.now();
         let looked = self.write(move |state, _| {
+            let unpublished = unpublished(state, shard);
             let shard = state.shard(shard);
             let lease = shard.lease.as_ref().filter(|(_, until)| *until > now);
             ShardState {
@@ -87,6 +90,7 @@ impl CheckupPort for Core {
                 heads: heads(&shard.rows),
                 scheduler: lease.map(|(holder, _)| holder.clone()),
                 swept_at: shard.sweep.last,
+                unpublished,
             }
         });
         Box::pin(looked)
@@ -186,6 +190,22 @@ fn rows(state: &mut State, shard: u16, after: Option<&Place>, limit: usize, repa
         }
     }
     look
+}
+
+/// The job that has waited for the longest to be published a first time, and since when it could run.
+fn unpublished(state: &State, shard: u16) -> Option<(Timestamp, JobId)> {
+    let rows = state.rows(shard)?;
+    let first = |priority| {
+        let group = Group::Urgency(std::cmp::Reverse(priority));
+        rows.group_until(Index::Outbox, group, u64::MAX, STATISTICS_LOOK)
+    };
+    let waiting = Priority::DESCENDING.into_iter().flat_map(first);
+    let since = waiting.filter_map(|id| {
+        let record = state.record(id)?;
+        let never = record.published_at.is_none() && record.give_backs == 0;
+        Some((record.ready_since.filter(|_| never)?, id))
+    });
+    since.min()
 }
 
 fn heads(rows: &Rows) -> Vec<IndexHead> {

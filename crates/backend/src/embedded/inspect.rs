@@ -14,7 +14,7 @@ use longshore_core::port::attempt::Hint;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{self, Reply};
 use longshore_core::record::Record;
-use longshore_core::stats::{Statistics, StatisticsQuery};
+use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, FullView, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::de::DeserializeOwned;
 
@@ -23,6 +23,7 @@ use super::disk::{Disk, Part};
 use super::load::paused_key;
 use super::people;
 use super::state::State;
+use super::statistics;
 use super::stored;
 
 /// Records that one call of a listing looks at.
@@ -73,6 +74,10 @@ impl InspectPort for Core {
 
     fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
         Box::pin(std::future::ready(self.statistics_of(&query)))
+    }
+
+    fn standing(&self) -> Reply<'_, Standing> {
+        Box::pin(std::future::ready(self.read(statistics::standing)))
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {

@@ -8,18 +8,15 @@ use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, WorkerId};
 use longshore_core::limits::NOTICES_MAX;
 use longshore_core::message::Epoch;
-use longshore_core::name::QueueName;
 use longshore_core::notice::{Event, Noted, Notice};
 use longshore_core::port::Reply;
 use longshore_core::port::notify::{Mailbox, MailboxChange, Notices, NotifyPort, worker_key};
-use longshore_core::priority::Priority;
-use longshore_core::record::{Index, Record};
+use longshore_core::record::Record;
 use longshore_core::transition::Effects;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
 use super::load::{mail_key, notice_key, noting_key};
-use super::rows::Group;
 use super::state::{State, Tx};
 
 /// What a shard knows of its notices.
@@ -91,22 +88,6 @@ impl NotifyPort for Core {
 
     fn change_mailbox(&self, change: MailboxChange) -> Reply<'_, bool> {
         Box::pin(self.write(move |state, tx| state.change_mailbox(tx, change)))
-    }
-
-    fn oldest_waiting(&self, queue: QueueName) -> Reply<'_, Option<Timestamp>> {
-        let found = self.read(|state| {
-            let first = |shard: u16, priority: Priority| {
-                let group = Group::Queue(queue.clone(), priority);
-                let ids = state.rows(shard)?.group_until(Index::Ready, group, u64::MAX, 1);
-                state.record(*ids.first()?)?.published_at
-            };
-            let shards = state.shard_numbers().into_iter();
-            shards
-                .flat_map(|shard| Priority::DESCENDING.map(|priority| first(shard, priority)))
-                .flatten()
-                .min()
-        });
-        Box::pin(std::future::ready(found))
     }
 }
 

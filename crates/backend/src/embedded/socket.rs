@@ -33,7 +33,7 @@ use longshore_core::port::enqueue::{
 use longshore_core::port::inspect::QuarantineEntry;
 use longshore_core::port::notify::{Mailbox, Notices};
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter, Pruned};
-use longshore_core::stats::{Statistics, StatisticsQuery};
+use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,7 @@ enum Request {
     Operations,
     Access(access::Request),
     Statistics(StatisticsQuery),
+    Standing,
     Notices(u16, usize),
     Mailbox,
     CompareIndex(u16, Option<String>, usize, bool),
@@ -119,6 +120,7 @@ enum Answer {
     Operations(Vec<Operation>),
     Access(access::Answer),
     Statistics(Box<Statistics>),
+    Standing(Standing),
     Notices(Notices),
     Mailbox(Mailbox),
     IndexLook(IndexLook),

@@ -117,7 +117,7 @@ impl Core {
 }
 
 /// How jobs stand, from counters and indexes.
-fn standing(state: &State) -> Standing {
+pub(super) fn standing(state: &State) -> Standing {
     let mut oldest = BTreeMap::new();
     let waits = |counts: &BTreeMap<JobStatus, u64>| counts.contains_key(&JobStatus::Queued);
     let waiting: Vec<_> = state

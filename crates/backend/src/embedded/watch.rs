@@ -143,12 +143,11 @@ struct HintStream(broadcast::Receiver<Hint>);
 impl Hints for HintStream {
     fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Hint>> + Send + '_>> {
         Box::pin(async move {
-            loop {
-                match self.0.recv().await {
-                    Ok(hint) => return Some(hint),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
+            match self.0.recv().await {
+                Ok(hint) => Some(hint),
+                // What was passed over may have been a pause; that is asked for anew.
+                Err(broadcast::error::RecvError::Lagged(_)) => Some(Hint::QueuesChanged),
+                Err(broadcast::error::RecvError::Closed) => None,
             }
         })
     }

@@ -145,6 +145,10 @@ impl AttemptPort for Store {
         Box::pin(self.beat_of_worker(worker))
     }
 
+    fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
+        Box::pin(async move { self.register(&worker, true).await })
+    }
+
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
         Box::pin(self.forget_worker(worker))
     }

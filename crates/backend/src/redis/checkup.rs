@@ -12,7 +12,7 @@ use longshore_core::record::Index;
 use super::Store;
 use super::attempt::QUARANTINE;
 use super::call::Call;
-use super::reply::{self, Reader, parse, parse_number};
+use super::reply::{self, Reader, parse, parse_id, parse_number};
 use super::script;
 
 mod server;
@@ -105,8 +105,13 @@ impl CheckupPort for Store {
                     Some(text) => Some(Timestamp(parse_number(&text)?)),
                     None => None,
                 },
+                unpublished: None,
                 heads: Vec::new(),
             };
+            let (job, since) = (answer.bytes_or_none()?, answer.bytes_or_none()?);
+            if let (Some(job), Some(since)) = (job, since) {
+                state.unpublished = Some((Timestamp(parse_number(&since)?), parse_id(&job)?));
+            }
             while !answer.is_empty() {
                 state.heads.push(head(&mut answer)?);
             }

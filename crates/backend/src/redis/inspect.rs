@@ -9,7 +9,7 @@ use longshore_core::id::JobId;
 use longshore_core::name::QueueName;
 use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::{Error, Reply};
-use longshore_core::stats::{Statistics, StatisticsQuery};
+use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 use super::Store;
@@ -59,6 +59,10 @@ impl InspectPort for Store {
 
     fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
         Box::pin(async move { self.statistics_of(&query).await })
+    }
+
+    fn standing(&self) -> Reply<'_, Standing> {
+        Box::pin(self.standing_now())
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use longshore_core::WorkerId;
-use longshore_core::clock::Timestamp;
 use longshore_core::message::Epoch;
-use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::name::FunctionName;
 use longshore_core::notice::{Event, Notice};
 use longshore_core::port::notify::{Mailbox, MailboxChange, Notices, NotifyPort, worker_key};
 use longshore_core::port::{Error, Reply};
@@ -75,18 +73,6 @@ impl NotifyPort for Store {
                 call.arg(key);
             }
             Ok(Reader::of_one(self.strictly(&call).await?).number()? == 1)
-        })
-    }
-
-    fn oldest_waiting(&self, queue: QueueName) -> Reply<'_, Option<Timestamp>> {
-        Box::pin(async move {
-            let asks = self.shard_count().all().map(|shard| {
-                let mut call = Self::script(&script::OLDEST, shard);
-                call.arg(queue.as_str());
-                async move { Reader::of_one(self.0.link.run(&call).await?).number_or_none() }
-            });
-            let times = try_join_all(asks).await?;
-            Ok(times.into_iter().flatten().min().map(Timestamp))
         })
     }
 }

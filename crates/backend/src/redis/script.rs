@@ -118,7 +118,7 @@ scripts! { Script::shared:
     CRON_FIRE = "cron_fire", LEASE_SHARD = "lease_shard", LOOK = "look", LIST = "list", PAUSE = "pause",
     STANDING = "standing",
     WANT_NOTICES = "want_notices", NOTICES = "notices", NOTICES_TAKEN = "notices_taken", MAILBOX = "mailbox",
-    CHANGE_MAILBOX = "change_mailbox", OLDEST = "oldest",
+    CHANGE_MAILBOX = "change_mailbox",
     COMPARE_RECORDS = "compare_records", COMPARE_ROWS = "compare_rows", SHARD_STATE = "shard_state", IN_LINE = "in_line",
 }
 scripts! { Script::alone:

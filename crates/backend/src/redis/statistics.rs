@@ -53,6 +53,16 @@ impl Store {
         Ok(Statistics::assemble(query, now, buckets, &standing))
     }
 
+    /// How jobs stand, over all shards.
+    pub(super) async fn standing_now(&self) -> Result<Standing, Error> {
+        let looks = self.shard_count().all().map(|shard| self.look_at(shard));
+        let mut standing = Standing::default();
+        for shard in try_join_all(looks).await? {
+            add_standing(&mut standing, shard.standing);
+        }
+        Ok(standing)
+    }
+
     /// How a shard stands, and its buckets of the window. A minute that is added to its hour meanwhile would be seen in
     /// neither or in both: then it is read again.
     async fn read_shard(

@@ -18,7 +18,7 @@ use longshore_core::port::inspect::{QuarantineEntry, Wakes};
 use longshore_core::port::schedule::DeadLetter;
 use longshore_core::port::{EnqueuePort, Error, InspectPort, PublishPort, Reply};
 use longshore_core::shard::Shards;
-use longshore_core::stats::{Statistics, StatisticsQuery};
+use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use longshore_core::{JobId, JobStatus, QueueName};
 
@@ -295,6 +295,10 @@ impl InspectPort for Looks {
 
     fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics> {
         self.inner.statistics(query)
+    }
+
+    fn standing(&self) -> Reply<'_, Standing> {
+        self.inner.standing()
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {

@@ -269,6 +269,10 @@ pub trait AttemptPort: Send + Sync {
     /// answers which queues are paused.
     fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>>;
 
+    /// Tells how a worker stands between two beats: what it runs, its free slots. Costs one command, and nothing when the
+    /// worker is not registered; releases nothing.
+    fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()>;
+
     /// Takes this worker out of the registry.
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()>;
 

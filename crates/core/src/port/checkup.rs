@@ -89,6 +89,11 @@ pub struct ShardState {
     pub scheduler: Option<String>,
     /// When a scheduler last looked at the shard's leases.
     pub swept_at: Option<Timestamp>,
+    /// The job that has waited for the longest to be published a first time, and since when it could run. The time of its
+    /// row moves on with each try; this one does not. Looked for in the first [`crate::limits::STATISTICS_LOOK`] rows
+    /// of each urgency; jobs that workers gave back are left out, because they wait between two dispatches.
+    #[serde(default)]
+    pub unpublished: Option<(Timestamp, JobId)>,
 }
 
 /// How full the quarantine is.

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::dead::Operation;
 use crate::id::JobId;
 use crate::name::QueueName;
-use crate::stats::{Statistics, StatisticsQuery};
+use crate::stats::{Standing, Statistics, StatisticsQuery};
 use crate::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 /// Wakes a watcher: one of its jobs changed. Wake-ups may be lost or doubled; a watcher polls as well.
@@ -48,6 +48,10 @@ pub trait InspectPort: Send + Sync {
     /// What happened in a window up to now, and how jobs stand. A query out of its bounds ([`StatisticsQuery::check`]) is
     /// refused. Costs what the window holds, not what the store does: no job is looked for.
     fn statistics(&self, query: StatisticsQuery) -> Reply<'_, Statistics>;
+
+    /// How jobs stand now: their counts, paused queues, and since when the oldest waiting job of each queue could run.
+    /// Statistics, metrics and alarms tell of the same age. Costs a bounded look at each queue.
+    fn standing(&self) -> Reply<'_, Standing>;
 
     /// Wakes for changes of these jobs (status and progress).
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>>;

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::Reply;
 use crate::clock::Timestamp;
 use crate::message::Epoch;
-use crate::name::QueueName;
 use crate::notice::post::Addressee;
 use crate::notice::{Letter, Notice};
 
@@ -72,10 +71,13 @@ pub trait NotifyPort: Send + Sync {
 
     /// Changes the mailbox in one step, unless another change came between. Answers whether it did.
     fn change_mailbox(&self, change: MailboxChange) -> Reply<'_, bool>;
+}
 
-    /// The oldest publish time among the jobs of a queue that the broker has and nobody has claimed; `None` when there
-    /// are none.
-    fn oldest_waiting(&self, queue: QueueName) -> Reply<'_, Option<Timestamp>>;
+/// A letter that a channel took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Who did not get it although others did, and why; `None` when all did. Without passwords.
+    pub note: Option<String>,
 }
 
 /// Why a channel did not take a letter.
@@ -108,5 +110,5 @@ pub trait ChannelPort: Send + Sync + std::fmt::Debug {
     fn send(
         &self,
         letter: Letter,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + '_>>;
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Sent, NotSent>> + Send + '_>>;
 }

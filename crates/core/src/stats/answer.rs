@@ -67,7 +67,7 @@ pub struct QueueRow {
 }
 
 /// How jobs stand now, as a store knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Jobs by queue, function and status.
     pub jobs: BTreeMap<(QueueName, FunctionName), BTreeMap<JobStatus, u64>>,
@@ -75,6 +75,19 @@ pub struct Standing {
     pub paused: Vec<QueueName>,
     /// Since when the oldest waiting job of a queue could run.
     pub oldest: BTreeMap<QueueName, Timestamp>,
+}
+
+impl Standing {
+    /// Jobs of each queue that wait to be run now; none for a queue without any.
+    pub fn lengths(&self) -> BTreeMap<QueueName, u64> {
+        let mut lengths = BTreeMap::new();
+        for ((queue, _), counts) in &self.jobs {
+            if let Some(count) = counts.get(&JobStatus::Queued) {
+                *lengths.entry(queue.clone()).or_default() += count;
+            }
+        }
+        lengths
+    }
 }
 
 impl Statistics {

@@ -32,6 +32,8 @@ pub enum Happening {
     Released,
     /// Its worker was lost.
     Lost,
+    /// It was given up, and is queued again.
+    Requeued,
 }
 
 /// How a job ended.
@@ -63,6 +65,7 @@ impl Happening {
             Self::Snoozed => 's',
             Self::Released => 'u',
             Self::Lost => 'l',
+            Self::Requeued => 'q',
         }
     }
 }
@@ -100,6 +103,8 @@ fn changed(before: &Record, after: &Record, now: Timestamp) -> [Option<Happening
         && (before.status != JobStatus::Running || before.fence != after.fence);
     let next = if starts {
         Some(started(after))
+    } else if before.status == JobStatus::Failed && !after.status.is_terminal() {
+        Some(Happening::Requeued)
     } else if before.status == after.status || before.status.is_terminal() {
         None
     } else if before.status != JobStatus::Running {

@@ -35,6 +35,8 @@ pub struct Tally {
     pub wait: Histogram,
     /// From the start of an attempt to its end; not of those that were put off, handed back or lost.
     pub run: Histogram,
+    /// Dead letters queued again.
+    pub requeued: u64,
 }
 
 impl Tally {
@@ -86,6 +88,7 @@ impl Tally {
             's' => &mut self.snoozed,
             'u' => &mut self.released,
             'l' => &mut self.lost,
+            'q' => &mut self.requeued,
             code if code == of(End::Completed) => &mut self.completed,
             code if code == of(End::Failed) => &mut self.failed,
             code if code == of(End::Cancelled) => &mut self.cancelled,
@@ -109,7 +112,7 @@ impl Tally {
         [0.5, 0.95, 0.99].map(|q| times.quantile(q))
     }
 
-    const fn counts(&self) -> [u64; 10] {
+    const fn counts(&self) -> [u64; 11] {
         [
             self.enqueued,
             self.started,
@@ -121,10 +124,11 @@ impl Tally {
             self.snoozed,
             self.released,
             self.lost,
+            self.requeued,
         ]
     }
 
-    const fn counts_mut(&mut self) -> [&mut u64; 10] {
+    const fn counts_mut(&mut self) -> [&mut u64; 11] {
         [
             &mut self.enqueued,
             &mut self.started,
@@ -136,6 +140,7 @@ impl Tally {
             &mut self.snoozed,
             &mut self.released,
             &mut self.lost,
+            &mut self.requeued,
         ]
     }
 }

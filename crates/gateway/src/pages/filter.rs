@@ -173,17 +173,7 @@ impl Asked {
 
 /// Whether the text stands in what people see of a job.
 pub(crate) fn has_text(job: &JobView, needle: &str) -> bool {
-    let stands = |text: &str| text.to_lowercase().contains(needle);
-    stands(&job.name)
-        || stands(job.function_name.as_str())
-        || job.id.to_string().starts_with(needle)
-        || job.tags.iter().any(|tag| stands(tag))
-        || job
-            .error
-            .as_ref()
-            .is_some_and(|error| stands(&error.message) || stands(&error.error_type))
-        || job.cancel_reason.as_deref().is_some_and(stands)
-        || stands(&job.progress.message)
+    job.has_text(needle)
 }
 
 /// One pair of a query, encoded.

@@ -105,7 +105,8 @@ fn throughput(statistics: &Statistics) -> Data {
     }
 }
 
-/// Jobs that had not ended at the end of each step: counted back from now by what was enqueued and what ended.
+/// Jobs that had not ended at the end of each step: counted back from now by what was enqueued, what ended, and what was
+/// queued again after it had been given up.
 fn backlog(statistics: &Statistics) -> Data {
     let open = open(statistics);
     let mut standing = open;
@@ -115,7 +116,8 @@ fn backlog(statistics: &Statistics) -> Data {
         .rev()
         .map(|point| {
             let here = standing;
-            standing = (standing + point.tally.ended()).saturating_sub(point.tally.enqueued);
+            let came = point.tally.enqueued + point.tally.requeued;
+            standing = (standing + point.tally.ended()).saturating_sub(came);
             Some(float(here))
         })
         .collect();
@@ -223,5 +225,8 @@ mod tests {
             ..longshore::QueueRow::default()
         });
         assert_eq!(backlog(&statistics).series[0].values, [Some(5.0), Some(3.0)]);
+        // One of the three was given up before, and requeued in the last step.
+        statistics.series[1].tally.requeued = 1;
+        assert_eq!(backlog(&statistics).series[0].values, [Some(4.0), Some(3.0)]);
     }
 }

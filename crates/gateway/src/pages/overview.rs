@@ -225,7 +225,7 @@ fn functions(frame: &Frame, statistics: &Statistics) -> Vec<Function> {
         ),
         completed: text::count(row.tally.completed),
         failed: text::count(row.tally.failed),
-        rate: share(row.tally.error_rate()),
+        rate: share(row.tally.failure_rate()),
         wait: time(row.tally.wait.quantile(0.95)),
         run: time(row.tally.run.quantile(0.95)),
     };

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_core::notice::Kind;
-use longshore_core::port::notify::{ChannelPort as _, NotSent, Retry};
+use longshore_core::port::notify::{ChannelPort as _, NotSent, Retry, Sent};
 use longshore_notify::{Email, EmailSettings, Encryption};
 use longshore_testkit::servers::{MailOptions, MailServer, MailTls, TlsFiles};
 
@@ -24,7 +24,7 @@ fn settings(server: &MailServer, encryption: Encryption) -> EmailSettings {
     }
 }
 
-async fn send(settings: EmailSettings) -> Result<(), NotSent> {
+async fn send(settings: EmailSettings) -> Result<Sent, NotSent> {
     Email::new(settings).unwrap().send(letter()).await
 }
 
@@ -130,4 +130,50 @@ async fn a_server_that_is_away_is_tried_again() {
     let mut settings = settings(&server, Encryption::None);
     settings.port = Some(gone.port());
     assert_eq!(send(settings).await.unwrap_err().retry, Retry::Later);
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_refused_for_good_does_not_keep_the_mail_from_the_others() {
+    let server = server(MailTls::None, None).await;
+    server.begin("reject-admin@example.com").unwrap();
+    let sent = send(settings(&server, Encryption::None)).await.unwrap();
+    let note = sent.note.unwrap();
+    assert!(
+        note.starts_with("1 of 2 recipients got it; admin@example.com: ") && note.contains("no such user"),
+        "{note}"
+    );
+    let mails = server.mails().unwrap();
+    assert_eq!(mails.len(), 1);
+    assert_eq!(mails[0].to, ["b@example.com"]);
+    assert_eq!(
+        mails[0].header("Message-ID").unwrap(),
+        "<00112233445566778899aabbccddeeff@example.com>"
+    );
+    // Nobody is left: that is a mail that was refused.
+    server.begin("reject-b@example.com").unwrap();
+    let refused = send(settings(&server, Encryption::None)).await.unwrap_err();
+    assert_eq!(refused.retry, Retry::Never);
+    assert!(refused.reason.contains("0 of 2 recipients"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_put_off_gets_the_next_try_alone() {
+    let server = server(MailTls::None, None).await;
+    let email = Email::new(settings(&server, Encryption::None)).unwrap();
+    server.begin("refuse-b@example.com").unwrap();
+    for _ in 0..2 {
+        let put_off = email.send(letter()).await.unwrap_err();
+        assert_eq!(put_off.retry, Retry::Later);
+        assert!(put_off.reason.contains("b@example.com: "), "{put_off:?}");
+        assert!(
+            put_off.reason.starts_with("1 of 2 recipients got it"),
+            "{put_off:?}"
+        );
+    }
+    server.end("refuse-b@example.com").unwrap();
+    assert_eq!(email.send(letter()).await.unwrap(), Sent::default());
+    let mails = server.mails().unwrap();
+    let to: Vec<_> = mails.iter().map(|mail| mail.to.join(" ")).collect();
+    assert_eq!(to, ["admin@example.com", "b@example.com"], "each once");
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
 }

@@ -9,25 +9,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::{StreamExt, future, stream};
+use futures_util::future;
 use longshore_core::Timestamp;
 use longshore_core::limits::{BEAT, NOTICES_WANTED_FOR};
 use longshore_core::message::Epoch;
 use longshore_core::name::QueueName;
-use longshore_core::notice::post::{Fate, Post, QueueState};
-use longshore_core::notice::{Letter, State};
+use longshore_core::notice::Letter;
+use longshore_core::notice::post::{Post, QueueState};
 use longshore_core::port;
-use longshore_core::port::notify::{Mailbox, NotSent, Retry};
+use longshore_core::port::notify::Mailbox;
+use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::notifications::{Memory, Wanted, pause};
+use crate::notifications::{Memory, Wanted};
 use crate::status::Done;
+
+use self::flights::EACH;
+
+pub(crate) mod flights;
 
 /// Notices of a shard that one pass takes.
 const BITE: usize = 200;
-/// Letters that one pass takes, and sends at once: none waits in line while its lease runs out.
-const AT_ONCE: usize = 4;
 /// How often a pass takes letters in which something failed.
 const ROUNDS_MAX: usize = 8;
 /// How often the store is told that notices are wanted.
@@ -41,13 +44,18 @@ const TRIES: usize = 20;
 
 /// Takes notices, makes letters of them, and sends what is due.
 pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
-    if cx.notifier.channels.is_empty() || !cx.held.borrow().is_first {
+    if cx.notifier.channels.is_empty() {
         return Ok(Done::default());
     }
-    let failed = want(cx).await;
+    // What ended since the last pass is marked first, by whoever has the lease now.
+    let before = flights::settle(cx).await;
+    if !cx.held.borrow().is_first {
+        return before.failed.map_or(Ok(Done::rows(before.sent)), Err);
+    }
+    let failed = before.failed.or(want(cx).await);
     let Some(taken) = collect(cx).await? else {
         // Another replica was faster; what it left comes with the next pass.
-        return failed.map_or(Ok(Done::default()), Err);
+        return failed.map_or(Ok(Done::rows(before.sent)), Err);
     };
     let letters = if taken.failed.is_some() {
         // Waiting for a server that failed took its time, which is not to be that of the letters' leases.
@@ -56,12 +64,12 @@ pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
         taken.letters
     };
     let failed = failed.or(taken.failed);
-    let mut are_more = letters.len() == AT_ONCE;
-    let ((rows, unmarked), left) = future::join(send_all(cx, letters), take_off(cx, taken.notices)).await;
-    let Some(error) = failed.or(left).or(unmarked) else {
+    let mut are_more = fills(&letters);
+    let (seen, left) = future::join(flights::send_all(cx, letters), take_off(cx, taken.notices)).await;
+    let Some(error) = failed.or(left).or(seen.failed) else {
         return Ok(Done {
             more: are_more || taken.full,
-            ..Done::rows(rows)
+            ..Done::rows(before.sent + seen.sent)
         });
     };
     // A daemon that fails rests for a while; letters that are due do not wait for that.
@@ -70,30 +78,31 @@ pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
             break;
         }
         let letters = take(cx).await?;
-        are_more = letters.len() == AT_ONCE;
-        send_all(cx, letters).await;
+        are_more = fills(&letters);
+        flights::send_all(cx, letters).await;
     }
     Err(error)
+}
+
+/// Waits for the letters under way when the scheduler stops, so that what was accepted is marked.
+pub(crate) async fn finish(cx: &Context, limit: Duration) {
+    let seen = flights::settle_until(cx, Instant::now() + limit).await;
+    if let Some(error) = seen.failed {
+        tracing::warn!(%error, "what came of a notification cannot be stored: it may be sent again, with the same id");
+    }
+}
+
+/// Whether a channel has as many letters as are sent at once: there may be more.
+fn fills(letters: &[Letter]) -> bool {
+    let of = |channel: &str| letters.iter().filter(|letter| letter.channel == channel).count();
+    letters.iter().any(|letter| of(&letter.channel) == EACH)
 }
 
 /// Takes letters that are due, by a mailbox that is read anew.
 async fn take(cx: &Context) -> Result<Vec<Letter>, Error> {
     let (to, policy) = (&cx.notifier.addressees, &cx.notifier.policy);
-    mark(cx, |post| post.take(to, policy, AT_ONCE)).await
-}
-
-/// Sends letters at once. Answers how many were taken, and the first error of a mark.
-async fn send_all(cx: &Context, letters: Vec<Letter>) -> (u64, Option<Error>) {
-    let sends = letters.into_iter().map(|letter| Box::pin(send(cx, letter)));
-    let mut ends = stream::iter(sends).buffer_unordered(AT_ONCE);
-    let (mut rows, mut failed) = (0, None);
-    while let Some(end) = ends.next().await {
-        match end {
-            Ok(sent) => rows += u64::from(sent),
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    (rows, failed)
+    let room = cx.notifier.flights.lock().await.room();
+    mark(cx, |post| post.take(to, policy, &room)).await
 }
 
 /// Takes off the shards what is in the mailbox; what stays is known by its number when it comes again. Answers the first
@@ -165,6 +174,7 @@ async fn collect(cx: &Context) -> Result<Option<Taken>, Error> {
     let (to, policy) = (&cx.notifier.addressees, &cx.notifier.policy);
     // Read before all else: whoever changes it from now on makes this change one in vain.
     let mailbox = cx.ports.notify.mailbox().await?;
+    let room = cx.notifier.flights.lock().await.room();
     let now = mailbox.now;
     let look = is_time_to_look(cx, now).await;
     let mut post = Post::read(mailbox, cx.random.as_ref());
@@ -197,7 +207,7 @@ async fn collect(cx: &Context) -> Result<Option<Taken>, Error> {
     taken.failed = taken.failed.or(looked.err());
     post.close_due(to, policy);
     if taken.failed.is_none() {
-        taken.letters = post.take(to, policy, AT_ONCE);
+        taken.letters = post.take(to, policy, &room);
     }
     if let Some(change) = post.change()
         && !cx.ports.notify.change_mailbox(change).await?
@@ -245,82 +255,17 @@ async fn may_judge(cx: &Context, now: Timestamp) -> bool {
 
 /// The queues that have a limit.
 async fn queues(cx: &Context) -> Result<BTreeMap<QueueName, QueueState>, Error> {
-    let policy = &cx.notifier.policy;
-    let mut queues = BTreeMap::new();
-    if !policy.has_limits() {
-        return Ok(queues);
+    if !cx.notifier.policy.has_limits() {
+        return Ok(BTreeMap::new());
     }
-    for (queue, view) in cx.ports.inspect.queues().await? {
-        let oldest = match policy.limits(&queue).age {
-            // A paused queue waits because somebody wants it to.
-            Some(_) if !view.paused => cx.ports.notify.oldest_waiting(queue.clone()).await?,
-            _ => None,
-        };
-        let length = view.size();
-        queues.insert(queue, QueueState { length, oldest });
-    }
-    Ok(queues)
-}
-
-/// Sends one letter and marks what came of it. Answers whether it was taken.
-async fn send(cx: &Context, letter: Letter) -> Result<bool, Error> {
-    let Some(channel) = cx.notifier.channel(&letter.channel) else {
-        return Ok(false);
+    let standing = cx.ports.inspect.standing().await?;
+    let state = |(queue, length)| {
+        // A paused queue waits because somebody wants it to.
+        let oldest = standing.oldest.get(&queue).copied();
+        let oldest = oldest.filter(|_| !standing.paused.contains(&queue));
+        (queue, QueueState { length, oldest })
     };
-    let limit = cx.notifier.policy.send_timeout;
-    let end = tokio::time::timeout(limit, channel.send(letter.clone())).await;
-    let end = end.unwrap_or_else(|_| {
-        Err(NotSent {
-            reason: format!("no answer within {limit:?}"),
-            retry: Retry::Later,
-        })
-    });
-    match end {
-        Ok(()) => {
-            mark(cx, |post| post.sent(&letter.id)).await?;
-            tracing::info!(
-                channel = letter.channel,
-                id = letter.id,
-                events = letter.count,
-                "notification sent"
-            );
-            Ok(true)
-        }
-        Err(error) => {
-            let attempts = match letter.state {
-                State::Closed { attempts, .. } => attempts.saturating_add(1),
-                _ => 1,
-            };
-            let pause = pause(error.retry, attempts);
-            let policy = &cx.notifier.policy;
-            let fate = mark(cx, |post| post.failed(&letter.id, &error.reason, pause, policy)).await?;
-            tell(&letter, attempts, &error.reason, fate);
-            Ok(false)
-        }
-    }
-}
-
-fn tell(letter: &Letter, attempts: u32, reason: &str, fate: Fate) {
-    let (channel, id, events) = (&letter.channel, &letter.id, letter.count);
-    match fate {
-        Fate::GivenUp => tracing::error!(
-            channel,
-            id,
-            events,
-            attempts,
-            reason,
-            "a notification was GIVEN UP: nobody was told by this channel; `longshore notify ls` lists it"
-        ),
-        Fate::Again => tracing::warn!(
-            channel,
-            id,
-            events,
-            attempts,
-            reason,
-            "a notification was not taken; it is tried again"
-        ),
-        Fate::Nothing => {}
-    }
+    Ok(standing.lengths().into_iter().map(state).collect())
 }
 
 /// Changes the mailbox, as often as others come between.

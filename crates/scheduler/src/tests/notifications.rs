@@ -9,7 +9,7 @@ use longshore_core::Timestamp;
 use longshore_core::name::QueueName;
 use longshore_core::notice::post::{Addressee, Policy, Post};
 use longshore_core::notice::{Kind, Letter};
-use longshore_core::port::notify::{ChannelPort, NotSent, Retry};
+use longshore_core::port::notify::{ChannelPort, NotSent, Retry, Sent};
 use longshore_core::random::SystemRandom;
 
 use super::{Rig, failed, rig_with};
@@ -18,6 +18,7 @@ use crate::{Daemon, Notifications};
 /// A channel that keeps what it gets.
 #[derive(Debug, Default)]
 struct Shelf {
+    name: Option<&'static str>,
     letters: Mutex<Vec<Letter>>,
     is_away: AtomicBool,
     hangs: AtomicBool,
@@ -26,12 +27,12 @@ struct Shelf {
 impl ChannelPort for Shelf {
     fn addressee(&self) -> Addressee {
         Addressee {
-            name: "shelf".to_owned(),
+            name: self.name.unwrap_or("shelf").to_owned(),
             kinds: Kind::ALL.into(),
         }
     }
 
-    fn send(&self, letter: Letter) -> BoxFuture<'_, Result<(), NotSent>> {
+    fn send(&self, letter: Letter) -> BoxFuture<'_, Result<Sent, NotSent>> {
         Box::pin(async move {
             if self.is_away.load(Ordering::SeqCst) {
                 return Err(NotSent {
@@ -43,7 +44,7 @@ impl ChannelPort for Shelf {
             if self.hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
-            Ok(())
+            Ok(Sent::default())
         })
     }
 }
@@ -270,4 +271,35 @@ async fn what_cannot_be_sent_for_a_day_is_given_up() {
     let (at, reason) = state.failed.unwrap();
     assert!(at > Timestamp::ZERO && reason == "away");
     assert_eq!(shelf.ids(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_hangs_holds_up_no_other() {
+    let (stuck, well) = (Arc::new(Shelf::default()), Shelf::default());
+    let well = Arc::new(Shelf {
+        name: Some("well"),
+        ..well
+    });
+    stuck.hangs.store(true, Ordering::SeqCst);
+    let channels: Vec<Arc<dyn ChannelPort>> = vec![stuck.clone(), well.clone()];
+    let policy = prompt();
+    let rig = rig_with(|builder| builder.notifications(Notifications { channels, policy }));
+    rig.run(Daemon::SendNotifications).await;
+    // More letters than a channel sends at once, each due for both.
+    for number in 1..=10_usize {
+        die(&rig).await;
+        rig.run(Daemon::SendNotifications).await;
+        assert_eq!(well.ids().len(), number, "sent with the pass that found it");
+    }
+    // What hangs holds its own room, and is not begun a second time meanwhile.
+    let tried = stuck.ids();
+    assert_eq!(tried.len(), 4);
+    let mut ids = tried.clone();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), tried.len(), "no id twice");
+    let mailbox = rig.ports.notify.mailbox().await.unwrap();
+    let post = Post::read(mailbox, &SystemRandom);
+    assert_eq!((post.channel("well").sent, post.channel("shelf").sent), (10, 0));
+    assert_eq!(post.letters().count(), 10, "those of the other wait");
 }

@@ -43,7 +43,8 @@ struct QueueReading {
     slots: u64,
     busy: u64,
     run_mean: f64,
-    oldest: Option<f64>,
+    oldest: f64,
+    delivered: Option<f64>,
     backlog: f64,
 }
 
@@ -79,6 +80,7 @@ pub async fn read_fleet(metrics: &Metrics, ports: Ports, clock: Arc<dyn Clock>, 
 
 async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, QueueReading>, Error> {
     let queues = ports.inspect.queues().await?;
+    let standing = ports.inspect.standing().await?;
     let workers = ports.inspect.workers().await?;
     let names: Vec<_> = queues.keys().take(NAMES_MAX).cloned().collect();
     // The broker may be away; what the store knows is told all the same.
@@ -87,7 +89,9 @@ async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, Queue
         .into_iter()
         .take(NAMES_MAX)
         .map(|(queue, view)| {
-            let reading = of_queue(&queue, &view, &workers, &depths, now);
+            let since = standing.oldest.get(&queue).copied();
+            let mut reading = of_queue(&queue, &view, &workers, &depths, now);
+            reading.oldest = since.map_or(0.0, |since| now.since(since).as_secs_f64());
             (queue, reading)
         })
         .collect())
@@ -128,7 +132,8 @@ fn of_queue(
         slots,
         busy: sum(|worker| worker.busy),
         run_mean,
-        oldest: oldest(queue, view, workers, now),
+        oldest: 0.0,
+        delivered: delivered(queue, view, workers, now),
         backlog: backlog(view.size(), run_mean, slots),
     }
 }
@@ -156,7 +161,7 @@ fn run_mean(queue: &QueueName, workers: &[WorkerView]) -> f64 {
 
 /// How long the oldest message that workers were given lately had waited. Nothing is known of it while nothing is
 /// delivered.
-fn oldest(queue: &QueueName, view: &QueueView, workers: &[WorkerView], now: Timestamp) -> Option<f64> {
+fn delivered(queue: &QueueName, view: &QueueView, workers: &[WorkerView], now: Timestamp) -> Option<f64> {
     if view.size() == 0 {
         return Some(0.0);
     }
@@ -179,7 +184,10 @@ fn gauges(meter: &Meter, last: &Arc<Mutex<Reading>>) {
             .collect()
     });
     gauge(meter, last, &names::QUEUE_OLDEST, |queue| {
-        queue.oldest.map(|age| (None, age)).into_iter().collect()
+        vec![(None, queue.oldest)]
+    });
+    gauge(meter, last, &names::QUEUE_DELIVERED, |queue| {
+        queue.delivered.map(|age| (None, age)).into_iter().collect()
     });
     gauge(meter, last, &names::QUEUE_BACKLOG, |queue| {
         vec![(None, queue.backlog)]
@@ -286,14 +294,14 @@ mod tests {
         assert!(close(reading.run_mean, 3.0), "{reading:?}");
         assert_eq!((reading.workers, reading.slots, reading.busy), (2, 10, 5));
         assert!(close(reading.backlog, 30.0), "{reading:?}");
-        assert_eq!(reading.oldest, Some(60.0));
+        assert_eq!(reading.delivered, Some(60.0));
     }
 
     #[test]
-    fn a_queue_without_workers_has_a_backlog_and_no_known_age() {
+    fn a_queue_without_workers_has_a_backlog_and_no_deliveries() {
         let waiting = reading(7, &[]);
         assert!(
-            close(waiting.backlog, 7.0) && waiting.oldest.is_none(),
+            close(waiting.backlog, 7.0) && waiting.delivered.is_none(),
             "{waiting:?}"
         );
         let draining = WorkerView {
@@ -301,6 +309,6 @@ mod tests {
             ..worker(&["default"], 8, 8, None)
         };
         assert_eq!(reading(7, &[draining]).slots, 0);
-        assert_eq!(reading(0, &[]).oldest, Some(0.0));
+        assert_eq!(reading(0, &[]).delivered, Some(0.0));
     }
 }

@@ -137,6 +137,8 @@ metrics! {
     QUEUE_MESSAGES = "longshore.queue.messages", Kind::Gauge, "{message}", Schedulers, [QUEUE, PRIORITY],
         "Messages that are ready for delivery in the broker: the backlog. Against `longshore_queue_jobs{status=\"queued\"}` it shows amplification (I9).";
     QUEUE_OLDEST = "longshore.queue.oldest.age", Kind::Gauge, "s", Schedulers, [QUEUE],
+        "How long the oldest job that waits to be run now could have run: the age that statistics and alarms tell; 0 when none waits.";
+    QUEUE_DELIVERED = "longshore.queue.delivered.age", Kind::Gauge, "s", Schedulers, [QUEUE],
         "How long the oldest message that workers were given in the last minute had waited for it; 0 when nothing is queued, absent while something is and nothing is delivered.";
     QUEUE_BACKLOG = "longshore.queue.backlog", Kind::Gauge, "s", Schedulers, [QUEUE],
         "How long the queue's slots need for what is queued: jobs queued × mean run time ÷ slots, with at least one slot.";

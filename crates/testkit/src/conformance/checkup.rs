@@ -20,6 +20,7 @@ cases! { Checkup:
     a_comparison_takes_bites,
     parked_jobs_are_counted_by_function,
     the_state_of_a_shard_names_what_is_due_first,
+    a_job_that_no_try_gets_published_is_known_however_often_it_is_tried,
     the_next_in_line_are_the_most_urgent_then_the_oldest,
     the_quarantine_tells_how_full_it_is,
 }
@@ -219,6 +220,28 @@ async fn the_state_of_a_shard_names_what_is_due_first(rig: Rig) {
     assert_eq!((runs.rows, runs.first), (1, Some(running.id)));
     rig.pass_secs(31).await;
     assert_eq!(rig.ports.checkup.shard_state(0).await.unwrap().scheduler, None);
+}
+
+async fn a_job_that_no_try_gets_published_is_known_however_often_it_is_tried(rig: Rig) {
+    let unpublished = async || rig.ports.checkup.shard_state(0).await.unwrap().unpublished;
+    assert_eq!(unpublished().await, None);
+    // Given back, or published once: what waits there is between two dispatches.
+    let back = rig.published(|_| {}).await;
+    rig.give_back(back.id, 1, GiveBackReason::NotRunnable).await;
+    rig.published(|_| {}).await;
+    rig.pass_secs(10).await;
+    let since = rig.now();
+    let stuck = rig.enqueued(|spec| spec.priority = Priority::Low).await;
+    rig.pass_secs(10).await;
+    rig.enqueued(|spec| spec.priority = Priority::High).await;
+    for _ in 0..3 {
+        assert_eq!(unpublished().await, Some((since, stuck.id)));
+        rig.pass_secs(31).await;
+        // Leased, and never marked.
+        assert!(rig.outbox_ids().await.contains(&(stuck.id, 1)));
+    }
+    rig.mark_published(stuck.id, 1).await;
+    assert_ne!(unpublished().await.map(|(_, id)| id), Some(stuck.id));
 }
 
 async fn the_next_in_line_are_the_most_urgent_then_the_oldest(rig: Rig) {

@@ -21,6 +21,7 @@ cases! { Inspect:
     counters_follow_every_move,
     jobs_are_shown_in_the_order_asked_and_as_much_as_asked,
     workers_are_listed_while_they_beat,
+    a_worker_tells_its_load_between_beats_while_it_is_registered,
     a_watcher_is_woken_by_a_change_of_status,
     a_watcher_is_woken_by_progress,
     the_store_answers_a_ping,
@@ -284,6 +285,24 @@ async fn workers_are_listed_while_they_beat(rig: Rig) {
         .await
         .unwrap();
     assert_eq!(names(&rig).await, [""; 0]);
+}
+
+async fn a_worker_tells_its_load_between_beats_while_it_is_registered(rig: Rig) {
+    let workers = async || rig.ports.inspect.workers().await.unwrap();
+    let mut one = rig.worker("one", &["work"]);
+    rig.ports.attempt.worker_load(one.clone()).await.unwrap();
+    assert_eq!(workers().await, [], "nobody registered it");
+    rig.ports.attempt.worker_beat(one.clone()).await.unwrap();
+    rig.pass_secs(20).await;
+    one.busy = 3;
+    rig.ports.attempt.worker_load(one.clone()).await.unwrap();
+    assert_eq!(workers().await[0].busy, 3);
+    rig.pass_secs(20).await;
+    let seen = workers().await;
+    assert_eq!(seen.len(), 1, "who tells its load lives");
+    rig.ports.attempt.worker_gone(one.id.clone()).await.unwrap();
+    rig.ports.attempt.worker_load(one).await.unwrap();
+    assert_eq!(workers().await, [], "late, it brings nobody back");
 }
 
 async fn woken(wakes: &mut dyn Wakes, id: JobId) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_core::limits::NOTICES_MAX;
-use longshore_core::name::{CronName, QueueName};
+use longshore_core::name::CronName;
 use longshore_core::notice::{Event, Notice};
 use longshore_core::port::attempt::Claimed;
 use longshore_core::port::cron::CronPut;
@@ -30,7 +30,6 @@ cases! { Notify:
     the_mailbox_changes_as_it_was_read_or_not_at_all,
     the_mailbox_is_changed_blindly_when_asked_to,
     a_worker_that_says_goodbye_leaves_the_mailbox,
-    the_longest_waiting_job_of_a_queue_is_known,
 }
 
 const LONG: Duration = Duration::from_secs(30 * 86_400);
@@ -341,23 +340,4 @@ async fn a_worker_that_says_goodbye_leaves_the_mailbox(rig: Rig) {
     let after = rig.ports.notify.mailbox().await.unwrap();
     assert_eq!(after.entries.keys().collect::<Vec<_>>(), ["worker/w-2"]);
     assert_ne!(after.version, before.version);
-}
-
-async fn the_longest_waiting_job_of_a_queue_is_known(rig: Rig) {
-    let queue = QueueName::default();
-    let oldest = async || rig.ports.notify.oldest_waiting(queue.clone()).await.unwrap();
-    assert_eq!(oldest().await, None);
-    rig.enqueued(|_| {}).await;
-    assert_eq!(oldest().await, None, "the broker has not got it yet");
-    let first_at = rig.now();
-    let first = rig.published(|_| {}).await;
-    rig.pass_secs(20).await;
-    let second_at = rig.now();
-    rig.published(|spec| spec.priority = longshore_core::Priority::High)
-        .await;
-    rig.published(|spec| spec.queue = QueueName::new("other").unwrap())
-        .await;
-    assert_eq!(oldest().await, Some(first_at));
-    rig.start(&first, 1).await;
-    assert_eq!(oldest().await, Some(second_at));
 }

@@ -30,6 +30,7 @@ cases! { Statistics:
     a_query_for_one_function_or_queue_leaves_the_others_out,
     jobs_are_counted_by_status_function_and_queue,
     a_queue_tells_its_length_and_the_age_of_its_oldest_job,
+    a_dead_letter_that_is_queued_again_is_counted_as_requeued,
     functions_that_find_no_room_share_a_row,
     a_query_out_of_its_bounds_is_refused,
 }
@@ -310,6 +311,11 @@ async fn a_queue_tells_its_length_and_the_age_of_its_oldest_job(rig: Rig) {
     let age = async |name: &str| {
         let seen = hour(&rig).await;
         let row = queue(&seen, name).clone();
+        // What alarms and metrics ask is the same.
+        let standing = rig.ports.inspect.standing().await.unwrap();
+        let name = QueueName::new(name).unwrap();
+        assert_eq!(standing.oldest.get(&name).copied(), row.oldest);
+        assert_eq!(standing.lengths().get(&name).copied().unwrap_or(0), row.length());
         (row.length(), seen.age(&row).map(|age| age.as_secs()))
     };
     let first = rig.published(of("f", "busy")).await;
@@ -337,6 +343,22 @@ async fn a_queue_tells_its_length_and_the_age_of_its_oldest_job(rig: Rig) {
     rig.ports.inspect.set_paused(paused, true).await.unwrap();
     let seen = hour(&rig).await;
     assert!(queue(&seen, "still").paused && !queue(&seen, "busy").paused);
+    let standing = rig.ports.inspect.standing().await.unwrap();
+    assert_eq!(standing.paused, [QueueName::new("still").unwrap()]);
+}
+
+async fn a_dead_letter_that_is_queued_again_is_counted_as_requeued(rig: Rig) {
+    let dead = rig.ended(failed()).await;
+    rig.pass_secs(1).await;
+    let before = rig.now();
+    rig.ports
+        .schedule
+        .requeue(0, vec![dead.id], before.after(Duration::from_secs(60)))
+        .await
+        .unwrap();
+    let total = hour(&rig).await.total;
+    assert_eq!((total.enqueued, total.failed, total.requeued), (1, 1, 1));
+    assert_eq!(rig.view(dead.id).await.status, JobStatus::Queued);
 }
 
 async fn functions_that_find_no_room_share_a_row(rig: Rig) {

@@ -158,7 +158,8 @@ impl MailServer {
             .collect()
     }
 
-    /// From now on mails are put off (`refuse`), refused for good (`reject`), or accepted without a word (`hold`).
+    /// From now on mails are put off (`refuse`), refused for good (`reject`), or accepted without a word (`hold`). With
+    /// `-ADDRESS` after it, `refuse` and `reject` are about this recipient alone.
     ///
     /// # Errors
     ///

@@ -3,7 +3,8 @@
 Arguments: port, folder, none|starttls|implicit, certificate, key, user, password (each "-" for none).
 
 Files in the folder steer it: while `refuse` is there, mails are put off with 451; while `reject` is there, they are
-refused for good with 554; while `hold` is there, a mail is written down and its acceptance is not told.
+refused for good with 554; while `hold` is there, a mail is written down and its acceptance is not told. While
+`refuse-ADDRESS` or `reject-ADDRESS` is there, this recipient is put off with 450 or refused for good with 550.
 """
 
 import asyncio
@@ -22,6 +23,14 @@ def there(name):
 
 
 class Handler:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if there(f"refuse-{address}"):
+            return "450 4.2.1 come back later"
+        if there(f"reject-{address}"):
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
     async def handle_DATA(self, server, session, envelope):
         if there("refuse"):
             return "451 4.3.0 come back later"

@@ -17,6 +17,8 @@ use super::settle::StopReason;
 
 /// After a beat that failed.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often a worker tells its load between two beats, while that changes.
+const LOAD_EVERY: Duration = Duration::from_secs(1);
 /// Running jobs that a worker lists.
 const LISTED_MAX: usize = 100;
 
@@ -32,6 +34,22 @@ pub(super) struct Beats {
     shards: BTreeMap<u16, Pulse>,
     worker: Pulse,
     failing: bool,
+    load: Told,
+}
+
+/// What a worker has last told of its load, and when a change of it is told.
+#[derive(Debug)]
+struct Told {
+    load: Load,
+    at: Instant,
+    due: Option<Instant>,
+}
+
+/// Slots in use, and the last attempt that began: one that changes in neither runs the same jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) busy: usize,
+    pub(super) last: u64,
 }
 
 impl Beats {
@@ -43,7 +61,27 @@ impl Beats {
                 flying: false,
             },
             failing: false,
+            load: Told {
+                load: Load { busy: 0, last: 0 },
+                at: now,
+                due: None,
+            },
         }
+    }
+
+    /// The load is this now. Answers when it is told, if it has changed.
+    pub(super) fn note_load(&mut self, load: Load) -> Option<Instant> {
+        let changed = load != self.load.load && !self.failing;
+        self.load.due = changed.then_some(self.load.at + LOAD_EVERY);
+        self.load.due.filter(|_| !self.worker.flying)
+    }
+
+    fn tells(&mut self, load: Load, now: Instant) {
+        self.load = Told {
+            load,
+            at: now,
+            due: None,
+        };
     }
 
     /// An attempt of this shard runs: its lease needs beats.
@@ -67,7 +105,8 @@ impl Beats {
     /// When the next is due.
     pub(super) fn due(&self) -> Option<Instant> {
         let pulses = self.shards.values().chain([&self.worker]);
-        pulses.filter(|pulse| !pulse.flying).map(|pulse| pulse.due).min()
+        let beats = pulses.filter(|pulse| !pulse.flying).map(|pulse| pulse.due);
+        beats.chain(self.load.due.filter(|_| !self.worker.flying)).min()
     }
 }
 
@@ -91,12 +130,46 @@ impl Control {
                 due: now + BEAT,
                 flying: true,
             };
+            self.beats.tells(self.load(), now);
             let view = self.view(now);
             let port = self.ports.attempt.clone();
             self.calls.push(Box::pin(async move {
                 Answer::WorkerBeat(in_time(port.worker_beat(view)).await)
             }));
+        } else if self.beats.load.due.is_some_and(|at| at <= now) && !self.beats.worker.flying {
+            self.beats.worker.flying = true;
+            self.beats.tells(self.load(), now);
+            let view = self.view(now);
+            let port = self.ports.attempt.clone();
+            self.calls.push(Box::pin(async move {
+                Answer::Load(in_time(port.worker_load(view)).await)
+            }));
         }
+    }
+
+    fn load(&self) -> Load {
+        Load {
+            busy: self.running.active(),
+            last: self.running.last_key(),
+        }
+    }
+
+    /// Sees to it that a change of the load is told soon: whoever looks at workers sees what they run now.
+    pub(super) fn note_load(&mut self) {
+        let load = self.load();
+        if let Some(due) = self.beats.note_load(load) {
+            self.wake_by(due);
+        }
+    }
+
+    /// The load was told. When it was not, the next beat tells it.
+    pub(super) fn on_load(&mut self, answer: Result<(), Error>) {
+        self.beats.worker.flying = false;
+        if let Err(error) = answer {
+            tracing::debug!(%error, "the load of this worker cannot be told now");
+        }
+        let due = self.beats.worker.due;
+        self.wake_by(due);
     }
 
     fn beat_shard(&mut self, shard: u16, now: Instant) {

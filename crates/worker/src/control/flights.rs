@@ -63,6 +63,7 @@ pub(super) enum Answer {
     Beat(u16, Instant, Vec<u64>, Result<Vec<Beaten>, Error>),
     Progress(u16, Vec<u64>, Result<(), Error>),
     WorkerBeat(Result<Vec<QueueName>, Error>),
+    Load(Result<(), Error>),
     Workers(Result<Vec<WorkerView>, Error>),
     /// The spans of parents were linked.
     Linked,
@@ -86,6 +87,7 @@ impl Control {
             Answer::Beat(shard, began, keys, answer) => self.on_beat(shard, began, &keys, answer),
             Answer::Progress(shard, keys, answer) => self.on_progress_written(shard, keys, answer),
             Answer::WorkerBeat(answer) => self.on_worker_beat(answer),
+            Answer::Load(answer) => self.on_load(answer),
             Answer::Linked => {}
             Answer::Workers(answer) => {
                 let workers = answer

@@ -32,8 +32,8 @@ async fn listen(port: Arc<dyn AttemptPort>, random: Arc<dyn Random>, sender: mps
     loop {
         match port.hints().await {
             Ok(mut hints) => {
-                // What changed before this is told by the worker's beat.
-                if failures > 0 && sender.send(Hint::QueuesChanged).await.is_err() {
+                // What changed before this is told by the worker's beat, which may have been made already.
+                if sender.send(Hint::QueuesChanged).await.is_err() {
                     return;
                 }
                 failures = 0;

@@ -154,6 +154,11 @@ impl Running {
         Some(attempt)
     }
 
+    /// The key of the last attempt that began.
+    pub(super) const fn last_key(&self) -> u64 {
+        self.last
+    }
+
     /// Slots in use.
     pub(super) const fn active(&self) -> usize {
         self.active

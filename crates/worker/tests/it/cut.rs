@@ -144,6 +144,10 @@ impl AttemptPort for Cut {
         self.unless(&[], || self.store.worker_beat(worker))
     }
 
+    fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
+        self.unless(&[], || self.store.worker_load(worker))
+    }
+
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
         self.unless(&[], || self.store.worker_gone(worker))
     }

@@ -32,7 +32,7 @@ use longshore_core::port::schedule::{
 };
 use longshore_core::port::{self, Ports, Reply};
 use longshore_core::shard::Shards;
-use longshore_core::stats::{Statistics, StatisticsQuery};
+use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 
 use super::client::{Remote, RemoteWatch};
@@ -164,6 +164,10 @@ impl InspectPort for Remote {
         })
     }
 
+    fn standing(&self) -> Reply<'_, Standing> {
+        ask!(self, Request::Standing, Standing)
+    }
+
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
         Box::pin(async move {
             let watch = Remote::watch(self, ids).await?;
@@ -277,6 +281,10 @@ impl AttemptPort for Remote {
     }
 
     fn worker_beat(&self, _worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
+        elsewhere()
+    }
+
+    fn worker_load(&self, _worker: WorkerView) -> Reply<'_, ()> {
         elsewhere()
     }
 
@@ -459,10 +467,6 @@ impl NotifyPort for Remote {
     }
 
     fn change_mailbox(&self, _change: MailboxChange) -> Reply<'_, bool> {
-        elsewhere()
-    }
-
-    fn oldest_waiting(&self, _queue: QueueName) -> Reply<'_, Option<Timestamp>> {
         elsewhere()
     }
 }

@@ -196,6 +196,7 @@ async fn answer(core: &Core, request: Request) -> Result<Answer, port::Error> {
         Request::Operations => Answer::Operations(core.operations().await?),
         Request::Access(request) => Answer::Access(super::access::answer(core, request).await?),
         Request::Statistics(query) => Answer::Statistics(Box::new(core.statistics(query).await?)),
+        Request::Standing => Answer::Standing(core.standing().await?),
         Request::Notices(shard, limit) => Answer::Notices(core.notices(shard, limit).await?),
         Request::Mailbox => Answer::Mailbox(core.mailbox().await?),
         Request::CompareIndex(shard, from, limit, repair) => {

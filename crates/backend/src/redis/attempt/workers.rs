@@ -19,9 +19,7 @@ pub(in crate::redis) const WORKERS: [&str; 2] = ["{longshore}:workers", "{longsh
 
 impl Store {
     pub(super) async fn beat_of_worker(&self, worker: WorkerView) -> Result<Vec<QueueName>, Error> {
-        let mut call = Call::with_keys(&script::WORKER_BEAT, &WORKERS);
-        call.arg(worker.id.0.as_str()).arg(pack(&worker)).arg(live_for());
-        self.0.link.run(&call).await?;
+        self.register(&worker, false).await?;
         shards::keep(&self.0.link, self.shard_count()).await?;
         // Strictly after the registration: who parks a job from now on knows of this worker.
         let releases = self
@@ -30,6 +28,16 @@ impl Store {
             .map(|shard| self.release_parked(shard, &worker.functions));
         try_join_all(releases).await?;
         self.paused().await.map(|paused| paused.into_iter().collect())
+    }
+
+    /// Writes a worker's view; with `known`, only when it is registered already.
+    pub(super) async fn register(&self, worker: &WorkerView, known: bool) -> Result<(), Error> {
+        let mut call = Call::with_keys(&script::WORKER_BEAT, &WORKERS);
+        call.arg(worker.id.0.as_str())
+            .arg(pack(worker))
+            .arg(live_for())
+            .arg(u8::from(known));
+        self.0.link.run(&call).await.map(drop)
     }
 
     pub(super) async fn forget_worker(&self, worker: WorkerId) -> Result<(), Error> {

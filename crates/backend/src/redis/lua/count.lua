@@ -16,7 +16,7 @@ local function bucket_of(time)
 end
 
 -- Code: n enqueued, w started, c completed, f failed, x cancelled, e expired, r retried, s snoozed, u handed back,
--- l worker lost. The time is what it waited or ran for, or nothing.
+-- l worker lost, q a dead letter queued again. The time is what it waited or ran for, or nothing.
 local function note(r, code, time)
   local field = code .. (time and bucket_of(time) or '') .. ':' .. r.q .. ':' .. r.fn
   happened[field] = (happened[field] or 0) + 1

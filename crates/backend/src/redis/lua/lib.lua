@@ -448,6 +448,7 @@ end
 
 -- A dead letter is queued again, as if it had never run.
 local function requeue(r)
+  note(r, 'q')
   to_queued(r, NOW)
   put(r, 'a', 0)
   put(r, 'y', 0)

@@ -3,11 +3,25 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed
--- Returns: the time, the scheduler that has leased the shard, when its leases were last looked at; then of each index with
+-- Returns: the time, the scheduler that has leased the shard, when its leases were last looked at, the job that has waited
+--   for the longest to be published and since when it could run (both nothing when none waits); then of each index with
 --   rows: name, queue or '', priority or '', rows, the lowest score, its job
 -- Atomic because the heads must be of one moment.
 
-local out = { NOW, call('GET', P .. 'lease'), call('HGET', KEYS[1], 'seen') }
+local since, unpublished = math.huge, false
+for priority = 0, 3 do
+  for _, id in ipairs(call('ZRANGE', P .. 'outbox:' .. priority, 0, LOOK - 1)) do
+    local seen = call('HMGET', P .. 'j:' .. id, 'A', 'p', 'b')
+    local could = tonumber(seen[1] or nil)
+    if could and could < since and not seen[2] and (tonumber(seen[3] or nil) or 0) == 0 then
+      since, unpublished = could, id
+    end
+  end
+end
+
+local out = {
+  NOW, call('GET', P .. 'lease'), call('HGET', KEYS[1], 'seen'), unpublished, unpublished and text(since)
+}
 
 local function head(index, name, queue, priority)
   local first = call('ZRANGE', P .. index, 0, 0, 'WITHSCORES')

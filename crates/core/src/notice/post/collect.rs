@@ -17,7 +17,7 @@ use crate::view::WorkerView;
 pub struct QueueState {
     /// Jobs that wait to be run now.
     pub length: u64,
-    /// When the oldest of them was published, as far as that is known.
+    /// Since when the oldest of them could run, as far as that is known.
     pub oldest: Option<Timestamp>,
 }
 

@@ -1,6 +1,6 @@
 //! Letters go out: closed when they are due and the channel has budget, tried, marked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::letter::{Letter, State};
@@ -53,9 +53,10 @@ impl Post<'_> {
         self.give_strays_up(&known, policy);
     }
 
-    /// Takes letters whose next try is due, the longest due first, at most `limit`: nobody else takes them until the
-    /// try must be over. Whoever takes them sends them all at once, or the time of the last runs out in the line.
-    pub fn take(&mut self, to: &[Addressee], policy: &Policy, limit: usize) -> Vec<Letter> {
+    /// Takes letters whose next try is due, the longest due first, at most `room` of each channel: nobody else takes
+    /// them until the try must be over. Whoever takes them sends them all at once, or the time of the last runs out in
+    /// the line.
+    pub fn take(&mut self, to: &[Addressee], policy: &Policy, room: impl Fn(&str) -> usize) -> Vec<Letter> {
         let now = self.now;
         let is_mine = |letter: &&Letter| to.iter().any(|channel| channel.name == letter.channel);
         let due_at = |letter: &Letter| match letter.state {
@@ -68,9 +69,15 @@ impl Post<'_> {
             .filter_map(|letter| due_at(letter).map(|at| (at, letter)))
             .collect();
         due.sort_by(|one, other| (one.0, &one.1.id).cmp(&(other.0, &other.1.id)));
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut has_room = |letter: &Letter| {
+            let count = counts.entry(letter.channel.clone()).or_default();
+            *count += 1;
+            *count <= room(&letter.channel)
+        };
         let taken: Vec<Letter> = due
             .into_iter()
-            .take(limit)
+            .filter(|(_, letter)| has_room(letter))
             .map(|(_, letter)| letter.clone())
             .collect();
         for letter in &taken {

@@ -43,7 +43,7 @@ impl Store {
     fn due(&mut self, policy: &Policy) -> Vec<Letter> {
         self.with(|post| {
             post.close_due(&all(), policy);
-            post.take(&all(), policy, 100)
+            post.take(&all(), policy, |_| 100)
         })
     }
 }
