@@ -179,7 +179,7 @@ pub(crate) async fn link(
 ) -> Result<(), Failure> {
     let lifetime = duration::parse(&options.expires_in)
         .map_err(|error| Failure::usage(format!("--expires-in: {error}")))?;
-    let id = options.id;
+    let id = options.id.find(client).await?;
     client
         .summary(id)
         .await?

@@ -20,6 +20,7 @@ pub(crate) mod stats;
 mod tests;
 
 use crate::job::PageCursor;
+use crate::job_ref::JobRef;
 use crate::output::Format;
 
 /// Background jobs on RabbitMQ and Redis.
@@ -36,7 +37,7 @@ use crate::output::Format;
     after_long_help = longshore_service::exit::HELP,
 )]
 pub(crate) struct Cli {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -333,7 +334,7 @@ pub(crate) enum Job {
     )]
     Show {
         /// The job
-        id: JobId,
+        id: JobRef,
         /// Tracebacks, arguments and results whole, however long they are
         #[arg(long)]
         full: bool,
@@ -347,7 +348,7 @@ pub(crate) enum Job {
     )]
     Why {
         /// The job
-        id: JobId,
+        id: JobRef,
         /// Tell the parents that it waits for from this one on; an answer names 100
         #[arg(long, value_name = "N", default_value_t = 0)]
         parents_from: usize,
@@ -360,7 +361,7 @@ pub(crate) enum Job {
     Watch {
         /// The jobs
         #[arg(required = true)]
-        ids: Vec<JobId>,
+        ids: Vec<JobRef>,
     },
     /// Make a watch link: a token with which a browser of a stranger may follow this job
     Link(access::Link),
@@ -372,7 +373,7 @@ pub(crate) enum Job {
     Cancel {
         /// The jobs
         #[arg(required = true)]
-        ids: Vec<JobId>,
+        ids: Vec<JobRef>,
         /// Why
         #[arg(long, default_value = "cancelled from the command line")]
         reason: String,
@@ -402,6 +403,9 @@ pub(crate) struct JobLs {
     /// Only enqueued before this time, written as for --since
     #[arg(long, value_name = "DURATION|TIME")]
     pub(crate) until: Option<String>,
+    /// Only with this text in name, function, tags, error, reason of a cancel, progress, or at the begin of the id
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
     /// Go on where a listing ended: the cursor that it printed
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<PageCursor>,
@@ -439,11 +443,16 @@ pub(crate) enum Cron {
     /// Make an entry: a job at every tick of an expression
     Add(Box<CronAdd>),
     /// Take entries away; their jobs stay
-    #[command(after_help = "Example:\n  longshore cron rm nightly")]
+    #[command(
+        after_help = "Examples:\n  longshore cron rm nightly\n  longshore cron rm nightly hourly --dry-run"
+    )]
     Rm {
         /// The entries
         #[arg(required = true)]
         names: Vec<CronName>,
+        /// Tell which it would be, and take none away
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Let entries fire no more until they are resumed
     #[command(after_help = "Example:\n  longshore cron pause nightly")]

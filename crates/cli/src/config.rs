@@ -1,6 +1,8 @@
 //! `longshore config`, and what the configuration's values must be that only this crate can tell: it sees the backend that
 //! takes the URLs and the adapters that take the rest.
 
+mod programs;
+
 use longshore_backend::Endpoints;
 use longshore_gateway::HideRule;
 use longshore_notify::signature::Key;
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 use crate::adapter::http;
 use crate::failure::Failure;
 use crate::notify;
-use crate::output::{Format, Out};
+use crate::output::{Format, Out, warn};
 
 /// Reads and checks the configuration.
 ///
@@ -32,13 +34,22 @@ pub(crate) fn check(sources: &Sources, out: &mut Out) -> Result<(), Failure> {
         .as_ref()
         .err()
         .map_or(&[][..], |Problems(problems)| problems);
+    let missing = found.as_ref().map(programs::missing).unwrap_or_default();
     match out.format {
         Format::Table if problems.is_empty() => out.line("the configuration has no problems")?,
         Format::Table => {}
         Format::Json | Format::Jsonl => {
             let problems: Vec<_> = problems.iter().map(problem).collect();
-            out.json(&json!({ "problems": problems }))?;
+            let mut found = json!({ "problems": problems });
+            if let (Value::Object(found), false) = (&mut found, missing.is_empty()) {
+                let missing = missing.iter().map(programs::Missing::document).collect();
+                found.insert("warnings".to_owned(), Value::Array(missing));
+            }
+            out.json(&found)?;
         }
+    }
+    for missing in &missing {
+        warn(format!("warning: {missing}"));
     }
     found
         .map(drop)
@@ -72,9 +83,13 @@ fn problem(problem: &Problem) -> Value {
 }
 
 fn read(sources: &Sources) -> Result<Config, Problems> {
-    let config = Config::load(sources, &judge)?;
-    notify::check(&config)?;
-    Ok(config)
+    Config::load_and(sources, &judge, &|config| {
+        let checked = notify::check(config);
+        checked
+            .err()
+            .map(|Problems(problems)| problems)
+            .unwrap_or_default()
+    })
 }
 
 fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {

@@ -37,7 +37,14 @@ pub(crate) async fn run(
             show::print(&view, out)
         }
         (Cron::Add(_), Some(entry)) => add::run(&cron, entry, out).await,
-        (Cron::Rm { names }, _) => {
+        (Cron::Rm { names, dry_run: true }, _) => {
+            each(names, out, "would be removed", async |name| {
+                let known = cron.get(&name).await?.is_some();
+                known.then_some(()).ok_or(CronError::NotFound(name))
+            })
+            .await
+        }
+        (Cron::Rm { names, .. }, _) => {
             each(names, out, "removed", async |name| {
                 let known = cron.remove(&name).await?;
                 known.then_some(()).ok_or(CronError::NotFound(name))

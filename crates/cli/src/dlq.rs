@@ -3,6 +3,8 @@
 mod bulk;
 mod which;
 
+use std::io::IsTerminal as _;
+
 use longshore::{Client, DeadGroup, DeadLetterChange};
 use longshore_core::dead::{Fingerprint, OperationKind};
 use longshore_core::view::JobView;
@@ -26,12 +28,16 @@ pub(crate) async fn run(client: &Client, command: Dlq, out: &mut Out) -> Result<
     match command {
         Dlq::Ls(options) if options.group => groups(client, &options, out).await,
         Dlq::Ls(options) => list(client, options, out).await,
-        Dlq::Show { id, full } => show_one(client, id, full, out).await,
-        Dlq::Requeue(options) => bulk::change(client, OperationKind::Requeue, &options, true, out).await,
+        Dlq::Show { id, full } => show_one(client, id.find(client).await?, full, out).await,
+        Dlq::Requeue(options) => {
+            // Nothing is lost by it: who cannot be asked is not.
+            let confirmed = options.yes || !options.change.ids.is_empty() || !std::io::stdin().is_terminal();
+            bulk::change(client, OperationKind::Requeue, &options.change, confirmed, out).await
+        }
         Dlq::Discard(options) => {
             bulk::change(client, OperationKind::Discard, &options.change, options.yes, out).await
         }
-        Dlq::Edit { id, args } => edit(client, id, &args, out).await,
+        Dlq::Edit { id, args } => edit(client, id.find(client).await?, &args, out).await,
         Dlq::Ops => bulk::list(client, out).await,
         Dlq::Resume { id } => bulk::resume(client, id, out).await,
     }

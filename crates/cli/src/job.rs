@@ -2,6 +2,7 @@
 
 mod cleanup;
 pub(crate) mod document;
+mod nobody;
 pub(crate) mod show;
 pub(crate) mod watch;
 mod why;
@@ -18,6 +19,7 @@ use crate::access;
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
+use crate::job_ref::find_all;
 use crate::output::{Column, Format, Give, Out, warn};
 use crate::request::parse_moment;
 
@@ -28,12 +30,12 @@ use crate::request::parse_moment;
 pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut Out) -> Result<(), Failure> {
     match command {
         Job::Ls(options) => list(client, options, out).await,
-        Job::Show { id, full } => show::run(client, id, full, out).await,
-        Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
-        Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
+        Job::Show { id, full } => show::run(client, id.find(client).await?, full, out).await,
+        Job::Why { id, parents_from } => why::run(client, id.find(client).await?, parents_from, out).await,
+        Job::Watch { ids } => watch::run(client, ports, &find_all(client, &ids).await?, out).await,
         Job::Link(options) => access::link(client, ports, &options, out).await,
         Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
-        Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,
+        Job::Cancel { ids, reason } => cancel(client, &find_all(client, &ids).await?, &reason, out).await,
     }
 }
 
@@ -79,8 +81,10 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
         created_from: bound("--since", options.since.as_deref())?,
         created_until: bound("--until", options.until.as_deref())?,
     };
+    let text = options.text.map(|text| text.to_lowercase());
+    let is_wanted = |job: &JobView| text.as_ref().is_none_or(|text| job.has_text(text));
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    let mut jobs = Vec::new();
+    let (mut jobs, mut looked) = (Vec::new(), 0);
     let mut after = options.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
         let page = client
@@ -88,21 +92,26 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
             .after(after)
             .limit((limit - jobs.len()).min(500))
             .await?;
-        jobs.extend(page.jobs);
+        looked += page.jobs.len();
+        jobs.extend(page.jobs.into_iter().filter(is_wanted));
         after = page.next;
-        if after.is_none() {
+        if after.is_none() || looked >= TEXT_LOOK_MAX.max(limit) {
             break;
         }
     }
     print(&jobs, out)?;
     if let Some(cursor) = after.map(PageCursor) {
+        let looked = text.map_or_else(String::new, |_| format!(" of {looked} that were looked at"));
         warn(format!(
-            "There are more; {} are shown. Go on with --after {cursor}, or use --limit or a filter.",
+            "There are more; {}{looked} are shown. Go on with --after {cursor}, or use --limit or a filter.",
             jobs.len()
         ));
     }
     Ok(())
 }
+
+/// Jobs that are looked at for a text; the store has no index of texts.
+const TEXT_LOOK_MAX: usize = 20_000;
 
 /// Columns of a listing, and which of them a narrow terminal does without.
 const COLUMNS: [Column<'static>; 8] = [
@@ -110,10 +119,10 @@ const COLUMNS: [Column<'static>; 8] = [
     Column::new("STATUS", Give::Nothing),
     Column::new("PRIORITY", Give::All(2)),
     Column::new("QUEUE", Give::All(1)),
-    Column::new("NAME", Give::DownTo(12)),
+    Column::new("NAME", Give::DownTo(10)),
     Column::new("AGE", Give::All(3)),
     Column::new("TRIES", Give::All(0)),
-    Column::new("PROGRESS", Give::DownTo(16)),
+    Column::new("PROGRESS", Give::DownTo(8)),
 ];
 
 fn print(jobs: &[JobView], out: &mut Out) -> Result<(), Failure> {

@@ -3,16 +3,19 @@
 mod peek;
 mod purge;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longshore::{Client, QueueRow, Statistics, StatisticsQuery};
 use longshore_core::port::Ports;
 use longshore_core::{JobStatus, QueueName};
+use longshore_service::exit::ExitCode;
 use serde_json::json;
 
 use crate::args::queue::Queue;
 use crate::failure::Failure;
 use crate::output::{Column, Format, Give, Out, warn};
+use crate::similar::did_you_mean;
 use crate::stats::{self, figure};
 
 /// What rates are over.
@@ -32,18 +35,43 @@ pub(crate) async fn run(
         Queue::Ls => list(client, out).await,
         Queue::Peek(options) => peek::run(client, ports, &options, out).await,
         Queue::Purge(options) => purge::run(client, ports, options, out).await,
-        Queue::Pause { queue } => {
-            if !client.queues().await?.contains_key(&queue) {
-                warn("no job and no worker has named this queue; paused all the same");
+        Queue::Pause { queue, create } => {
+            if !create {
+                known(client, &queue).await?;
             }
             client.pause(queue.as_str()).await?;
             told(&queue, true, out)
         }
         Queue::Resume { queue } => {
+            known(client, &queue).await?;
             client.resume(queue.as_str()).await?;
             told(&queue, false, out)
         }
     }
+}
+
+/// A mistyped name must not make a queue that stays paused and that nobody misses.
+async fn known(client: &Client, queue: &QueueName) -> Result<(), Failure> {
+    let mut known: BTreeSet<QueueName> = client.queues().await?.into_keys().collect();
+    known.insert(QueueName::default());
+    known.extend(
+        client
+            .workers()
+            .await?
+            .into_iter()
+            .flat_map(|worker| worker.queues),
+    );
+    if known.contains(queue) {
+        return Ok(());
+    }
+    let meant = did_you_mean(queue.as_str(), known.iter().map(QueueName::as_str));
+    Err(Failure::new(
+        ExitCode::NotFound,
+        format!(
+            "no job and no worker has named the queue {queue}; nothing was changed.{meant} `longshore queue ls` lists \
+             queues; `longshore queue pause {queue} --create` pauses one before it is used"
+        ),
+    ))
 }
 
 fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
@@ -63,6 +91,12 @@ async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
         .iter()
         .filter(|row| row.queue.is_some())
         .collect();
+    if queues.is_empty() && out.format == Format::Table {
+        warn(
+            "There is no queue yet: one begins with its first job. Hand one over with `longshore enqueue FUNCTION [JSON]`.",
+        );
+        return Ok(());
+    }
     let rows: Vec<_> = queues
         .iter()
         .map(|row| stats::queue_document(&statistics, row))

@@ -1,7 +1,7 @@
 //! What `longshore token`, `longshore audit` and `longshore job link` take.
 
+use crate::job_ref::JobRef;
 use clap::{Args, Subcommand};
-use longshore_core::JobId;
 use longshore_core::access::{Role, TokenId};
 
 /// `longshore token`
@@ -54,7 +54,7 @@ pub(crate) enum Audit {
     The token goes into <job-progress job-id=\"ID\" token=\"TOKEN\"> of any web page whose origin gateway.cors_origins names.")]
 pub(crate) struct Link {
     /// The job
-    pub(crate) id: JobId,
+    pub(crate) id: JobRef,
     /// Let its holder cancel the job
     #[arg(long)]
     pub(crate) cancel: bool,

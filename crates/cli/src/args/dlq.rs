@@ -2,9 +2,10 @@
 
 use clap::{Args, Subcommand};
 use longshore_core::dead::{Fingerprint, OperationId};
-use longshore_core::{FunctionName, JobId, JobStatus, QueueName};
+use longshore_core::{FunctionName, JobStatus, QueueName};
 
 use crate::job::PageCursor;
+use crate::job_ref::JobRef;
 
 /// `longshore dlq`
 #[derive(Debug, Subcommand)]
@@ -21,7 +22,7 @@ pub(crate) enum Dlq {
     )]
     Show {
         /// The job
-        id: JobId,
+        id: JobRef,
         /// The traceback, arguments and result whole, however long they are
         #[arg(long)]
         full: bool,
@@ -31,13 +32,13 @@ pub(crate) enum Dlq {
         longshore dlq requeue 0193f0a1-7c5e-8001-9313-0242ac120002\n  \
         longshore dlq requeue --fingerprint 3f2a9c0b71de --dry-run\n  \
         longshore dlq requeue --filter function=send_mail --filter newer-than=2h")]
-    Requeue(DlqChange),
+    Requeue(DlqRequeue),
     /// Give a dead letter other arguments and send it back to its queue
     #[command(after_help = "Example:\n  \
         longshore dlq edit 0193f0a1-7c5e-8001-9313-0242ac120002 '{\"to\": \"b@example.com\"}'")]
     Edit {
         /// The job
-        id: JobId,
+        id: JobRef,
         /// Its new arguments, JSON; `-` reads them from stdin
         args: String,
     },
@@ -103,7 +104,7 @@ pub(crate) struct DlqLs {
 #[derive(Debug, Args)]
 pub(crate) struct DlqChange {
     /// The jobs; or a filter; or --all
-    pub(crate) ids: Vec<JobId>,
+    pub(crate) ids: Vec<JobRef>,
     #[command(flatten)]
     pub(crate) which: DeadOptions,
     /// Every dead letter
@@ -115,6 +116,16 @@ pub(crate) struct DlqChange {
     /// Your own id of the operation: the same again goes on with it [default: a random one]
     #[arg(long, value_name = "ID")]
     pub(crate) operation: Option<OperationId>,
+}
+
+/// `longshore dlq requeue`
+#[derive(Debug, Args)]
+pub(crate) struct DlqRequeue {
+    #[command(flatten)]
+    pub(crate) change: DlqChange,
+    /// Do not ask on a terminal before many are requeued
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// `longshore dlq discard`

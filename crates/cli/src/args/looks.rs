@@ -23,7 +23,12 @@ impl Command {
             Self::Dlq(command) => matches!(command, Dlq::Ls(_) | Dlq::Show { .. } | Dlq::Ops),
             Self::Quarantine(command) => matches!(command, Quarantine::Ls | Quarantine::Show { .. }),
             Self::Queue(command) => matches!(command, Queue::Ls | Queue::Peek(_)),
-            Self::Cron(command) => matches!(command, Cron::Ls | Cron::Show { .. }),
+            Self::Cron(command) => {
+                matches!(
+                    command,
+                    Cron::Ls | Cron::Show { .. } | Cron::Rm { dry_run: true, .. }
+                )
+            }
             _ => false,
         }
     }

@@ -17,10 +17,15 @@ pub(crate) enum Queue {
     )]
     Peek(QueuePeek),
     /// Start no job of a queue until it is resumed
-    #[command(after_help = "Example:\n  longshore queue pause mail")]
+    #[command(
+        after_help = "Examples:\n  longshore queue pause mail\n  longshore queue pause not-used-yet --create"
+    )]
     Pause {
         /// The queue
         queue: QueueName,
+        /// Also one that no job and no worker has named yet
+        #[arg(long)]
+        create: bool,
     },
     /// Start the jobs of a paused queue again
     #[command(after_help = "Example:\n  longshore queue resume mail")]

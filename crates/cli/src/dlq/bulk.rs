@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{error_line, summary, which};
 use crate::args::dlq::DlqChange;
 use crate::failure::Failure;
+use crate::job_ref::find_all;
 use crate::output::{Column, Format, Give, Out, warn};
 
 /// Examples of a dry run.
@@ -45,18 +46,19 @@ pub(super) async fn change(
             )));
         }
     }
+    let ids = find_all(client, &options.ids).await?;
     if options.dry_run {
-        return dry_run(client, kind, &options.ids, &filter, out).await;
+        return dry_run(client, kind, &ids, &filter, out).await;
     }
     if !confirmed {
-        let count = match options.ids.len() as u64 {
+        let count = match ids.len() as u64 {
             0 => client.dead_letters().count(&filter).await?,
             ids => ids,
         };
         confirm(format!("{what} {count} dead letters"), confirmed).await?;
     }
-    if !options.ids.is_empty() {
-        return some(client, kind, &options.ids, out).await;
+    if !ids.is_empty() {
+        return some(client, kind, &ids, out).await;
     }
     let bulk = client
         .dead_letters()
@@ -191,6 +193,12 @@ async fn dry_run(
             job.id,
             job.function_name,
             error_line(job)
+        ))?;
+    }
+    let more = count.saturating_sub(examples.len() as u64);
+    if more > 0 {
+        out.line(format!(
+            "  … and {more} more; `longshore dlq ls` with the same filter lists them"
         ))?;
     }
     Ok(())

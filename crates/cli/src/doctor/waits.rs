@@ -22,6 +22,8 @@ use crate::failure::Failure;
 const LATE: Duration = Duration::from_secs(60);
 /// How long a published job may be away from the broker's queues while workers are there: they may hold it.
 const HELD: Duration = Duration::from_secs(600);
+/// How long a job that was given back has to get out of the outbox.
+const SETTLE: Duration = Duration::from_secs(3);
 /// From so many hundredths on, the quarantine is nearly full.
 const FULL_PERCENT: u64 = 80;
 
@@ -31,9 +33,11 @@ const FULL_PERCENT: u64 = 80;
 /// When the store does not answer.
 pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Report) -> Result<(), Failure> {
     let queues = asked(ports.inspect.queues()).await?;
-    let mut shards = Vec::new();
-    for shard in ports.enqueue.shards().all() {
-        shards.push(asked(ports.checkup.shard_state(shard)).await?);
+    let mut shards = states(ports).await?;
+    if shards.iter().any(|shard| unpublished_for(shard) > LATE) {
+        // A job that a worker has just given back is old and goes out at once: only what stays is stuck.
+        tokio::time::sleep(SETTLE).await;
+        shards = states(ports).await?;
     }
     let waits = Waits {
         now: shards.iter().map(|shard| shard.now).max().unwrap_or_default(),
@@ -42,6 +46,7 @@ pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Re
     };
     waits.schedulers(&mut report.findings);
     waits.late(&mut report.findings);
+    waits.unpublished(&mut report.findings);
     waits.paused(&mut report.findings);
     if let Some(depths) = depths {
         waits.published(depths, &mut report.findings);
@@ -49,6 +54,20 @@ pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Re
     }
     workers(ports, &queues, &mut report.findings).await?;
     quarantine(ports, &mut report.findings).await
+}
+
+async fn states(ports: &Ports) -> Result<Vec<ShardState>, Failure> {
+    let mut shards = Vec::new();
+    for shard in ports.enqueue.shards().all() {
+        shards.push(asked(ports.checkup.shard_state(shard)).await?);
+    }
+    Ok(shards)
+}
+
+/// How long the first job of a shard that no try gets published could have run.
+fn unpublished_for(shard: &ShardState) -> Duration {
+    let since = shard.unpublished.map(|(since, _)| shard.now.since(since));
+    since.unwrap_or_default()
 }
 
 struct Waits<'a> {
@@ -111,8 +130,8 @@ impl Waits<'_> {
         }
     }
 
-    /// What is late by the time of its row. That of an outbox job is its next try to publish, which moves on with each: a
-    /// job that no try gets published is late here only once nobody tries.
+    /// What is late by the time of its row. That of an outbox job is its next try to publish, which moves on with each: it
+    /// is late here only once nobody tries.
     fn late(&self, findings: &mut Vec<Finding>) {
         let cases = [
             (
@@ -170,6 +189,29 @@ impl Waits<'_> {
                 ),
             ));
         }
+    }
+
+    /// A job that schedulers try to publish, again and again in vain.
+    fn unpublished(&self, findings: &mut Vec<Finding>) {
+        let first = self.shards.iter().filter_map(|shard| shard.unpublished).min();
+        let Some((since, job)) = first.filter(|(since, _)| self.now.since(*since) > LATE) else {
+            return;
+        };
+        let is_tried = self
+            .lateness(&self.heads(|head| head.index == Index::Outbox))
+            .is_none();
+        // Where nobody tries, that is told already.
+        if !is_tried {
+            return;
+        }
+        let waited = short_time(self.now.since(since));
+        findings.push(Finding::new(
+            Severity::Error,
+            "jobs",
+            format!("job(s) cannot be published although schedulers try; the first, {job}, has waited for {waited}"),
+            "the broker refuses them or does not confirm: a queue is missing, has no leader or is full, or an alarm blocks publishers",
+            format!("see what else is found of the broker; `longshore doctor --fix` makes missing queues anew; `longshore job why {job}` tells more"),
+        ));
     }
 
     fn paused(&self, findings: &mut Vec<Finding>) {

@@ -27,9 +27,14 @@ pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -
     };
     match out.format {
         Format::Json | Format::Jsonl => out.json(&everything(&job))?,
-        Format::Table => text(&job, SystemClock.now(), full)
-            .iter()
-            .try_for_each(|line| out.line(line))?,
+        Format::Table => {
+            for line in text(&job, SystemClock.now(), full) {
+                out.line(line)?;
+            }
+            if let Some(why) = super::nobody::has_it(client, &job).await {
+                out.line(format!("{:<12} {}", "waits", plain(&why)))?;
+            }
+        }
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut
     let mut watch = Watch::new(client, ports, ids);
     let mut board = Board::on_stderr(true);
     let mut due = watch.open();
+    let mut asked = false;
     loop {
         watch.subscribe().await;
         for (at, view) in watch.look(&due).await? {
@@ -48,6 +49,9 @@ pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut
             return Ok(());
         }
         due = watch.wait().await;
+        if !std::mem::replace(&mut asked, true) {
+            watch.warn_of_nobody().await;
+        }
     }
     watch.results(out).await?;
     watch.conclude(out)
@@ -191,6 +195,19 @@ impl<'a> Watch<'a> {
         self.wakes = None;
         sleep_until(late).await;
         self.open()
+    }
+
+    /// A job that nobody can run would be watched in silence.
+    async fn warn_of_nobody(&self) {
+        let mut told = BTreeSet::new();
+        for job in self.jobs.iter().filter(|job| !job.is_over()) {
+            let Some(view) = &job.view else { continue };
+            if told.insert(view.function_name.clone())
+                && let Some(why) = super::nobody::has_it(self.client, view).await
+            {
+                warn(format!("{}: {}", job.id, plain(&why)));
+            }
+        }
     }
 
     /// What the jobs gave, for people: a bar tells only that they are done.

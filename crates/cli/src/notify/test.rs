@@ -48,6 +48,8 @@ pub(crate) async fn run(config: &Config, only: Option<&str>, out: &mut Out) -> R
 struct End {
     channel: String,
     id: String,
+    /// Who did not get it although others did.
+    note: Option<String>,
     error: Option<NotSent>,
 }
 
@@ -72,10 +74,14 @@ async fn send(name: String, channel: Arc<dyn ChannelPort>) -> End {
             closed_at: now,
         },
     };
-    let error = channel.send(letter).await.err();
+    let (note, error) = match channel.send(letter).await {
+        Ok(sent) => (sent.note, None),
+        Err(error) => (None, Some(error)),
+    };
     End {
         channel: name,
         id,
+        note,
         error,
     }
 }
@@ -85,13 +91,14 @@ fn show(ends: &[End], out: &mut Out) -> Result<(), Failure> {
         .iter()
         .map(|end| {
             let error = end.error.as_ref().map(|error| error.reason.clone());
-            json!({ "channel": end.channel, "id": end.id, "sent": error.is_none(), "error": error })
+            json!({ "channel": end.channel, "id": end.id, "sent": error.is_none(), "note": end.note, "error": error })
         })
         .collect();
     let cells = ends.iter().map(|end| {
-        let result = match &end.error {
-            None => "sent".to_owned(),
-            Some(error) => error.reason.clone(),
+        let result = match (&end.error, &end.note) {
+            (None, None) => "sent".to_owned(),
+            (None, Some(note)) => format!("sent, but not to all: {note}"),
+            (Some(error), _) => error.reason.clone(),
         };
         vec![end.channel.clone(), result]
     });

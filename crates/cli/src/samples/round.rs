@@ -29,6 +29,7 @@ pub(crate) async fn enqueue(
 ) -> Result<usize, EnqueueError> {
     let slower = if pace == Pace::Watched { 7 } else { 1 };
     let mut batch = Batch::new();
+    let mut hashes = Vec::new();
     for (priority, pace_ms) in [
         (Priority::Low, 60),
         (Priority::Normal, 40),
@@ -39,11 +40,16 @@ pub(crate) async fn enqueue(
             path: files.blob(),
             pace_ms: pace_ms * slower,
         };
-        batch
+        let hash = batch
             .add(job)
             .priority(priority)
             .name(format!("Hash a file ({priority})"))
-            .tag("sample");
+            .tag("sample")
+            .reference();
+        hashes.push(hash);
+    }
+    if pace == Pace::Quick {
+        hashes.clear();
     }
     let counts: Vec<_> = files
         .texts()
@@ -58,6 +64,8 @@ pub(crate) async fn enqueue(
                     pace_ms: 15 * slower,
                 })
                 .name(name)
+                // A round to watch leaves slots free for what whoever watches hands over.
+                .depends_on(hashes.iter().copied())
                 .tag("sample")
                 .reference()
         })

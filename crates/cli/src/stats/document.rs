@@ -63,6 +63,7 @@ fn tally(tally: &Tally) -> Value {
         "snoozed": tally.snoozed,
         "released": tally.released,
         "lost": tally.lost,
+        "requeued": tally.requeued,
         "failure_rate": tally.failure_rate(),
         "wait": times(&tally.wait),
         "run": times(&tally.run),

@@ -10,6 +10,7 @@ mod container;
 mod cron;
 mod dead_letters;
 mod dev;
+mod names;
 mod notify;
 mod output;
 mod stats;

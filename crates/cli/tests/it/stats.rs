@@ -55,7 +55,7 @@ fn a_queue_tells_its_length_and_the_age_of_its_oldest_job() {
     let folder = Folder::new();
     folder.ok(&["enqueue", "f", "--queue", "mails"]);
     folder.ok(&["enqueue", "g", "--queue", "mails"]);
-    folder.ok(&["queue", "pause", "still"]);
+    folder.ok(&["queue", "pause", "still", "--create"]);
     let queues = folder.json(&["queue", "ls"]);
     let mails = row(&queues, "queue", "mails");
     assert_eq!((&mails["length"], &mails["paused"]), (&json!(2), &json!(false)));

@@ -74,10 +74,21 @@ fn dev_fits_a_terminal_of_80_columns() {
 }
 
 #[test]
-fn pausing_a_queue_that_nobody_named_is_told() {
+fn pausing_a_mistyped_queue_makes_none() {
     let folder = Folder::new();
-    let pause = |queue| String::from_utf8(folder.run(&["queue", "pause", queue]).stderr).unwrap();
-    assert!(pause("nosuchq").contains("no job and no worker has named this queue"));
     folder.ok(&["enqueue", "f", "--queue", "known"]);
-    assert!(!pause("known").contains("no job and no worker"));
+    for what in ["pause", "resume"] {
+        let said = folder.run(&["queue", what, "knwon"]);
+        assert_eq!(said.status.code(), Some(6), "{said:?}");
+        let told = String::from_utf8(said.stderr).unwrap();
+        assert!(
+            told.contains("has named the queue knwon; nothing was changed. Did you mean known?"),
+            "{told}"
+        );
+    }
+    let queues = folder.json(&["queue", "ls"]);
+    assert_eq!(queues.as_array().unwrap().len(), 1, "{queues}");
+    folder.ok(&["queue", "pause", "known"]);
+    folder.ok(&["queue", "pause", "later", "--create"]);
+    folder.ok(&["queue", "resume", "later"]);
 }
