@@ -105,7 +105,11 @@ async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
     let epochs = epochs(&cx.ports).await?;
     let pending = removals(&cx.ports).await?;
     let is_ready = cx.ports.publish.is_ready();
-    let short = if is_ready { memory.counts.are_short(cx).await? } else { None };
+    let short = if is_ready {
+        memory.counts.are_short(cx).await?
+    } else {
+        None
+    };
     let has_reason = memory.lap_is_open || short.is_some() || pending.iter().any(|count| *count > 0);
     if !has_reason && memory.epochs.as_ref() == Some(&epochs) {
         return Ok(Done::default());

@@ -57,8 +57,11 @@ async fn count(cx: &Context) -> Result<Option<Timestamp>, Error> {
         now = now.max(state.now);
     }
     let queues = cx.ports.inspect.queues().await?;
-    let dead = queues.values().filter_map(|view| view.counts.get(&JobStatus::Failed));
-    Ok((archived < dead.sum()).then_some(now))
+    let dead = queues
+        .values()
+        .filter_map(|view| view.counts.get(&JobStatus::Failed));
+    let dead: u64 = dead.sum();
+    Ok((archived < dead).then_some(now))
 }
 
 /// Copies the letters that a whole lap has not seen. Answers how many.
@@ -89,7 +92,10 @@ pub(super) async fn copy(
         }
     }
     if copied > 0 {
-        tracing::warn!(copied, "the archive had lost copies of dead letters; they are made anew");
+        tracing::warn!(
+            copied,
+            "the archive had lost copies of dead letters; they are made anew"
+        );
     }
     Ok(copied)
 }
@@ -104,7 +110,11 @@ async fn copy_page(cx: &Context, epochs: &[Epoch], ids: Vec<JobId>) -> Result<u6
     for (shard, ids) in by_shard {
         let epoch = epochs.get(usize::from(shard)).copied().unwrap_or_default();
         let views = cx.ports.inspect.jobs(shard, ids, Detail::Full).await?;
-        let letters: Vec<_> = views.into_iter().flatten().filter_map(|job| letter(job, epoch)).collect();
+        let letters: Vec<_> = views
+            .into_iter()
+            .flatten()
+            .filter_map(|job| letter(job, epoch))
+            .collect();
         if letters.is_empty() {
             continue;
         }
