@@ -1,8 +1,9 @@
 //! What `longshore token`, `longshore audit` and `longshore job link` take.
 
-use crate::job_ref::JobRef;
 use clap::{Args, Subcommand};
 use longshore_core::access::{Role, TokenId};
+
+use crate::job_ref::JobRef;
 
 /// `longshore token`
 #[derive(Debug, Subcommand)]

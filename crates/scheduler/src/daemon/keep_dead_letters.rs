@@ -6,6 +6,7 @@
 
 mod given_up;
 mod lap;
+mod missing;
 
 #[cfg(test)]
 pub(crate) use given_up::take as take_given_up;
@@ -43,6 +44,8 @@ struct Memory {
     epochs: Option<Vec<Epoch>>,
     /// A lap began and did not end.
     lap_is_open: bool,
+    /// Dead letters against twins.
+    counts: missing::Counts,
 }
 
 impl std::fmt::Debug for Memory {
@@ -101,11 +104,17 @@ async fn copy(cx: &Context, shard: u16) -> Result<Done, Error> {
 async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
     let epochs = epochs(&cx.ports).await?;
     let pending = removals(&cx.ports).await?;
-    let has_reason = memory.lap_is_open || pending.iter().any(|count| *count > 0);
+    let is_ready = cx.ports.publish.is_ready();
+    let short = if is_ready {
+        memory.counts.are_short(cx).await?
+    } else {
+        None
+    };
+    let has_reason = memory.lap_is_open || short.is_some() || pending.iter().any(|count| *count > 0);
     if !has_reason && memory.epochs.as_ref() == Some(&epochs) {
         return Ok(Done::default());
     }
-    if !cx.ports.publish.is_ready() {
+    if !is_ready {
         return Err(Error::BrokerNotReady);
     }
     // Before any subscription holds some of them.
@@ -117,11 +126,14 @@ async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
         return Ok(Done::default());
     }
     memory.lap_is_open = true;
-    let done = lap::run(cx, &epochs, archived).await?;
+    let (mut done, seen) = lap::run(cx, &epochs, archived).await?;
     if cx.is_stopping() {
         return Ok(done);
     }
     clear(&cx.ports, &pending).await?;
+    if let Some(until) = short {
+        done = done.and(Done::rows(missing::copy(cx, &epochs, &seen, until).await?));
+    }
     memory.epochs = Some(epochs);
     memory.lap_is_open = false;
     cx.wakes.wake(Daemon::KeepDeadLetters);

@@ -71,6 +71,32 @@ async fn a_dead_letter_gets_one_twin() {
 }
 
 #[tokio::test]
+async fn twins_that_the_archive_lost_are_made_anew_and_no_others() {
+    let rig = rig();
+    rig.ended(failed()).await;
+    rig.ended(failed()).await;
+    rig.keep().await;
+    let before = rig.archive().await;
+    let mut archive = rig.ports.consume.subscribe(Source::Archive, 1).await.unwrap();
+    quick(archive.as_mut()).await.unwrap().receipt.ack();
+    drop(archive);
+    let left = rig.archive().await;
+    assert_eq!(left, before[1..], "the first is gone");
+    // One count may have met another replica that held some of them.
+    rig.pass_secs(61);
+    assert_eq!(rig.keep().await, 0);
+    rig.pass_secs(61);
+    assert_eq!(rig.keep().await, 1);
+    let mut archive = rig.archive().await;
+    archive.sort_by_key(|letter| letter.id != before[0].id);
+    assert_eq!(archive, before, "as they were");
+    for _ in 0..3 {
+        rig.pass_secs(61);
+        assert_eq!(rig.keep().await, 0, "nothing is missing");
+    }
+}
+
+#[tokio::test]
 async fn twins_of_requeued_jobs_go_and_the_others_stay() {
     let rig = rig();
     let (kept, requeued) = (rig.ended(failed()).await, rig.ended(failed()).await);

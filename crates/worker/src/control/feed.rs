@@ -19,7 +19,7 @@ use crate::health::{Attachment, WorkerHealth};
 /// What a stopped subscription may still hand out.
 const TAIL: Duration = Duration::from_millis(100);
 /// How often a stopped subscription is looked at: it is kept while deliveries of it are unacknowledged.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {

@@ -30,7 +30,8 @@ const PREFETCH: u16 = 1_000;
 const SIGNS: usize = 64;
 
 type Twin = (DeadLetter, Receipt);
-type Key = (JobId, Gen);
+/// A dead letter and its twins.
+pub(super) type Key = (JobId, Gen);
 
 /// Whether the oldest twins are of an epoch that their shards have no more.
 ///
@@ -84,12 +85,16 @@ async fn next_of(
     }
 }
 
-/// Makes a lap of an archive that has `archived` twins. Answers how many twins were dropped or moved on.
+/// Makes a lap of an archive that has `archived` twins. Answers how many twins were dropped or moved on, and which it saw.
 ///
 /// # Errors
 /// [`Error::LapCutShort`] when it did not come around. A lap that ends because the scheduler stops is no error, and not
 /// complete either.
-pub(super) async fn run(cx: &Context, epochs: &[Epoch], archived: u64) -> Result<Done, Error> {
+pub(super) async fn run(
+    cx: &Context,
+    epochs: &[Epoch],
+    archived: u64,
+) -> Result<(Done, BTreeSet<Key>), Error> {
     let mut archive = subscribe(cx, Source::Archive, PREFETCH).await?;
     let mut lap = Lap {
         cx,
@@ -130,7 +135,7 @@ pub(super) async fn run(cx: &Context, epochs: &[Epoch], archived: u64) -> Result
             "a lap of the archive"
         );
     }
-    Ok(Done::rows(rows))
+    Ok((Done::rows(rows), lap.seen))
 }
 
 fn key(letter: &DeadLetter) -> Key {
