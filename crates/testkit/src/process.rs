@@ -100,9 +100,16 @@ impl Proc {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Freezes the process: SIGSTOP. Its sockets stay open and nobody answers.
+    /// Freezes the process: SIGSTOP. Its sockets stay open and nobody answers. Returns once all its threads stand: on a
+    /// busy machine the others go on until the one that takes the signal has its turn.
     pub fn stop(&self) {
-        self.signal(Signal::SIGSTOP);
+        let reaped = self.child.lock();
+        if reaped.status.is_none() {
+            nix::sys::signal::kill(self.pid, Signal::SIGSTOP).ok();
+            let stands = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            // It fails only for a process that is gone.
+            waitid(Id::Pid(self.pid), stands).ok();
+        }
     }
 
     /// Lets a frozen process go on: SIGCONT.

@@ -214,6 +214,24 @@ async fn real_servers_are_shared_without_two_tests_seeing_each_other() -> Outcom
 }
 
 #[tokio::test]
+async fn a_stopped_process_stands_at_once_however_often() -> Outcome {
+    let dir = ServerDir::new("stop")?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "while :; do :; done"]);
+    let child = Proc::spawn(command, dir.path().join("log"))?;
+    for _ in 0..50 {
+        child.stop();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.pid()))?;
+        let state = stat.rsplit_once(") ").unwrap().1;
+        assert!(state.starts_with('T'), "{stat}");
+        child.cont();
+    }
+    child.kill9();
+    child.stop();
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_child_ends_with_its_whole_group() -> Outcome {
     let dir = ServerDir::new("group")?;
     let mut command = Command::new("sh");
