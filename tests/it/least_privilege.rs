@@ -84,9 +84,13 @@ impl Servers {
                 continue;
             }
             let password = format!(">{PASSWORD}");
-            let rules = words
-                .iter()
-                .map(|word| if word.starts_with("#@") { &password } else { *word });
+            let rules = words.iter().map(|word| {
+                if word.starts_with("#@") {
+                    password.as_str()
+                } else {
+                    *word
+                }
+            });
             let command: Vec<&str> = ["ACL", "SETUSER"].into_iter().chain(rules).collect();
             self.redis.cli(&command).await.unwrap();
         }

@@ -139,7 +139,8 @@ async fn endpoint(folder: &Path, days: i8) -> (PathBuf, SocketAddr, Proc) {
         .stdin(Stdio::null());
     let server = Proc::spawn(command, folder.join("s_server.log")).unwrap();
     eventually(Duration::from_secs(20), "the TLS server to listen", || async {
-        TcpStream::connect(address).await.map(drop)
+        let connected = TcpStream::connect(address).await;
+        connected.map(drop).map_err(|error| error.to_string())
     })
     .await
     .unwrap();

@@ -67,6 +67,7 @@ pub(crate) async fn run(seed: u64) -> Ran {
         random: Arc::new(SeededRandom::new(seed ^ 0x5109)),
     };
     let store = Store::open(folder.path(), options).unwrap();
+    world.is_kept_in(store.ports());
     let fleet = Rc::new(Fleet {
         ports: store.ports(),
         world: Arc::clone(&world),
@@ -256,6 +257,9 @@ impl Fleet {
                 let policy = EdgePolicy::from_code(u8::try_from(4 + self.world.below(2)).unwrap()).unwrap();
                 spec.depends_on = vec![Dependency { id, policy }];
             }
+            if let Some(parent) = parent {
+                self.world.depends(id, parent);
+            }
             let enqueue = client.enqueue_spec(spec).id(id);
             // Some producers die on the way.
             let patience = if self.world.below(5) == 0 {
@@ -265,9 +269,6 @@ impl Fleet {
             };
             match timeout(Duration::from_millis(patience), enqueue).await {
                 Ok(Ok(_)) => {
-                    if let Some(parent) = parent {
-                        self.world.depends(id, parent);
-                    }
                     self.world.saw(id, Event::Acknowledged);
                     known.push(id);
                 }
@@ -288,18 +289,13 @@ impl Fleet {
         JobId::generate(self.world.clock.now(), shard, random)
     }
 
-    async fn status(&self, id: JobId) -> Option<JobStatus> {
-        let shard = self.ports.enqueue.shards().of(id);
-        self.ports.enqueue.statuses(shard, vec![id]).await.unwrap()[0]
-    }
-
     async fn rest(&self) {
         let until = Instant::now() + REST_MAX;
         while Instant::now() < until {
             sleep(Duration::from_secs(60)).await;
             let mut open = 0;
             for id in self.world.jobs() {
-                open += usize::from(!self.status(id).await.is_none_or(JobStatus::is_terminal));
+                open += usize::from(!self.world.status(id).await.is_none_or(JobStatus::is_terminal));
             }
             if open == 0 {
                 return;
@@ -311,7 +307,7 @@ impl Fleet {
     async fn judge(&self) -> Verdict {
         let mut ends = std::collections::BTreeMap::new();
         for id in self.world.jobs() {
-            ends.insert(id, self.status(id).await);
+            ends.insert(id, self.world.status(id).await);
         }
         self.world.judge(|job| ends.get(&job).copied().flatten())
     }
@@ -335,7 +331,8 @@ fn spec(function: &str) -> JobSpec {
 async fn handle(gate: &Gate, ctx: &JobContext) -> Result<u8, JobError> {
     let world = &gate.world;
     let (attempt, fence) = (ctx.attempt(), ctx.fence());
-    world.saw(ctx.id(), Event::Started { attempt, fence });
+    world.look_at_parents(ctx.id()).await;
+    world.starts(ctx.id(), attempt, fence);
     if ctx.envelope().function_name.as_str() == "tick" {
         world.ticked(tick_of(ctx), ctx.id());
     }

@@ -1,11 +1,13 @@
 //! What everybody in a simulation shares: the time, the dice, the history.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use longshore_core::clock::{Clock, Timestamp, duration_millis};
+use longshore_core::port::Ports;
 use longshore_core::random::Random as _;
 use longshore_core::{JobId, JobStatus};
 use longshore_testkit::factory::SeededRandom;
@@ -50,6 +52,9 @@ pub(crate) struct World {
     ties: Mutex<Ties>,
     lines: Mutex<String>,
     faults: AtomicU64,
+    /// The highest fence that a start of each job has shown.
+    fences: Mutex<BTreeMap<JobId, u64>>,
+    ports: OnceLock<Ports>,
 }
 
 impl World {
@@ -61,6 +66,8 @@ impl World {
             ties: Mutex::default(),
             lines: Mutex::default(),
             faults: AtomicU64::new(0),
+            fences: Mutex::default(),
+            ports: OnceLock::new(),
         })
     }
 
@@ -82,6 +89,40 @@ impl World {
     pub(crate) fn saw(&self, job: JobId, event: Event) {
         self.tell(&format!("{job} {event}"));
         self.history.saw(job, event);
+    }
+
+    /// A handler starts. One that comes late, because its worker froze after the claim, and has a lower fence than its
+    /// successor, is what fences are for: it belongs into the story alone.
+    pub(crate) fn starts(&self, job: JobId, attempt: u32, fence: u64) {
+        let mut fences = self.fences.lock();
+        let highest = fences.entry(job).or_default();
+        if fence < *highest {
+            self.tell(&format!("{job} starts late: attempt {attempt}, fence {fence}"));
+        } else {
+            *highest = fence;
+            self.saw(job, Event::Started { attempt, fence });
+        }
+    }
+
+    /// The store itself, past all faults: how jobs stand in truth.
+    pub(crate) fn is_kept_in(&self, ports: Ports) {
+        assert!(self.ports.set(ports).is_ok(), "one store");
+    }
+
+    pub(crate) async fn status(&self, job: JobId) -> Option<JobStatus> {
+        let port = &self.ports.get().expect("a store").enqueue;
+        port.statuses(port.shards().of(&job), vec![job]).await.unwrap()[0]
+    }
+
+    /// Looks at a job's parents, just before it starts.
+    pub(crate) async fn look_at_parents(&self, job: JobId) {
+        let parents = self.ties.lock().parents.get(&job).cloned();
+        for parent in parents.unwrap_or_default() {
+            if let Some(status) = self.status(parent).await.filter(|status| status.is_terminal()) {
+                let stamp = String::new();
+                self.saw(parent, Event::Seen { status, stamp });
+            }
+        }
     }
 
     /// Something else happened that belongs into the story.
