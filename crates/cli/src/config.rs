@@ -2,7 +2,7 @@
 //! takes the URLs and the adapters that take the rest.
 
 use longshore_backend::Endpoints;
-use longshore_gateway::HideRule;
+use longshore_gateway::{HideRule, RoleRule};
 use longshore_notify::signature::Key;
 use longshore_notify::webhook::check_url;
 use longshore_service::config::{Config, Problem, Problems, Sources};
@@ -90,6 +90,17 @@ fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
             _ => Err("is no URL; use one such as https://jobs.example".to_owned()),
         },
+        "gateway.oidc.issuer" => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+            _ => Err(
+                "is no URL; use the provider's own name, such as https://login.example/realms/staff"
+                    .to_owned(),
+            ),
+        },
+        "gateway.oidc.roles" => text
+            .parse::<RoleRule>()
+            .map(drop)
+            .map_err(|error| error.to_string()),
         "gateway.hide" => text
             .parse::<HideRule>()
             .map(drop)

@@ -48,6 +48,7 @@ mod settings;
 mod state;
 
 pub use auth::hide::{HideRule, InvalidHideRule};
+pub use auth::oidc::{InvalidRoleRule, OidcSettings, RoleRule};
 pub use auth::tokens::{NewToken, SecretText, TokenError, Tokens};
 pub use auth::watch::{InvalidLifetime, WATCH_LIFETIME_MAX, WatchLink, WatchLinkError, watch_link};
 pub use gateway::{Gateway, GatewayBuilder, InvalidSetting};

@@ -1,21 +1,30 @@
 //! What every handler works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore::Client;
 use longshore_core::port::{self, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Clock, Timestamp};
 
-use tokio::sync::{OnceCell, Semaphore};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::acts;
 use crate::auth::hide::Hide;
+use crate::auth::oidc::Provider;
+use crate::auth::rate::Caller;
 use crate::auth::rate::Rate;
 use crate::auth::signer::{Signer, random_bytes};
+use crate::auth::streams::{Place, Streams};
 use crate::auth::tokens::Tokens;
+use crate::error::Error;
 use crate::events::hub::Hub;
 use crate::settings::Settings;
+
+/// How long the key that replicas share is believed to be the one.
+const KEY_KEPT: Duration = Duration::from_secs(10);
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,8 +39,10 @@ struct Inner {
     settings: Settings,
     tokens: Tokens,
     rate: Rate,
-    /// Signs with the key that all replicas share, once it is known.
-    signer: OnceCell<Signer>,
+    streams: Streams,
+    /// Signs with the key that all replicas share, and when that was asked for.
+    signer: Mutex<Option<(Signer, Timestamp)>>,
+    provider: Option<Arc<Provider>>,
     hub: Hub,
     bulks: Arc<Semaphore>,
 }
@@ -43,6 +54,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         settings: Settings,
+        provider: Option<Provider>,
     ) -> Self {
         let tokens = Tokens::new(ports.access.clone(), clock.clone(), random.clone());
         let hub = Hub::new(client.clone(), ports.clone());
@@ -54,7 +66,9 @@ impl AppState {
             settings,
             tokens,
             rate: Rate::default(),
-            signer: OnceCell::new(),
+            streams: Streams::default(),
+            signer: Mutex::default(),
+            provider: provider.map(Arc::new),
             hub,
             bulks: acts::bulks(),
         }))
@@ -92,6 +106,14 @@ impl AppState {
         &self.0.rate
     }
 
+    /// Takes a place for a stream or a long poll of each of these callers.
+    ///
+    /// # Errors
+    /// When one of them has no place left.
+    pub(crate) fn enter(&self, callers: Vec<Caller>) -> Result<Place, Error> {
+        self.0.streams.enter(callers, self.settings().streams_max)
+    }
+
     /// Fields of jobs that not everybody sees.
     pub(crate) fn hide(&self) -> &Hide {
         &self.0.settings.hide
@@ -107,21 +129,39 @@ impl AppState {
         &self.0.hub
     }
 
-    /// Signs with the key that every replica has.
+    /// The OpenID provider, when there is one.
+    pub(crate) fn provider(&self) -> Option<Arc<Provider>> {
+        self.0.provider.clone()
+    }
+
+    /// Signs with the key that every replica has. A key that was replaced is known [`KEY_KEPT`] later at the latest.
     ///
     /// # Errors
     /// When it is not known yet, and the store does not answer.
-    pub(crate) async fn signer(&self) -> Result<&Signer, port::Error> {
-        let agree = || async {
-            let key = self
-                .0
-                .ports
-                .access
-                .gateway_key(random_bytes(self.random()))
-                .await?;
-            Ok(Signer::new(key))
-        };
-        self.0.signer.get_or_try_init(agree).await
+    pub(crate) async fn signer(&self) -> Result<Signer, port::Error> {
+        let now = self.now();
+        let known = *self.0.signer.lock();
+        if let Some((signer, at)) = known
+            && now.since(at) < KEY_KEPT
+            && at <= now
+        {
+            return Ok(signer);
+        }
+        let offered = random_bytes(self.random());
+        match self.0.ports.access.gateway_key(offered).await {
+            Ok(key) => {
+                let signer = Signer::new(key);
+                *self.0.signer.lock() = Some((signer, now));
+                Ok(signer)
+            }
+            // A store that is away for a while ends no session.
+            Err(error) => known.map(|(signer, _)| signer).ok_or(error),
+        }
+    }
+
+    /// Whether this is still the key; a store that is away says nothing against it.
+    pub(crate) async fn signs_with(&self, signer: &Signer) -> bool {
+        self.signer().await.map_or(true, |now| now == *signer)
     }
 
     /// The link to a path of ours: `path` starts with a slash; the base path is put before it.

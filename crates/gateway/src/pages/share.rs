@@ -67,7 +67,7 @@ pub(super) async fn make(
     known(&page, id).await?;
     let cancels = posted.form.cancel == "yes";
     let lifetime = Duration::from_secs(posted.form.seconds);
-    let link = watch::mint(state.signer().await?, state.now(), id, cancels, lifetime)
+    let link = watch::mint(&state.signer().await?, state.now(), id, cancels, lifetime)
         .map_err(|error| Error::new(ErrorCode::Invalid, error.to_string()))?;
     let token = link.text.expose().to_owned();
     let until = format!("{} UTC", text::stamp(link.expires_at));

@@ -106,6 +106,7 @@ impl Rig {
             .shutdown(self.stop.clone())
             .register_named("echo", echo)
             .register_named("fail", fail)
+            .register_named("leak", leak)
             .register_named("hang", hang);
         tokio::spawn(worker.run());
     }
@@ -200,6 +201,14 @@ async fn echo(args: Value, context: JobContext) -> Result<Value, JobError> {
 
 async fn fail(_args: Value) -> Result<Value, JobError> {
     Err(JobError::permanent("it never works"))
+}
+
+async fn leak(_args: Value, context: JobContext) -> Result<Value, JobError> {
+    context
+        .progress(0.5, "s3cret-message")
+        .field("card", "s3cret-field");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    Err(JobError::transient("s3cret-error"))
 }
 
 async fn hang(_args: Value, context: JobContext) -> Result<Value, JobError> {
