@@ -70,7 +70,7 @@ impl Attacked {
     async fn poisoned(&self) -> String {
         let job = json!({
             "function_name": "evil", "name": SCRIPT, "args": {SCRIPT: SCRIPT, "card": SECRET}, "tags": [SCRIPT],
-            "metadata": {SCRIPT: SCRIPT}, "created_by": SCRIPT, "max_retries": 0,
+            "metadata": {SCRIPT: SCRIPT}, "max_retries": 0,
         });
         let (status, made) = self.api("POST", "/jobs", &job.to_string()).await;
         assert_eq!(status, 201, "{made}");

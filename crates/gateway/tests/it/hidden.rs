@@ -28,7 +28,7 @@ const SECRETS: [&str; 5] = [
     "s3cret-field",
 ];
 /// Pages that a crawl visits at most.
-const PAGES_MAX: usize = 400;
+const PAGES_MAX: usize = 150;
 
 /// Jobs with secrets in every place.
 struct Scene {
