@@ -17,7 +17,7 @@ const REFUSAL_MAX: Duration = Duration::from_secs(1);
 /// What is told to a connection too many. Its request is not read.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n\
-    Connection: close\r\nContent-Length: 174\r\n\r\n\
+    Connection: close\r\nContent-Length: 168\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Too many requests\",\"status\":429,\"code\":\"rate_limited\",\
     \"detail\":\"this address has too many connections open; close some\",\"request_id\":\"\"}\n";
 
