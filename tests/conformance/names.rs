@@ -213,6 +213,7 @@ macro_rules! each_case {
             an_edited_dead_letter_past_its_deadline_stays_as_it_is
             an_operation_begins_once_at_the_time_of_the_store
             an_operation_is_remembered_as_it_was_saved
+            a_cancel_of_many_is_remembered_with_what_it_cancels
             the_oldest_ended_operation_makes_room
             a_requeue_from_the_start_of_an_operation_spares_what_dies_later
             a_job_is_pruned_after_the_retention_of_its_status
@@ -331,6 +332,8 @@ macro_rules! each_case {
             a_token_takes_the_place_of_one_with_its_id
             there_is_room_for_so_many_tokens
             the_first_key_that_is_offered_is_everybodys
+            a_key_that_was_replaced_is_nobodys
+            a_session_that_has_ended_is_remembered_until_its_own_end
             the_audit_log_is_read_from_its_end_page_by_page
             the_same_note_again_is_written_once
             the_oldest_lines_of_the_audit_log_make_room

@@ -80,6 +80,31 @@ fn no_crate_is_banned() {
     assert_eq!(names.intersection(&banned).count(), 0, "{banned:?}");
 }
 
+/// rsa's advisory (RUSTSEC-2023-0071) is about private keys, and openidconnect has public ones alone.
+#[test]
+fn nobody_but_the_openid_client_of_the_gateway_may_use_rsa() {
+    let metadata = metadata();
+    let users = |wanted: &str| {
+        let nodes = metadata["resolve"]["nodes"].as_array().unwrap().iter();
+        let uses = |node: &&Value| {
+            node["deps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|dep| text(dep, "name") == wanted)
+        };
+        let ids: BTreeSet<_> = nodes.filter(uses).map(|node| text(node, "id")).collect();
+        let named = packages(&metadata)
+            .into_iter()
+            .filter(|package| ids.contains(text(package, "id")));
+        named
+            .map(|package| text(package, "name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(users("rsa"), ["openidconnect"]);
+    assert_eq!(users("openidconnect"), ["longshore-gateway"]);
+}
+
 #[test]
 fn licence_expressions_are_read_as_spdx_means_them() {
     let allowed = BTreeSet::from(["MIT", "ISC"]);

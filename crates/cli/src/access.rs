@@ -14,6 +14,7 @@ use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
 
 use crate::args::access;
+use crate::dlq::confirm;
 use crate::failure::Failure;
 use crate::output::{Column, Format, Give, Out, plain, warn};
 
@@ -61,6 +62,14 @@ pub(crate) async fn token(ports: &Ports, command: access::Token, out: &mut Out) 
             Ok(match out.format {
                 Format::Table => out.line(format!("{id}  revoked")),
                 Format::Json | Format::Jsonl => out.json(&json!({ "id": id.to_string(), "revoked": true })),
+            }?)
+        }
+        access::Token::RotateKey { yes } => {
+            confirm("end every session and watch link".to_owned(), yes).await?;
+            tokens.rotate_key().await?;
+            Ok(match out.format {
+                Format::Table => out.line("the key is replaced; gateways that run take it within 10 s"),
+                Format::Json | Format::Jsonl => out.json(&json!({ "rotated": true })),
             }?)
         }
     }

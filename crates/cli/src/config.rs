@@ -4,7 +4,7 @@
 mod programs;
 
 use longshore_backend::Endpoints;
-use longshore_gateway::{HideRule, TraceUrl};
+use longshore_gateway::{HideRule, RoleRule, TraceUrl};
 use longshore_notify::signature::Key;
 use longshore_notify::webhook::check_url;
 use longshore_service::config::{Config, Problem, Problems, Sources};
@@ -107,6 +107,17 @@ fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {
         },
         "gateway.trace_url" => text
             .parse::<TraceUrl>()
+            .map(drop)
+            .map_err(|error| error.to_string()),
+        "gateway.oidc.issuer" => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+            _ => Err(
+                "is no URL; use the provider's own name, such as https://login.example/realms/staff"
+                    .to_owned(),
+            ),
+        },
+        "gateway.oidc.roles" => text
+            .parse::<RoleRule>()
             .map(drop)
             .map_err(|error| error.to_string()),
         "gateway.hide" => text

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use longshore::Client;
 use longshore_backend::Backend;
-use longshore_gateway::{Access, Gateway, HideRule, TraceUrl};
+use longshore_gateway::{Access, Gateway, HideRule, OidcSettings, SecretText, TraceUrl};
+use longshore_service::config::Oidc;
 use longshore_service::exit::ExitCode;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -127,6 +128,7 @@ pub(crate) async fn serve(
         .map(str::parse::<TraceUrl>)
         .transpose();
     let trace_url = trace_url.map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
+    let oidc = config.oidc.as_ref().map(oidc).transpose()?;
     let gateway = Gateway::builder(client.clone(), backend.ports().clone())
         .access(access)
         .base_path(&config.base_path)
@@ -135,13 +137,34 @@ pub(crate) async fn serve(
         .trace_url(trace_url)
         .cors_origins(config.cors_origins.clone())
         .trust_forwarded(config.trust_forwarded)
+        .oidc(oidc)
         .session_lifetime(config.session_lifetime)
         .rate_limit(config.rate_limit)
+        .streams_max(config.streams_max)
         .body_bytes_max(config.body_bytes_max)
         .connections_max(config.connections_max)
+        .connections_per_address(config.connections_per_address)
         .request_timeout(config.request_timeout)
         .hide(hide)
         .build()
         .map_err(|error| Failure::from_error(ExitCode::Config, &error))?;
     Ok(gateway.serve(listener, stop).await?)
+}
+
+fn oidc(config: &Oidc) -> Result<OidcSettings, Failure> {
+    let roles = config.roles.iter().map(|rule| rule.parse());
+    let secret = config.client_secret.as_ref();
+    Ok(OidcSettings {
+        issuer: url::Url::parse(&config.issuer)
+            .map_err(|error| Failure::from_error(ExitCode::Config, &error))?,
+        client_id: config.client_id.clone(),
+        client_secret: secret.map(|secret| SecretText::new(secret.expose().to_owned())),
+        scopes: config.scopes.clone(),
+        role_claim: config.role_claim.clone(),
+        name_claim: config.name_claim.clone(),
+        roles: roles
+            .collect::<Result<_, longshore_gateway::InvalidRoleRule>>()
+            .map_err(|error| Failure::from_error(ExitCode::Config, &error))?,
+        label: config.label.clone(),
+    })
 }

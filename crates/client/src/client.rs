@@ -29,7 +29,7 @@ use crate::read::Reader;
 use crate::why::AskWhy;
 
 /// Longest reason of a cancel, in bytes.
-const REASON_BYTES_MAX: usize = 1024;
+pub(crate) const REASON_BYTES_MAX: usize = 1024;
 
 /// Hands jobs over and looks after them. Cheap to clone; clones share connections and round trips.
 #[derive(Clone)]

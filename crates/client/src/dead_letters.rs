@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::error::ClientError;
 
 mod bulk;
+mod cancel;
 
 pub use bulk::Bulk;
 
@@ -197,7 +198,13 @@ impl DeadLetters {
             done: 0,
             kept: 0,
             ended_at: None,
+            cancels: None,
         };
+        self.begin_as(asked).await
+    }
+
+    /// Begins an operation, or goes on with the one under its id.
+    pub(crate) async fn begin_as(&self, asked: Operation) -> Result<Bulk, ClientError> {
         let begun = self
             .client
             .asking(|ports| ports.inspect.begin_operation(asked.clone()))
@@ -254,6 +261,10 @@ impl DeadLetters {
             let changes = self.client.asking(|ports| match kind {
                 OperationKind::Requeue => ports.schedule.requeue(shard, ids.clone(), before),
                 OperationKind::Discard => ports.schedule.discard(shard, ids.clone(), before),
+                // A cancel is no change of dead letters: none of them is touched.
+                OperationKind::Cancel => {
+                    Box::pin(std::future::ready(Ok(vec![DeadLetterChange::NotDead; ids.len()])))
+                }
             });
             let changes = changes.await?;
             // An id that is given twice is told what was done, not that it is done already.

@@ -100,7 +100,7 @@ pub use why::AskWhy;
 
 #[cfg(feature = "client")]
 pub use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
-pub use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
+pub use longshore_core::dead::{CancelWhich, DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 pub use longshore_core::log::LogLine;
 pub use longshore_core::name::InvalidName;
 pub use longshore_core::outcome::{ErrorInfo, JobError, JobResult, Progress};

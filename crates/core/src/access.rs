@@ -12,9 +12,9 @@ pub enum Role {
     Viewer,
     /// Enqueues jobs, and cancels them.
     Producer,
-    /// Repairs: dead letters, queues, cron entries, the quarantine.
+    /// Repairs: dead letters, queues, cron entries, the quarantine; reads the audit log.
     Operator,
-    /// Gives out tokens, and reads the audit log.
+    /// Gives out tokens.
     Admin,
 }
 

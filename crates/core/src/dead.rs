@@ -88,7 +88,7 @@ impl std::str::FromStr for OperationId {
     }
 }
 
-/// What an operation does with each dead letter.
+/// What an operation does with each job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperationKind {
@@ -96,6 +96,8 @@ pub enum OperationKind {
     Requeue,
     /// Deleted; a tombstone stays.
     Discard,
+    /// Not of dead letters: every job that matches and has not ended is cancelled.
+    Cancel,
 }
 
 impl OperationKind {
@@ -104,30 +106,44 @@ impl OperationKind {
         match self {
             Self::Requeue => "requeue",
             Self::Discard => "discard",
+            Self::Cancel => "cancel",
         }
     }
 }
 
-/// A requeue or discard of every dead letter that matches, as the store remembers it. It touches only what died before
-/// its start, so that one that is run again after a crash touches nothing twice.
+/// Which jobs an operation cancels, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelWhich {
+    /// The jobs; those that have ended are never meant.
+    pub jobs: JobFilter,
+    /// What their records tell as the reason.
+    pub reason: String,
+}
+
+/// A requeue or discard of every dead letter that matches, or a cancel of every job that does, as the store remembers it.
+/// It touches only what died, or was enqueued, before its start, so that one that is run again after a crash touches
+/// nothing twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
     /// Which.
     pub id: OperationId,
     /// What it does.
     pub kind: OperationKind,
-    /// With which dead letters.
+    /// With which dead letters; without a condition for a cancel.
     pub filter: DeadFilter,
     /// When it began, by the store's clock.
     pub started_at: Timestamp,
     /// How many matched at its start; `None` until they are counted.
     pub total: Option<u64>,
-    /// How many of them are dead letters no more.
+    /// How many of them are dead letters no more, or are cancelled or asked to stop.
     pub done: u64,
     /// How many stay, because their deadline has passed or their children must be told first.
     pub kept: u64,
     /// When it came to its end; `None` while it runs or was interrupted.
     pub ended_at: Option<Timestamp>,
+    /// What a cancel is of; `None` for operations on dead letters.
+    #[serde(default)]
+    pub cancels: Option<CancelWhich>,
 }
 
 #[cfg(test)]

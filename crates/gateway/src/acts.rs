@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use longshore::cron::{Definition, Over};
-use longshore::{Bulk, DeadFilter, DeadLetterChange, Operation, OperationId, OperationKind};
+use longshore::{Bulk, DeadFilter, DeadLetterChange, JobFilter, Operation, OperationId, OperationKind};
 use longshore_core::access::{AuditNote, Role};
 use longshore_core::limits::AUDIT_TEXT_BYTES_MAX;
 use longshore_core::name::CronName;
@@ -336,6 +336,26 @@ pub(crate) async fn begin_bulk(
     let operation = bulk.operation().clone();
     let action = format!("bulk.{}", kind.as_str());
     note(state, session, &action, &operation.id.to_string(), &detail).await;
+    tokio::spawn(run(bulk, place));
+    Ok(operation)
+}
+
+/// Begins to cancel every job that matches, as [`begin_bulk`] does with dead letters.
+pub(crate) async fn begin_cancel(
+    state: &AppState,
+    session: &Session,
+    jobs: JobFilter,
+    reason: Option<String>,
+    id: Option<OperationId>,
+) -> Result<Operation, Error> {
+    session.require(Role::Operator)?;
+    let place = place(state)?;
+    let reason = reason.filter(|reason| !reason.is_empty());
+    let reason = reason.unwrap_or_else(|| format!("cancelled by {}", session.who));
+    let detail = serde_json::to_string(&jobs).unwrap_or_default();
+    let bulk = state.client().cancel_all(jobs, reason, id).await?;
+    let operation = bulk.operation().clone();
+    note(state, session, "bulk.cancel", &operation.id.to_string(), &detail).await;
     tokio::spawn(run(bulk, place));
     Ok(operation)
 }

@@ -4,7 +4,7 @@ mod access;
 mod cron;
 mod dead;
 mod document;
-mod etag;
+pub(crate) mod etag;
 mod fleet;
 mod jobs;
 pub(crate) mod list;

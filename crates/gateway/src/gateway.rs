@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::auth::hide::{Hide, HideRule};
+use crate::auth::oidc::{OidcSettings, Provider, flow};
 use crate::router;
 use crate::server;
 use crate::settings::{Access, Settings};
@@ -68,7 +69,11 @@ impl Gateway {
                 "without tokens the gateway serves loopback addresses alone, and {address} is none"
             )));
         }
-        let limits = self.state.settings().limits;
+        let mut limits = self.state.settings().limits;
+        if self.state.settings().trust_forwarded {
+            // All connections are the proxy's.
+            limits.per_address = 0;
+        }
         let app = router::router(&self.state, &shutdown);
         server::serve(listener, app, limits, shutdown).await;
         Ok(())
@@ -136,6 +141,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// The OpenID provider through which people sign in, besides tokens. It sends browsers back to
+    /// `/login/oidc/callback` below [`GatewayBuilder::public_url`] and [`GatewayBuilder::base_path`]. Default: none.
+    #[must_use]
+    pub fn oidc(mut self, settings: Option<OidcSettings>) -> Self {
+        self.settings.oidc = settings;
+        self
+    }
+
     /// How long a browser's session lasts; its token's own end and revocation end it before. Default: 12 h.
     #[must_use]
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
@@ -148,6 +161,22 @@ impl GatewayBuilder {
     #[must_use]
     pub const fn rate_limit(mut self, per_second: u32) -> Self {
         self.settings.rate_limit = per_second;
+        self
+    }
+
+    /// Event streams and long polls at once of one token, session or watch link, and of one address with watch links. 0 for
+    /// any number. Default: 500.
+    #[must_use]
+    pub const fn streams_max(mut self, streams: usize) -> Self {
+        self.settings.streams_max = streams;
+        self
+    }
+
+    /// How often a stream of events says that it is there, and asks whether who listens still may: whoever has signed out is
+    /// told nothing more after that time. Default: 15 s.
+    #[must_use]
+    pub const fn heartbeat(mut self, every: Duration) -> Self {
+        self.settings.heartbeat = every;
         self
     }
 
@@ -177,6 +206,14 @@ impl GatewayBuilder {
     #[must_use]
     pub const fn connections_max(mut self, connections: usize) -> Self {
         self.settings.limits.connections_max = connections;
+        self
+    }
+
+    /// Connections at once of one address; more are refused. 0 for any number, and for behind a proxy that is trusted.
+    /// Default: 1,024.
+    #[must_use]
+    pub const fn connections_per_address(mut self, connections: usize) -> Self {
+        self.settings.limits.per_address = connections;
         self
     }
 
@@ -215,9 +252,36 @@ impl GatewayBuilder {
     /// [`InvalidSetting`] for the first that cannot be used.
     pub fn build(self) -> Result<Gateway, InvalidSetting> {
         check(&self.settings)?;
-        let state = AppState::new(self.client, self.ports, self.clock, self.random, self.settings);
+        let provider = provider(&self.settings)?;
+        let state = AppState::new(
+            self.client,
+            self.ports,
+            self.clock,
+            self.random,
+            self.settings,
+            provider,
+        );
         Ok(Gateway { state })
     }
+}
+
+/// The provider, when one is set and the settings fit together.
+fn provider(settings: &Settings) -> Result<Option<Provider>, InvalidSetting> {
+    let Some(oidc) = settings.oidc.clone() else {
+        return Ok(None);
+    };
+    let public_url = settings.public_url.as_ref();
+    oidc.check(public_url)
+        .map_err(|(field, problem)| InvalidSetting { field, problem })?;
+    let callback = public_url.and_then(|url| {
+        url.join(&format!("{}{}", settings.base_path, flow::CALLBACK))
+            .ok()
+    });
+    let provider = callback.map(|callback| Provider::new(oidc, callback)).transpose();
+    provider.map_err(|error| InvalidSetting {
+        field: "gateway.oidc.issuer",
+        problem: format!("cannot be asked: {error}; look at the machine's TLS roots"),
+    })
 }
 
 fn check(settings: &Settings) -> Result<(), InvalidSetting> {

@@ -51,6 +51,7 @@ mod state;
 mod trace_url;
 
 pub use auth::hide::{HideRule, InvalidHideRule};
+pub use auth::oidc::{InvalidRoleRule, OidcSettings, RoleRule};
 pub use auth::tokens::{NewToken, SecretText, TokenError, Tokens};
 pub use auth::watch::{
     InvalidLifetime, WATCH_LIFETIME_MAX, WatchAllows, WatchLink, WatchLinkError, watch_link,

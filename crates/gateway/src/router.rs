@@ -4,12 +4,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::header::CONTENT_LENGTH;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{headers, present};
 use crate::api::watch;
+use crate::auth::oidc::flow;
 use crate::auth::{login, site};
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
@@ -22,7 +23,9 @@ pub(crate) fn router(state: &AppState, shutdown: &CancellationToken) -> Router {
         let small = DefaultBodyLimit::max(login::FORM_BYTES_MAX);
         let session = Router::new()
             .route("/login", post(login::sign_in).layer(small))
-            .route("/logout", post(login::sign_out));
+            .route("/logout", post(login::sign_out))
+            .route(flow::PATH, get(flow::begin))
+            .route(flow::CALLBACK, get(flow::finish));
         quick = quick
             .nest("/assets", assets::routes())
             .merge(session)

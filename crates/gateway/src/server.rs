@@ -1,5 +1,6 @@
 //! Connections: how many, and how long a client may dawdle at each step.
 
+mod crowd;
 mod patience;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
 use crate::settings::ConnectionLimits;
+use crowd::Crowd;
 use patience::Patient;
 
 /// Who is at the other end of the connection: a client, or a proxy.
@@ -41,7 +43,13 @@ pub(crate) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(limits.connections_max));
+    let crowd = Crowd::new(limits.per_address);
     while let Some((stream, peer, permit)) = next(&listener, &room, &shutdown).await {
+        let Some(member) = crowd.join(peer.ip()) else {
+            tokio::spawn(hold(permit, crowd::refuse(stream)));
+            continue;
+        };
+        let permit = (permit, member);
         let served = connection(stream, peer, app.clone(), limits, graceful.watcher());
         tokio::spawn(hold(permit, served));
     }
@@ -78,7 +86,7 @@ async fn next(
     }
 }
 
-async fn hold(permit: OwnedSemaphorePermit, served: impl Future<Output = ()>) {
+async fn hold(permit: impl Send, served: impl Future<Output = ()>) {
     served.await;
     drop(permit);
 }

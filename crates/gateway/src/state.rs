@@ -8,13 +8,18 @@ use longshore_core::port::{self, Ports};
 use longshore_core::random::Random;
 use longshore_core::{Clock, Timestamp};
 
-use tokio::sync::{OnceCell, Semaphore};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::acts;
 use crate::auth::hide::Hide;
+use crate::auth::oidc::Provider;
+use crate::auth::rate::Caller;
 use crate::auth::rate::Rate;
 use crate::auth::signer::{Signer, random_bytes};
+use crate::auth::streams::{Place, Streams};
 use crate::auth::tokens::Tokens;
+use crate::error::Error;
 use crate::events::hub::Hub;
 use crate::events::open::OpenStreams;
 use crate::kept::Kept;
@@ -25,6 +30,8 @@ use crate::settings::Settings;
 const GROUPS_GOOD_FOR: Duration = Duration::from_secs(15);
 /// How long the others of a graph may stand as they were; the job of the page itself is always as it is.
 const FAMILY_GOOD_FOR: Duration = Duration::from_secs(3);
+/// How long the key that replicas share is believed to be the one.
+const KEY_KEPT: Duration = Duration::from_secs(10);
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,10 +46,12 @@ struct Inner {
     settings: Settings,
     tokens: Tokens,
     rate: Rate,
-    /// Signs with the key that all replicas share, once it is known.
-    signer: OnceCell<Signer>,
+    streams: Streams,
+    /// Signs with the key that all replicas share, and when that was asked for.
+    signer: Mutex<Option<(Signer, Timestamp)>>,
+    provider: Option<Arc<Provider>>,
     hub: Hub,
-    streams: OpenStreams,
+    open_streams: OpenStreams,
     bulks: Arc<Semaphore>,
     groups: Kept<Vec<DeadGroup>>,
     families: Kept<Family>,
@@ -55,10 +64,11 @@ impl AppState {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         settings: Settings,
+        provider: Option<Provider>,
     ) -> Self {
         let tokens = Tokens::new(ports.access.clone(), clock.clone(), random.clone());
         let hub = Hub::new(client.clone(), ports.clone());
-        let streams = OpenStreams::new(ports.telemetry.clone());
+        let open_streams = OpenStreams::new(ports.telemetry.clone());
         Self(Arc::new(Inner {
             client,
             ports,
@@ -67,9 +77,11 @@ impl AppState {
             settings,
             tokens,
             rate: Rate::default(),
-            signer: OnceCell::new(),
+            streams: Streams::default(),
+            signer: Mutex::default(),
+            provider: provider.map(Arc::new),
             hub,
-            streams,
+            open_streams,
             bulks: acts::bulks(),
             groups: Kept::new(GROUPS_GOOD_FOR),
             families: Kept::new(FAMILY_GOOD_FOR),
@@ -108,6 +120,14 @@ impl AppState {
         &self.0.rate
     }
 
+    /// Takes a place for a stream or a long poll of each of these callers.
+    ///
+    /// # Errors
+    /// When one of them has no place left.
+    pub(crate) fn enter(&self, callers: Vec<Caller>) -> Result<Place, Error> {
+        self.0.streams.enter(callers, self.settings().streams_max)
+    }
+
     /// Fields of jobs that not everybody sees.
     pub(crate) fn hide(&self) -> &Hide {
         &self.0.settings.hide
@@ -134,25 +154,43 @@ impl AppState {
     }
 
     /// Counts the streams that are open.
-    pub(crate) fn streams(&self) -> &OpenStreams {
-        &self.0.streams
+    pub(crate) fn open_streams(&self) -> &OpenStreams {
+        &self.0.open_streams
     }
 
-    /// Signs with the key that every replica has.
+    /// The OpenID provider, when there is one.
+    pub(crate) fn provider(&self) -> Option<Arc<Provider>> {
+        self.0.provider.clone()
+    }
+
+    /// Signs with the key that every replica has. A key that was replaced is known [`KEY_KEPT`] later at the latest.
     ///
     /// # Errors
     /// When it is not known yet, and the store does not answer.
-    pub(crate) async fn signer(&self) -> Result<&Signer, port::Error> {
-        let agree = || async {
-            let key = self
-                .0
-                .ports
-                .access
-                .gateway_key(random_bytes(self.random()))
-                .await?;
-            Ok(Signer::new(key))
-        };
-        self.0.signer.get_or_try_init(agree).await
+    pub(crate) async fn signer(&self) -> Result<Signer, port::Error> {
+        let now = self.now();
+        let known = *self.0.signer.lock();
+        if let Some((signer, at)) = known
+            && now.since(at) < KEY_KEPT
+            && at <= now
+        {
+            return Ok(signer);
+        }
+        let offered = random_bytes(self.random());
+        match self.0.ports.access.gateway_key(offered).await {
+            Ok(key) => {
+                let signer = Signer::new(key);
+                *self.0.signer.lock() = Some((signer, now));
+                Ok(signer)
+            }
+            // A store that is away for a while ends no session.
+            Err(error) => known.map(|(signer, _)| signer).ok_or(error),
+        }
+    }
+
+    /// Whether this is still the key; a store that is away says nothing against it.
+    pub(crate) async fn signs_with(&self, signer: &Signer) -> bool {
+        self.signer().await.map_or(true, |now| now == *signer)
     }
 
     /// The link to a path of ours: `path` starts with a slash; the base path is put before it.

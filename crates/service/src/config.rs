@@ -26,7 +26,7 @@ mod sources;
 mod suggest;
 mod telemetry;
 
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Oidc};
 pub use notify::{EmailChannel, MailTls, Notify, QueueLimit, WebhookChannel};
 pub use problem::{Origin, Problem, Problems};
 pub use secret::Secret;

@@ -1,5 +1,6 @@
 //! The gateway's tokens, its key and its audit log. They live on the disk alone: nobody asks for them often.
 
+use longshore_core::Timestamp;
 use longshore_core::access::{AuditEntry, AuditNote, Token, TokenId};
 use longshore_core::limits::{AUDIT_ENTRIES_MAX, AUDIT_PAGE_MAX, TOKENS_MAX};
 use longshore_core::port::access::{AUDIT_REPEAT_LINES, AccessPort};
@@ -8,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::core::Core;
 use super::disk::{Disk, corrupt, refused};
-use super::load::{AUDIT, AUDIT_NEXT, GATEWAY_KEY, TOKEN};
+use super::load::{AUDIT, AUDIT_NEXT, GATEWAY_KEY, SESSION_ENDED, TOKEN};
 use super::state::Tx;
 use super::stored;
 
@@ -52,6 +53,19 @@ impl AccessPort for Core {
         })
     }
 
+    fn replace_gateway_key(&self, key: [u8; 32]) -> Reply<'_, ()> {
+        Box::pin(async move { self.write(move |_, tx| tx.batch.meta(GATEWAY_KEY, &key)).await })
+    }
+
+    fn end_session(&self, session: u64, until: Timestamp) -> Reply<'_, ()> {
+        Box::pin(async move { self.write(move |_, tx| end_session(tx, session, until)).await? })
+    }
+
+    fn has_session_ended(&self, session: u64) -> Reply<'_, bool> {
+        let found = self.disk().and_then(|disk| raw(&disk, &session_key(session)));
+        Box::pin(std::future::ready(found.map(|row| row.is_some())))
+    }
+
     fn append_audit(&self, note: AuditNote) -> Reply<'_, ()> {
         Box::pin(async move { self.write(move |_, tx| append(tx, note)).await? })
     }
@@ -87,6 +101,25 @@ fn tokens(disk: &Disk) -> Result<Vec<Token>, port::Error> {
     let mut tokens = found.collect::<Result<Vec<Token>, _>>()?;
     tokens.sort_unstable_by_key(|token| (token.created_at, token.id));
     Ok(tokens)
+}
+
+fn session_key(session: u64) -> String {
+    format!("{SESSION_ENDED}{session:016x}")
+}
+
+/// Forgets the sessions whose own end has come on the way: as many rows are kept as sessions were left early.
+fn end_session(tx: &mut Tx<'_>, session: u64, until: Timestamp) -> Result<(), port::Error> {
+    for (key, bytes) in tx.disk.meta_under(SESSION_ENDED)? {
+        let bytes = bytes.try_into().map_err(|_| corrupt("the end of a session"))?;
+        if Timestamp(u64::from_be_bytes(bytes)) <= tx.now {
+            tx.batch.forget_meta(&key);
+        }
+    }
+    if until > tx.now {
+        tx.batch
+            .meta(&session_key(session), &until.millis().to_be_bytes());
+    }
+    Ok(())
 }
 
 /// The log is a ring of rows: a new line takes the place of the oldest.

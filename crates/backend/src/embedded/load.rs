@@ -29,6 +29,8 @@ pub(super) const OPERATION: &str = "operation/";
 pub(super) const TOKEN: &str = "token/";
 pub(super) const AUDIT: &str = "audit/";
 pub(super) const AUDIT_NEXT: &str = "audit-next";
+/// Sessions of the gateway that have ended before their time, each with that time.
+pub(super) const SESSION_ENDED: &str = "session-ended/";
 pub(super) const GATEWAY_KEY: &str = "gateway-key";
 
 pub(super) fn epoch_key(shard: u16) -> String {

@@ -1,5 +1,6 @@
 //! The gateway's tokens, its key and its audit log.
 
+use longshore_core::Timestamp;
 use longshore_core::access::{AuditEntry, AuditNote, Token, TokenId};
 use longshore_core::limits::{AUDIT_ENTRIES_MAX, AUDIT_PAGE_MAX, TOKENS_MAX};
 use longshore_core::port::access::{AUDIT_REPEAT_LINES, AccessPort};
@@ -14,6 +15,8 @@ use super::script;
 const TOKENS: &str = "longshore:tokens";
 /// What the gateway signs with.
 const KEY: &str = "longshore:gateway:key";
+/// Begins the key that stands, until its own end would have come, for a session that has ended.
+const ENDED: &str = "longshore:session:ended:";
 /// The audit log.
 const AUDIT: &str = "longshore:audit";
 
@@ -70,6 +73,33 @@ impl AccessPort for Store {
         })
     }
 
+    fn replace_gateway_key(&self, key: [u8; 32]) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let mut set = redis::cmd("SET");
+            set.arg(KEY).arg(key.as_slice());
+            self.0.link.command(&set).await.map(drop)
+        })
+    }
+
+    fn end_session(&self, session: u64, until: Timestamp) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let mut set = redis::cmd("SET");
+            set.arg(ended_key(session))
+                .arg(1)
+                .arg("PXAT")
+                .arg(until.millis().max(1));
+            self.0.link.command(&set).await.map(drop)
+        })
+    }
+
+    fn has_session_ended(&self, session: u64) -> Reply<'_, bool> {
+        Box::pin(async move {
+            let mut exists = redis::cmd("EXISTS");
+            exists.arg(ended_key(session));
+            Ok(Reader::of_one(self.0.link.command(&exists).await?).number()? > 0)
+        })
+    }
+
     fn append_audit(&self, note: AuditNote) -> Reply<'_, ()> {
         Box::pin(async move {
             let mut call = Call::with_keys(&script::APPEND_AUDIT, &[AUDIT]);
@@ -99,4 +129,8 @@ impl AccessPort for Store {
             Ok(lines)
         })
     }
+}
+
+fn ended_key(session: u64) -> String {
+    format!("{ENDED}{session:016x}")
 }

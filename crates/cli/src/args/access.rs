@@ -31,6 +31,13 @@ pub(crate) enum Token {
         /// The token, by the id that `longshore token ls` prints
         id: TokenId,
     },
+    /// Replace the key that gateways sign with: every session and watch link ends, tokens stay
+    #[command(after_help = "Example:\n  longshore token rotate-key --yes")]
+    RotateKey {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 /// `longshore audit`

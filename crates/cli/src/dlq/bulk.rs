@@ -209,6 +209,7 @@ async fn some(client: &Client, kind: OperationKind, ids: &[JobId], out: &mut Out
     let changes = match kind {
         OperationKind::Requeue => letters.requeue(ids).await?,
         OperationKind::Discard => letters.discard(ids).await?,
+        OperationKind::Cancel => vec![DeadLetterChange::NotDead; ids.len()],
     };
     let rows: Vec<_> = ids.iter().zip(&changes).collect();
     match out.format {
@@ -253,6 +254,7 @@ const fn prose(kind: OperationKind, change: DeadLetterChange) -> &'static str {
     match (change, kind) {
         (DeadLetterChange::Done, OperationKind::Requeue) => "requeued",
         (DeadLetterChange::Done, OperationKind::Discard) => "discarded",
+        (DeadLetterChange::Done, OperationKind::Cancel) => "cancelled",
         (DeadLetterChange::NotDead, _) => "is no dead letter",
         (DeadLetterChange::PastDeadline, _) => "stays: its deadline has passed, it would only expire",
         (DeadLetterChange::HasChildren, _) => {
@@ -305,6 +307,10 @@ fn told_of(operation: &Operation) -> String {
     let verb = match operation.kind {
         OperationKind::Requeue => "requeued",
         OperationKind::Discard => "discarded",
+        OperationKind::Cancel => {
+            let total = operation.total.unwrap_or_default();
+            return format!("{} of {total} jobs cancelled, or asked to stop", operation.done);
+        }
     };
     let total = operation.total.unwrap_or_default();
     let kept = match operation.kept {
@@ -316,7 +322,7 @@ fn told_of(operation: &Operation) -> String {
 
 /// Drawn on stderr where that is a terminal, and nowhere else.
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos} of {len} dead letters, {elapsed}")
+    let style = ProgressStyle::with_template("{bar:40} {pos} of {len}, {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(0).with_style(style)
 }
@@ -333,6 +339,8 @@ fn document(operation: &Operation) -> Value {
             "died_from_ms": operation.filter.died_from,
             "died_until_ms": operation.filter.died_until,
         },
+        "jobs": operation.cancels.as_ref().map(|which| &which.jobs),
+        "reason": operation.cancels.as_ref().map(|which| &which.reason),
         "started_at_ms": operation.started_at,
         "total": operation.total,
         "done": operation.done,

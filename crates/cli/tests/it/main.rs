@@ -3,6 +3,7 @@
 
 mod access;
 mod adapters;
+mod attacked;
 mod bad_input;
 mod bench;
 mod binary;

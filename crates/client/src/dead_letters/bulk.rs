@@ -1,10 +1,11 @@
-//! An operation on every dead letter that matches.
+//! An operation on every dead letter, or every job, that matches.
 
 use std::time::Duration;
 
 use longshore_core::JobId;
 use longshore_core::dead::{DeadFilter, Operation};
 use longshore_core::port::schedule::DeadLetterChange;
+use longshore_core::view::JobFilter;
 
 use super::DeadLetters;
 use crate::error::ClientError;
@@ -14,15 +15,16 @@ const PAGE: usize = 250;
 /// How often letters whose children must be told first are asked for again, and after which pause.
 const ASK_AGAIN: (u32, Duration) = (60, Duration::from_millis(500));
 
-/// An operation that has begun and can be run: made by [`DeadLetters::begin`] and [`DeadLetters::resume`].
+/// An operation that has begun and can be run: made by [`DeadLetters::begin`], [`crate::Client::cancel_all`] and
+/// [`DeadLetters::resume`].
 ///
-/// The store remembers its start, and it touches only what died before. Interrupted at any moment and run again, it
-/// requeues or discards nothing twice. Two that run it at once do no harm, but count each for themselves.
+/// The store remembers its start, and it touches only what died, or was enqueued, before. Interrupted at any moment and run
+/// again, it requeues, discards or cancels nothing twice. Two that run it at once do no harm, but count each for themselves.
 #[derive(Debug)]
 #[must_use = "nothing is touched until it runs"]
 pub struct Bulk {
-    letters: DeadLetters,
-    operation: Operation,
+    pub(super) letters: DeadLetters,
+    pub(super) operation: Operation,
 }
 
 impl Bulk {
@@ -44,6 +46,9 @@ impl Bulk {
     pub async fn run(mut self, mut on_progress: impl FnMut(&Operation)) -> Result<Operation, ClientError> {
         if self.operation.ended_at.is_some() {
             return Ok(self.operation);
+        }
+        if let Some(which) = self.operation.cancels.clone() {
+            return self.cancel(&which, on_progress).await;
         }
         let filter = self.filter();
         self.count(&filter).await?;
@@ -125,7 +130,7 @@ impl Bulk {
         Ok(held)
     }
 
-    async fn save(&self) -> Result<(), ClientError> {
+    pub(super) async fn save(&self) -> Result<(), ClientError> {
         let operation = &self.operation;
         let saved = self
             .letters
@@ -143,5 +148,16 @@ pub(super) fn is_same(known: &Operation, asked: &Operation) -> bool {
         died_until: None,
         ..filter.clone()
     };
-    known.kind == asked.kind && timeless(&known.filter) == timeless(&asked.filter)
+    known.kind == asked.kind
+        && cancels(known) == cancels(asked)
+        && timeless(&known.filter) == timeless(&asked.filter)
+}
+
+/// What a cancel is of, without its times.
+fn cancels(operation: &Operation) -> Option<JobFilter> {
+    operation.cancels.as_ref().map(|which| JobFilter {
+        created_from: None,
+        created_until: None,
+        ..which.jobs.clone()
+    })
 }

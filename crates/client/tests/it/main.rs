@@ -3,6 +3,7 @@
 
 mod batch;
 mod cancel;
+mod cancel_all;
 #[cfg(feature = "cron")]
 mod cron;
 mod enqueue;

@@ -2,6 +2,7 @@
 
 use super::Reply;
 use crate::access::{AuditEntry, AuditNote, Token, TokenId};
+use crate::clock::Timestamp;
 
 /// Keeps what the gateway's replicas share.
 pub trait AccessPort: Send + Sync {
@@ -20,6 +21,15 @@ pub trait AccessPort: Send + Sync {
 
     /// The key that every replica signs with: the first one that was offered.
     fn gateway_key(&self, offered: [u8; 32]) -> Reply<'_, [u8; 32]>;
+
+    /// Puts another key in the place of the one that every replica signs with: what the old one signed is good no more.
+    fn replace_gateway_key(&self, key: [u8; 32]) -> Reply<'_, ()>;
+
+    /// Remembers until `until`, the session's own end, that a session has ended before.
+    fn end_session(&self, session: u64, until: Timestamp) -> Reply<'_, ()>;
+
+    /// Whether a session has ended before its time. Nothing is known of it after that.
+    fn has_session_ended(&self, session: u64) -> Reply<'_, bool>;
 
     /// Writes a line of the audit log, its time set to the store's. Of [`crate::limits::AUDIT_ENTRIES_MAX`] lines the
     /// oldest makes room. A note whose id is among the last few lines is there already.

@@ -132,7 +132,7 @@ pub(super) struct AuditPage {
     next: Option<u64>,
 }
 
-/// Who cancelled, requeued, discarded, paused …, for admins.
+/// Who cancelled, requeued, discarded, paused …, for operators.
 #[utoipa::path(
     get, path = "/audit", tag = "access",
     params(
@@ -146,7 +146,7 @@ pub(super) async fn audit(
     session: Session,
     mut fields: Fields,
 ) -> Result<Answer<AuditPage>, Error> {
-    session.require(Role::Admin)?;
+    session.require(Role::Operator)?;
     let before = fields.read("before", "whole number")?;
     let limit = fields.read("limit", "whole number")?.unwrap_or(AUDIT_DEFAULT);
     fields.end()?;

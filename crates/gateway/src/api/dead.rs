@@ -2,11 +2,14 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
 use longshore::ClientError;
 use longshore_core::JobId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::etag::tagged;
 use super::job_id;
 use super::jobs::JobPage;
 use super::list::{Fields, write_cursor};
@@ -36,22 +39,27 @@ const QUARANTINE_MAX: usize = 100;
         ("after" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u32>, Query, description = "Most jobs, 100 unless set", minimum = 1, maximum = 1000),
     ),
-    responses((status = 200, description = "A page", body = JobPage))
+    responses(
+        (status = 200, description = "A page", body = JobPage),
+        (status = 304, description = "As the header If-None-Match knows it"),
+    )
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     mut fields: Fields,
-) -> Result<Answer<JobPage>, Error> {
+) -> Result<Response, Error> {
     let filter = fields.dead()?.read().map_err(Error::invalid)?;
     let (after, limit) = fields.page()?;
     fields.end()?;
     let page = state.client().dead_letters().page(&filter, after, limit).await?;
     let job = |job| Job::of(job, session.role, state.hide());
-    Ok(Answer(JobPage {
+    let page = JobPage {
         jobs: page.jobs.iter().map(job).collect(),
         next: page.next.map(write_cursor),
-    }))
+    };
+    tagged(&headers, &page)
 }
 
 /// Dead letters whose errors are alike.
@@ -72,19 +80,23 @@ pub(super) struct Groups {
         ("died_from_ms" = Option<u64>, Query, description = "Given up at or after"),
         ("died_until_ms" = Option<u64>, Query, description = "Given up before"),
     ),
-    responses((status = 200, description = "The groups", body = Groups))
+    responses(
+        (status = 200, description = "The groups", body = Groups),
+        (status = 304, description = "As the header If-None-Match knows it"),
+    )
 )]
 pub(super) async fn groups(
     State(state): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     mut fields: Fields,
-) -> Result<Answer<Groups>, Error> {
+) -> Result<Response, Error> {
     let filter = fields.dead()?.read().map_err(Error::invalid)?;
     fields.end()?;
     let groups = state.client().dead_letters().groups(&filter).await?;
     let group = |group| Group::of(group, session.role, state.hide());
     let groups = groups.iter().take(GROUPS_MAX).map(group).collect();
-    Ok(Answer(Groups { groups }))
+    tagged(&headers, &Groups { groups })
 }
 
 /// Which dead letters, by their ids.

@@ -11,7 +11,7 @@ use longshore_core::access::Role;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::etag::tagged;
+use super::etag::{tagged, tagged_facts};
 use super::job_id;
 use super::list::{Fields, write_cursor};
 use crate::acts;
@@ -254,14 +254,18 @@ pub(super) async fn cancel(
         ("id" = String, Path, description = "The job", format = "uuid"),
         ("parents_from" = Option<u32>, Query, description = "Tell its parents from this one on; an answer names 100"),
     ),
-    responses((status = 200, description = "What holds it, the first obstacle first; an unknown job is an answer too", body = Why))
+    responses(
+        (status = 200, description = "What holds it, the first obstacle first; an unknown job is an answer too", body = Why),
+        (status = 304, description = "As the header If-None-Match knows it"),
+    )
 )]
 pub(super) async fn why(
     State(state): State<AppState>,
     session: Session,
+    headers: HeaderMap,
     Path(id): Path<String>,
     mut fields: Fields,
-) -> Result<Answer<serde_json::Value>, Error> {
+) -> Result<Response, Error> {
     let id = job_id(&id)?;
     let from = fields.read::<i32>("parents_from", "whole number")?.unwrap_or(0);
     let from = usize::try_from(from)
@@ -270,7 +274,7 @@ pub(super) async fn why(
     let why = state.client().why(id).parents_from(from).await?;
     let mut why = serde_json::to_value(&why).map_err(Error::internal)?;
     state.hide().why(session.role, &mut why);
-    Ok(Answer(why))
+    tagged_facts(&headers, &why)
 }
 
 /// Why a job does not run.
@@ -322,7 +326,7 @@ pub(super) async fn watch_link(
         cancel: request.cancel,
         error: request.error,
     };
-    let link = watch::mint(state.signer().await?, state.now(), id, allows, lifetime)
+    let link = watch::mint(&state.signer().await?, state.now(), id, allows, lifetime)
         .map_err(|error| Error::invalid(vec![error.to_string()]))?;
     let detail = allows.words();
     acts::note(&state, &session, "job.watch-link", &id.to_string(), detail).await;

@@ -1,4 +1,4 @@
-//! Operations on every dead letter that matches, as things of their own with a progress.
+//! Operations on every dead letter, or every job, that matches, as things of their own with a progress.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::etag::tagged;
 use crate::acts;
 use crate::auth::Session;
-use crate::dto::dead::{Bulk, BulkKind, Filter};
+use crate::dto::dead::{Bulk, BulkKind, Filter, JobsFilter};
 use crate::error::{Error, ErrorCode};
 use crate::extract::{Json, Path};
 use crate::state::AppState;
@@ -24,16 +24,21 @@ use crate::state::AppState;
 pub(super) struct BulkRequest {
     /// What to do.
     kind: BulkKind,
-    /// With which dead letters; without a condition with all of them.
+    /// With which dead letters; without a condition with all of them. Not for a cancel.
     #[serde(default)]
     filter: Filter,
+    /// Which jobs are cancelled: for the kind `cancel`, which needs it; `{}` is every job that has not ended.
+    jobs: Option<JobsFilter>,
+    /// Why they are cancelled, and by whom; the token's name unless set.
+    #[schema(max_length = 1024)]
+    reason: Option<String>,
     /// 1 to 16 hexadecimal digits of your own: the same request again is the same operation.
     #[schema(pattern = "^[0-9a-fA-F]{1,16}$")]
     id: Option<String>,
 }
 
-/// Begins to requeue or discard every dead letter that matches and is dead by now. Ask for the operation to see how far
-/// it is.
+/// Begins to requeue or discard every dead letter that matches and is dead by now, or to cancel every job that matches
+/// `jobs` and was enqueued by now. Ask for the operation to see how far it is.
 #[utoipa::path(
     post, path = "/operations", tag = "dead letters", request_body = BulkRequest,
     responses((status = 202, description = "Begun", body = Bulk, headers(("Location" = String, description = "The operation"))))
@@ -43,11 +48,49 @@ pub(super) async fn begin(
     session: Session,
     Json(request): Json<BulkRequest>,
 ) -> Result<Response, Error> {
-    let filter = request.filter.read().map_err(Error::invalid)?;
     let id = request.id.as_deref().map(str::parse::<OperationId>).transpose();
     let id = id.map_err(|error| Error::invalid(vec![format!("id: {error}")]))?;
-    let operation = acts::begin_bulk(&state, &session, request.kind.into(), filter, id).await?;
+    let operation = match request.kind {
+        BulkKind::Cancel => {
+            let jobs = request.which_jobs()?;
+            acts::begin_cancel(&state, &session, jobs, request.reason, id).await?
+        }
+        kind => {
+            let filter = request.which_letters()?;
+            acts::begin_bulk(&state, &session, kind.into(), filter, id).await?
+        }
+    };
     accepted(&state, &operation)
+}
+
+impl BulkRequest {
+    fn which_jobs(&self) -> Result<longshore::JobFilter, Error> {
+        let mut problems = Vec::new();
+        if self.filter != Filter::default() {
+            problems.push("filter: is for dead letters; name the jobs to cancel in `jobs`".to_owned());
+        }
+        let jobs = self.jobs.as_ref().map(JobsFilter::read).unwrap_or_else(|| {
+            Err(vec![
+                "jobs: is missing; name what to cancel, {} for every job".to_owned(),
+            ])
+        });
+        match jobs {
+            Ok(jobs) if problems.is_empty() => Ok(jobs),
+            Ok(_) => Err(Error::invalid(problems)),
+            Err(told) => {
+                problems.extend(told);
+                Err(Error::invalid(problems))
+            }
+        }
+    }
+
+    fn which_letters(&self) -> Result<longshore::DeadFilter, Error> {
+        if self.jobs.is_some() || self.reason.is_some() {
+            let problem = "jobs, reason: are for the kind cancel alone; name dead letters in `filter`";
+            return Err(Error::invalid(vec![problem.to_owned()]));
+        }
+        self.filter.read().map_err(Error::invalid)
+    }
 }
 
 fn accepted(state: &AppState, operation: &longshore::Operation) -> Result<Response, Error> {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use axum::Json as Answer;
 use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
 use longshore::StatisticsQuery;
 use longshore_core::{FunctionName, QueueName};
 
+use super::etag::tagged_but_the_clock;
 use super::list::Fields;
 use crate::auth::Session;
 use crate::dto::statistics::StatisticsView;
@@ -22,13 +24,17 @@ use crate::state::AppState;
         ("function_name" = Option<String>, Query, description = "This function alone"),
         ("queue" = Option<String>, Query, description = "This queue alone"),
     ),
-    responses((status = 200, description = "The statistics", body = StatisticsView))
+    responses(
+        (status = 200, description = "The statistics", body = StatisticsView),
+        (status = 304, description = "As the header If-None-Match knows it"),
+    )
 )]
 pub(super) async fn statistics(
     State(state): State<AppState>,
     _: Session,
+    headers: HeaderMap,
     mut fields: Fields,
-) -> Result<Answer<StatisticsView>, Error> {
+) -> Result<Response, Error> {
     let said = |error: longshore::InvalidName| Error::new(ErrorCode::BadRequest, error.to_string());
     let mut query = StatisticsQuery::default();
     if let Some(window) = fields.read("window_ms", "number of milliseconds")? {
@@ -42,5 +48,5 @@ pub(super) async fn statistics(
     query.queue = queue.map_err(said)?;
     fields.end()?;
     let statistics = state.client().statistics(&query).await?;
-    Ok(Answer(StatisticsView::of(&statistics)))
+    tagged_but_the_clock(&headers, &StatisticsView::of(&statistics))
 }

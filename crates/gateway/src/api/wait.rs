@@ -52,6 +52,7 @@ pub(super) async fn wait(
         let problem = format!("timeout_ms: {millis} is over the limit of {WAIT_MAX}; ask again instead");
         return Err(Error::new(ErrorCode::BadRequest, problem));
     }
+    let _place = state.enter(vec![session.caller()])?;
     let until = Instant::now() + Duration::from_millis(millis);
     let job = tokio::select! {
         job = ended(&state, id, until) => job?,

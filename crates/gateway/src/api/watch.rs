@@ -18,13 +18,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::etag::tagged;
+use super::etag::tagged_but_the_clock;
 use super::job_id;
 use super::list::Fields;
 use crate::acts;
 use crate::answer::headers::RequestId;
 use crate::auth::rate::Caller;
 use crate::auth::session::bearer;
+use crate::auth::signer::Signer;
 use crate::auth::watch::{self, Grant};
 use crate::dto::dead::Cancelled;
 use crate::dto::job::{JobError, JobProgress};
@@ -96,17 +97,19 @@ impl WatchedJob {
 }
 
 /// A watch link that is good for the job in the path.
+/// Its address is not known behind a proxy that is not trusted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watcher(pub(crate) Grant);
+pub(crate) struct Watcher {
+    pub(crate) grant: Grant,
+    address: Option<Caller>,
+    signer: Signer,
+}
 
 impl FromRequestParts<AppState> for Watcher {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Error> {
         let caller = Caller::of(state, &parts.extensions, &parts.headers);
-        state
-            .rate()
-            .check(caller, state.settings().rate_limit, state.now())?;
         let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         let axum::extract::Path(id) =
             path.map_err(|error| Error::new(ErrorCode::BadRequest, error.body_text()))?;
@@ -116,10 +119,18 @@ impl FromRequestParts<AppState> for Watcher {
         let in_query = fields.one("token")?;
         fields.end()?;
         let text = bearer(&parts.headers).map(str::to_owned).or(in_query);
-        let text = text.ok_or_else(|| nobody("send the watch link's token"))?;
-        let Some(grant) = watch::read(state.signer().await?, &text) else {
+        let limit = state.settings().rate_limit;
+        let Some(text) = text else {
+            state.rate().check(caller, limit, state.now())?;
+            return Err(nobody("send the watch link's token"));
+        };
+        let signer = state.signer().await?;
+        let Some(grant) = watch::read(&signer, &text) else {
+            state.rate().fail(caller, state.now())?;
             return Err(nobody("the watch link's token is wrong"));
         };
+        // Each link by itself: behind a proxy its holders may all have one address.
+        state.rate().check(link(grant), limit, state.now())?;
         if grant.expires_at <= state.now() {
             return Err(nobody(
                 "the watch link has expired; ask the service for a new one",
@@ -128,8 +139,17 @@ impl FromRequestParts<AppState> for Watcher {
         if grant.job != job {
             return Err(Error::forbidden("the watch link is for another job"));
         }
-        Ok(Self(grant))
+        Ok(Self {
+            grant,
+            address: Caller::apart(state, &parts.extensions, &parts.headers),
+            signer,
+        })
     }
+}
+
+/// Whom the requests and streams of a link are counted for.
+const fn link(grant: Grant) -> Caller {
+    Caller::Link(grant.job, grant.expires_at)
 }
 
 fn nobody(why: &str) -> Error {
@@ -159,11 +179,11 @@ pub(crate) async fn watched(state: &AppState, id: JobId) -> Result<JobView, Erro
 )]
 pub(super) async fn show(
     State(state): State<AppState>,
-    Watcher(grant): Watcher,
+    Watcher { grant, .. }: Watcher,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let job = watched(&state, grant.job).await?;
-    tagged(&headers, &WatchedJob::of(&state, &job, grant))
+    tagged_but_the_clock(&headers, &WatchedJob::of(&state, &job, grant))
 }
 
 /// Follows the job of a watch link: events `job` with the same document as without `/events`, until it has ended.
@@ -178,12 +198,19 @@ pub(super) async fn show(
 )]
 pub(super) async fn events(
     State(state): State<AppState>,
-    Watcher(grant): Watcher,
+    watcher: Watcher,
     headers: HeaderMap,
     Extension(draining): Extension<Draining>,
 ) -> Result<Response, Error> {
+    let Watcher {
+        grant,
+        signer,
+        address,
+    } = watcher;
+    let callers = [Some(link(grant)), address].into_iter().flatten().collect();
+    let place = state.enter(callers)?;
     watched(&state, grant.job).await?;
-    Ok(stream::of_link(state, grant, &headers, draining))
+    Ok(stream::of_link(state, grant, signer, &headers, draining, place))
 }
 
 /// Cancels the job of a watch link that allows it.
@@ -198,7 +225,7 @@ pub(super) async fn events(
 )]
 pub(super) async fn cancel(
     State(state): State<AppState>,
-    Watcher(grant): Watcher,
+    Watcher { grant, .. }: Watcher,
     Extension(RequestId(request)): Extension<RequestId>,
 ) -> Result<Answer<Cancelled>, Error> {
     if !grant.allows.cancel {

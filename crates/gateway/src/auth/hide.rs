@@ -5,10 +5,21 @@ use serde_json::Value;
 
 /// What stands in the place of a hidden value.
 pub(crate) const HIDDEN: &str = "[hidden]";
-/// What a rule may begin with.
-const PLACES: [&str; 7] = [
-    "args", "result", "metadata", "error", "history", "progress", "log",
+/// What a rule may begin with, and what may follow; `None` where that is the jobs' own affair.
+const PLACES: [(&str, Option<&[&str]>); 7] = [
+    ("args", None),
+    ("result", None),
+    ("metadata", None),
+    (
+        "error",
+        Some(&["error_type", "message", "causes", "traceback", "*"]),
+    ),
+    ("history", Some(&["error", "*"])),
+    ("progress", None),
+    ("log", None),
 ];
+/// What stands beside the fields of a progress: `progress.NAME` is the field NAME.
+const NO_FIELDS: [&str; 4] = ["fields", "fraction", "seq", "at_ms"];
 
 /// A rule: what only a role, and those above it, see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,27 +31,65 @@ pub struct HideRule {
 /// A text that is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "\"{0}\" hides nothing; use a path that begins with args, result, metadata, error, history, progress or log, such as \
-     args.card.number or args.*.email, or ROLE:PATH for the role that sees it (admin unless said)"
+    "\"{rule}\" hides nothing; {fix}, or ROLE:PATH for the role that sees it (viewer, producer, operator or admin, which \
+     it is unless said)"
 )]
-pub struct InvalidHideRule(String);
+pub struct InvalidHideRule {
+    rule: String,
+    fix: String,
+}
 
 impl std::str::FromStr for HideRule {
     type Err = InvalidHideRule;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidHideRule(text.chars().take(128).collect());
+        let invalid = || InvalidHideRule {
+            rule: text.chars().take(128).collect(),
+            fix: fix(text),
+        };
         let (role, path) = match text.split_once(':') {
             Some((role, path)) => (role.parse().map_err(|_| invalid())?, path),
             None => (Role::Admin, text),
         };
         let path: Vec<String> = path.split('.').map(str::to_owned).collect();
-        let known = path.first().is_some_and(|place| PLACES.contains(&place.as_str()));
-        if known && path.iter().all(|segment| !segment.is_empty()) {
+        if hides_something(&path) && path.iter().all(|segment| !segment.is_empty()) {
             Ok(Self { role, path })
         } else {
             Err(invalid())
         }
+    }
+}
+
+/// Whether a path leads to something that a job has or may have.
+fn hides_something(path: &[String]) -> bool {
+    let Some((place, rest)) = path.split_first() else {
+        return false;
+    };
+    let known = PLACES.iter().find(|(known, _)| known == place);
+    match (known, rest) {
+        (Some(_), []) => true,
+        (Some((_, Some(fields))), [field]) => fields.contains(&field.as_str()),
+        (Some((_, Some(_))), _) | (None, _) => false,
+        (Some(("progress", None)), [field, ..]) => !NO_FIELDS.contains(&field.as_str()),
+        (Some((_, None)), _) => true,
+    }
+}
+
+/// What to write instead of a path that leads nowhere.
+fn fix(text: &str) -> String {
+    let path = text.split_once(':').map_or(text, |(_, path)| path);
+    let place = path.split('.').next().unwrap_or_default();
+    match PLACES.iter().find(|(known, _)| *known == place) {
+        Some((place, Some(fields))) => {
+            let paths: Vec<_> = fields.iter().map(|field| format!("{place}.{field}")).collect();
+            format!("use {place}, or one of {}", paths.join(", "))
+        }
+        Some(("progress", None)) => {
+            "use progress.message, or progress.NAME for a field that a handler tells".to_owned()
+        }
+        _ => "use a path that begins with args, result, metadata, error, history, progress or log, such as args.card.number \
+              or args.*.email"
+            .to_owned(),
     }
 }
 
@@ -66,17 +115,24 @@ impl Hide {
         hidden
     }
 
-    /// [`Hide::apply`] for a text.
+    /// [`Hide::apply`] for a text. What an error says is also said by its traceback, its causes and the history of
+    /// attempts: where the message is hidden, these are.
     pub(crate) fn text(&self, role: Role, place: &str, field: &str, text: String) -> String {
-        let covers = |rule: &HideRule| {
-            rule.role > role
-                && match rule.path.as_slice() {
-                    [first] => first == place,
-                    [first, second] => first == place && (second == field || second == "*"),
-                    _ => false,
-                }
+        let covers = |place: &str, field: &str| {
+            self.0.iter().any(|rule| {
+                rule.role > role
+                    && match rule.path.as_slice() {
+                        [first] => first == place,
+                        [first, second] => first == place && (second == field || second == "*"),
+                        _ => false,
+                    }
+            })
         };
-        if self.0.iter().any(covers) {
+        let repeats_the_message = matches!(
+            (place, field),
+            ("error", "traceback" | "causes") | ("history", "error")
+        );
+        if covers(place, field) || (repeats_the_message && covers("error", "message")) {
             HIDDEN.to_owned()
         } else {
             text
@@ -179,8 +235,47 @@ mod tests {
 
     #[test]
     fn a_rule_that_hides_nothing_is_told() {
-        for wrong in ["", "argument.x", "args..x", "boss:args", "args."] {
-            assert!(wrong.parse::<HideRule>().is_err(), "{wrong}");
+        for (wrong, fix) in [
+            ("", "args.card.number"),
+            ("argument.x", "args.card.number"),
+            ("args..x", "args.card.number"),
+            ("boss:args", "ROLE:PATH"),
+            ("args.", "args.card.number"),
+            ("error.mesage", "error.message"),
+            ("operator:error.causes.0", "error.causes"),
+            ("history.0.error", "history.error"),
+            ("history.worker", "history.error"),
+            ("progress.fields.email", "progress.NAME"),
+            ("progress.fraction", "progress.message"),
+        ] {
+            let error = wrong.parse::<HideRule>().unwrap_err().to_string();
+            assert!(error.contains(fix), "{wrong}: {error}");
         }
+        for right in [
+            "args",
+            "result.*.name",
+            "error.*",
+            "history",
+            "viewer:progress.email.0",
+            "progress.message",
+        ] {
+            assert!(right.parse::<HideRule>().is_ok(), "{right}");
+        }
+    }
+
+    #[test]
+    fn what_repeats_a_hidden_message_is_hidden_with_it() {
+        let hide = hide(&["error.message"]);
+        let seen = |place, field| hide.text(Role::Operator, place, field, "s3cret".to_owned());
+        for (place, field) in [
+            ("error", "message"),
+            ("error", "traceback"),
+            ("error", "causes"),
+            ("history", "error"),
+        ] {
+            assert_eq!(seen(place, field), HIDDEN, "{place}.{field}");
+        }
+        assert_eq!(seen("error", "error_type"), "s3cret");
+        assert_eq!(seen("progress", "message"), "s3cret");
     }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Session;
 use crate::error::{Error, ErrorCode};
+use crate::extract::slip;
 use crate::router::too_large;
 use crate::state::AppState;
 
@@ -38,7 +39,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Posted<T> {
         let request = Request::from_parts(parts, Body::from(bytes));
         let Form(form) = Form::from_request(request, state)
             .await
-            .map_err(|error| Error::new(ErrorCode::Invalid, error.body_text()))?;
+            .map_err(|error| Error::invalid(vec![slip::tell(".", &error.body_text())]))?;
         Ok(Self { session, form })
     }
 }

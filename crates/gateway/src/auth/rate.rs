@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
-use longshore_core::Timestamp;
 use longshore_core::access::TokenId;
+use longshore_core::{JobId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::error::Error;
@@ -28,11 +29,17 @@ pub(crate) enum Caller {
     Address(Option<IpAddr>),
     /// A token, whatever addresses its holders have.
     Token(TokenId),
+    /// The session of somebody whom the OpenID provider has named.
+    Session(u64),
+    /// A watch link: its job, and when it ends.
+    Link(JobId, Timestamp),
 }
 
 /// The buckets.
 #[derive(Debug, Default)]
 pub(crate) struct Rate {
+    /// Whether it was told that a proxy stands before the gateway which is not trusted.
+    told: AtomicBool,
     requests: Mutex<HashMap<Caller, Bucket>>,
     failures: Mutex<HashMap<Caller, Bucket>>,
 }
@@ -53,12 +60,39 @@ impl Caller {
             let last = headers.get_all("x-forwarded-for").iter().next_back()?;
             last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
         };
-        let named = state.settings().trust_forwarded.then(forwarded).flatten();
+        let trusts = state.settings().trust_forwarded;
+        if !trusts && is_forwarded(headers) {
+            state.rate().tell_of_a_proxy();
+        }
+        let named = trusts.then(forwarded).flatten();
         Self::Address(named.or(peer))
+    }
+
+    /// The address that somebody with a watch link has besides the link; nothing where it is a proxy's, whose callers are
+    /// not one.
+    pub(crate) fn apart(state: &AppState, extensions: &Extensions, headers: &HeaderMap) -> Option<Self> {
+        let is_known = state.settings().trust_forwarded || !is_forwarded(headers);
+        is_known.then(|| Self::of(state, extensions, headers))
     }
 }
 
+/// Whether a request says that it came through a proxy.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-forwarded-for") || headers.contains_key(http::header::FORWARDED)
+}
+
 impl Rate {
+    /// Says once that a proxy is not trusted, and what follows from that.
+    fn tell_of_a_proxy(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "requests come through a proxy (they have the header X-Forwarded-For) that gateway.trust_forwarded does not \
+                 name as one, so everybody without a token counts as one caller; set gateway.trust_forwarded = true if the \
+                 proxy sets the header itself"
+            );
+        }
+    }
+
     /// Counts a request.
     ///
     /// # Errors
@@ -71,21 +105,14 @@ impl Rate {
         take(&mut self.requests.lock(), caller, rate, room, now, 1.0)
     }
 
-    /// That this caller has not shown too many wrong tokens.
+    /// Counts a wrong token. It is asked for after a token was looked at, so that whoever has a good one gets in, however
+    /// many wrong ones others have shown at the same address.
     ///
     /// # Errors
-    /// When it has.
-    pub(crate) fn check_failures(&self, caller: &Caller, now: Timestamp) -> Result<(), Error> {
+    /// When the caller has shown too many.
+    pub(crate) fn fail(&self, caller: Caller, now: Timestamp) -> Result<(), Error> {
         let rate = 1.0 / FAILURE_FORGOTTEN.as_secs_f64();
-        take(&mut self.failures.lock(), *caller, rate, FAILURES_MAX, now, 0.0)
-    }
-
-    /// Remembers a wrong token.
-    pub(crate) fn count_failure(&self, caller: &Caller, now: Timestamp) {
-        let rate = 1.0 / FAILURE_FORGOTTEN.as_secs_f64();
-        let mut table = self.failures.lock();
-        // A bucket that overflows stays full.
-        take(&mut table, *caller, rate, FAILURES_MAX + 1.0, now, 1.0).ok();
+        take(&mut self.failures.lock(), caller, rate, FAILURES_MAX, now, 1.0)
     }
 }
 
@@ -146,15 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tokens_lock_an_address_for_a_while() {
+    fn wrong_tokens_are_told_to_wait_after_some() {
         let rate = Rate::default();
         let at = |seconds: u64| Timestamp(1_000 * (1_000 + seconds));
         for _ in 0..20 {
-            rate.check_failures(&ONE, at(0)).unwrap();
-            rate.count_failure(&ONE, at(0));
+            rate.fail(ONE, at(0)).unwrap();
         }
-        assert!(rate.check_failures(&ONE, at(0)).is_err());
-        rate.check_failures(&ONE, at(7)).unwrap();
+        assert!(rate.fail(ONE, at(0)).is_err());
+        rate.fail(ONE, at(7)).unwrap();
     }
 
     #[test]

@@ -4,10 +4,12 @@ use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method};
+use longshore_core::Timestamp;
 use longshore_core::access::{Role, Token, TokenId};
 
-use super::login;
+use super::cookie::{Holder, Ticket};
 use super::rate::Caller;
+use super::signer::Signer;
 use super::tokens::same;
 use crate::answer::headers::RequestId;
 use crate::error::{Error, ErrorCode};
@@ -28,12 +30,23 @@ pub(crate) struct Session {
     pub(crate) role: Role,
     /// The id of the request, for the audit log.
     pub(crate) request_id: String,
-    /// The token that let them in; `None` where none is needed.
-    token: Option<TokenId>,
+    /// What let them in; `None` where nothing is needed.
+    pass: Option<Pass>,
+    /// Whom requests and streams are counted for.
+    caller: Caller,
     /// Goes into forms and the header `x-csrf-token`.
     csrf: String,
     /// Whether a browser sends what lets them in by itself, whichever site asks it to.
     ambient: bool,
+}
+
+/// What lets somebody in.
+#[derive(Clone, Debug)]
+enum Pass {
+    /// A token in a header.
+    Token(TokenId, Option<Timestamp>),
+    /// The cookie of a session, and the key that it was signed with.
+    Cookie(Ticket, Signer),
 }
 
 impl Session {
@@ -65,7 +78,7 @@ impl Session {
     /// [`super::Posted`] do.
     pub(crate) async fn identify(parts: &Parts, state: &AppState) -> Result<Self, Error> {
         let mut session = match state.settings().access {
-            Access::Open => Self::open(state).await?,
+            Access::Open => Self::open(state, Caller::of(state, &parts.extensions, &parts.headers)).await?,
             Access::Tokens => {
                 let caller = Caller::of(state, &parts.extensions, &parts.headers);
                 match bearer(&parts.headers) {
@@ -81,29 +94,32 @@ impl Session {
     }
 
     /// Whoever sits at this machine.
-    async fn open(state: &AppState) -> Result<Self, Error> {
+    async fn open(state: &AppState, caller: Caller) -> Result<Self, Error> {
         Ok(Self {
             who: "dev".to_owned(),
             role: Role::Admin,
             request_id: String::new(),
-            token: None,
+            pass: None,
+            caller,
             csrf: state.signer().await?.sign(CSRF, "dev"),
             ambient: false,
         })
     }
 
     async fn by_token(state: &AppState, caller: Caller, text: &str) -> Result<Self, Error> {
-        state.rate().check_failures(&caller, state.now())?;
+        // Looked up before failures are counted: whoever guesses at an address keeps nobody else at it out.
         let Some(token) = state.tokens().recognise(text).await? else {
-            state.rate().count_failure(&caller, state.now());
+            state.rate().fail(caller, state.now())?;
             return Err(nobody("the token is wrong, expired or revoked"));
         };
         let csrf = state.signer().await?.sign(CSRF, &token.id.to_string());
-        Self::of(state, token, csrf, false)
+        let pass = Pass::Token(token.id, token.expires_at);
+        let Token { id, name, role, .. } = token;
+        Self::of(state, name, role, Caller::Token(id), csrf, pass)
     }
 
     async fn by_cookie(state: &AppState, caller: Caller, headers: &HeaderMap) -> Result<Self, Error> {
-        let Some(ticket) = login::ticket(state, headers).await? else {
+        let Some(ticket) = Ticket::of(state, headers).await? else {
             state
                 .rate()
                 .check(caller, state.settings().rate_limit, state.now())?;
@@ -111,41 +127,82 @@ impl Session {
                 "send a token as `Authorization: Bearer TOKEN`, or sign in",
             ));
         };
-        let Some(token) = state.tokens().good(ticket.token).await? else {
-            return Err(nobody(
-                "the session's token has expired or was revoked; sign in again",
-            ));
+        if state.ports().access.has_session_ended(ticket.number).await? {
+            return Err(nobody("you have signed out of the session; sign in again"));
+        }
+        let (name, role, caller) = match &ticket.holder {
+            Holder::Token(id) => {
+                let token =
+                    state.tokens().good(*id).await?.ok_or_else(|| {
+                        nobody("the session's token has expired or was revoked; sign in again")
+                    })?;
+                (token.name, token.role, Caller::Token(token.id))
+            }
+            Holder::Person { name, role } => (name.clone(), *role, Caller::Session(ticket.number)),
         };
-        let text = format!("{}/{:016x}", ticket.token, ticket.number);
-        let csrf = state.signer().await?.sign(CSRF, &text);
-        Self::of(state, token, csrf, true)
+        let signer = state.signer().await?;
+        let csrf = signer.sign(CSRF, &format!("{:016x}", ticket.number));
+        Self::of(state, name, role, caller, csrf, Pass::Cookie(ticket, signer))
     }
 
-    fn of(state: &AppState, token: Token, csrf: String, ambient: bool) -> Result<Self, Error> {
+    fn of(
+        state: &AppState,
+        who: String,
+        role: Role,
+        caller: Caller,
+        csrf: String,
+        pass: Pass,
+    ) -> Result<Self, Error> {
         let limit = state.settings().rate_limit;
-        state.rate().check(Caller::Token(token.id), limit, state.now())?;
+        state.rate().check(caller, limit, state.now())?;
         Ok(Self {
-            who: token.name,
-            role: token.role,
+            who,
+            role,
             request_id: String::new(),
-            token: Some(token.id),
+            ambient: matches!(pass, Pass::Cookie(..)),
+            pass: Some(pass),
+            caller,
             csrf,
-            ambient,
         })
+    }
+
+    /// Whom streams are counted for.
+    pub(crate) const fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// Ends the session before its time; one that a header carries ends with its token alone.
+    pub(super) async fn end(&self, state: &AppState) -> Result<(), Error> {
+        if let Some(Pass::Cookie(ticket, _)) = &self.pass {
+            let access = &state.ports().access;
+            access.end_session(ticket.number, ticket.expires_at).await?;
+        }
+        Ok(())
     }
 
     /// Whether what let them in is still good: a stream asks from time to time.
     pub(crate) async fn is_still_good(&self, state: &AppState) -> bool {
-        match self.token {
-            // A store that is away says nothing against them.
-            Some(id) => state
-                .tokens()
-                .good(id)
-                .await
-                .map_or(true, |token| token.is_some()),
+        let now = state.now();
+        match &self.pass {
             None => true,
+            Some(Pass::Token(_, Some(end))) if *end <= now => false,
+            Some(Pass::Token(id, _)) => is_good(state, *id).await,
+            Some(Pass::Cookie(ticket, signer)) => {
+                let ended = state.ports().access.has_session_ended(ticket.number).await;
+                let token = match ticket.holder {
+                    Holder::Token(id) => is_good(state, id).await,
+                    Holder::Person { .. } => true,
+                };
+                ticket.expires_at > now && !ended.unwrap_or(false) && token && state.signs_with(signer).await
+            }
         }
     }
+}
+
+/// A store that is away says nothing against a token.
+async fn is_good(state: &AppState, id: TokenId) -> bool {
+    let token = state.tokens().good(id).await;
+    token.map_or(true, |token| token.is_some())
 }
 
 fn nobody(why: &str) -> Error {

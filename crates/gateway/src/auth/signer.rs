@@ -9,7 +9,7 @@ use longshore_core::random::Random;
 use sha2::Sha256;
 
 /// Signs texts, each for one use.
-#[derive(Clone)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signer([u8; 32]);
 
 /// HMAC takes a key of a block's length as it is, and fills a shorter one with zeros.

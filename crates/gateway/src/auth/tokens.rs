@@ -59,7 +59,8 @@ pub struct NewToken {
 pub struct SecretText(String);
 
 impl SecretText {
-    pub(crate) const fn new(text: String) -> Self {
+    /// A text that must not be shown.
+    pub const fn new(text: String) -> Self {
         Self(text)
     }
 
@@ -132,6 +133,15 @@ impl Tokens {
     /// When the store does not answer.
     pub async fn revoke(&self, id: TokenId) -> Result<bool, TokenError> {
         Ok(self.port.revoke_token(id).await?)
+    }
+
+    /// Replaces the key that gateways sign with: every session and watch link is good no more, tokens are. Gateways that run
+    /// take it within 10 s.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn rotate_key(&self) -> Result<(), TokenError> {
+        Ok(self.port.replace_gateway_key(random_bytes(&*self.random)).await?)
     }
 
     /// The token behind a text, when it is one that is good now.

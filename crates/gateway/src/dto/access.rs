@@ -14,9 +14,9 @@ pub(crate) enum RoleName {
     Viewer,
     /// Enqueues jobs, and cancels them.
     Producer,
-    /// Repairs: dead letters, queues, cron entries, the quarantine.
+    /// Repairs: dead letters, queues, cron entries, the quarantine; reads the audit log.
     Operator,
-    /// Gives out tokens, and reads the audit log.
+    /// Gives out tokens.
     Admin,
 }
 

@@ -1,6 +1,6 @@
 //! Dead letters, operations on many of them, and the quarantine.
 
-use longshore::{DeadFilter, DeadGroup, Operation, OperationKind, QuarantineEntry};
+use longshore::{DeadFilter, DeadGroup, JobFilter, JobStatus, Operation, OperationKind, QuarantineEntry};
 use longshore_core::access::Role;
 use longshore_core::limits::TAGS_MAX;
 use longshore_core::port::enqueue::CancelReply;
@@ -172,7 +172,87 @@ impl Group {
     }
 }
 
-/// What an operation does with each dead letter.
+/// Which jobs are cancelled; all conditions hold together. Those that have ended are never meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct JobsFilter {
+    /// Any of these statuses; all that are no end unless set.
+    #[schema(max_items = 9)]
+    pub(crate) statuses: Vec<String>,
+    /// This function.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
+    pub(crate) function_name: Option<String>,
+    /// This queue.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    pub(crate) queue: Option<String>,
+    /// All of these tags.
+    #[schema(max_items = 32)]
+    pub(crate) tags: Vec<String>,
+    /// Enqueued at or after.
+    pub(crate) created_from_ms: Option<u64>,
+    /// Enqueued before.
+    pub(crate) created_until_ms: Option<u64>,
+}
+
+impl JobsFilter {
+    /// The checked filter.
+    ///
+    /// # Errors
+    /// Every problem of every field.
+    pub(crate) fn read(&self) -> Result<JobFilter, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut statuses = Vec::new();
+        for status in &self.statuses {
+            match status.parse::<JobStatus>() {
+                Ok(status) => statuses.push(status),
+                Err(error) => problems.push(format!("jobs.statuses: {error}")),
+            }
+        }
+        // The conditions that both kinds of filter have are checked in one place.
+        let shared = Filter {
+            function_name: self.function_name.clone(),
+            queue: self.queue.clone(),
+            tags: self.tags.clone(),
+            ..Filter::default()
+        };
+        let shared = shared.read().unwrap_or_else(|told| {
+            problems.extend(told.into_iter().map(|problem| format!("jobs.{problem}")));
+            DeadFilter::default()
+        });
+        for (name, at) in [
+            ("created_from_ms", self.created_from_ms),
+            ("created_until_ms", self.created_until_ms),
+        ] {
+            if at.is_some_and(|at| i64::try_from(at).is_err()) {
+                problems.push(format!("jobs.{name}: is no time; use milliseconds since 1970"));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(JobFilter {
+            statuses,
+            function_name: shared.function_name,
+            queue: shared.queue,
+            tags: shared.tags,
+            created_from: self.created_from_ms.map(Timestamp),
+            created_until: self.created_until_ms.map(Timestamp),
+        })
+    }
+
+    fn of(filter: &JobFilter) -> Self {
+        Self {
+            statuses: filter.statuses.iter().map(ToString::to_string).collect(),
+            function_name: filter.function_name.as_ref().map(ToString::to_string),
+            queue: filter.queue.as_ref().map(ToString::to_string),
+            tags: filter.tags.clone(),
+            created_from_ms: filter.created_from.map(Timestamp::millis),
+            created_until_ms: filter.created_until.map(Timestamp::millis),
+        }
+    }
+}
+
+/// What an operation does with each dead letter, or job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum BulkKind {
@@ -180,6 +260,8 @@ pub(crate) enum BulkKind {
     Requeue,
     /// Deleted.
     Discard,
+    /// Jobs, not dead letters: those that wait never start, those that run are asked to stop.
+    Cancel,
 }
 
 impl From<BulkKind> for OperationKind {
@@ -187,24 +269,29 @@ impl From<BulkKind> for OperationKind {
         match kind {
             BulkKind::Requeue => Self::Requeue,
             BulkKind::Discard => Self::Discard,
+            BulkKind::Cancel => Self::Cancel,
         }
     }
 }
 
-/// An operation on every dead letter that matches.
+/// An operation on every dead letter, or every job, that matches.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Bulk {
     /// Its id.
     pub(crate) id: String,
     /// What it does.
     pub(crate) kind: BulkKind,
-    /// With which dead letters.
+    /// With which dead letters; without a condition for a cancel.
     pub(crate) filter: Filter,
+    /// Which jobs a cancel is of.
+    pub(crate) jobs: Option<JobsFilter>,
+    /// Why they are cancelled.
+    pub(crate) reason: Option<String>,
     /// When it began.
     pub(crate) started_at_ms: u64,
     /// How many matched at its start; nothing until they are counted.
     pub(crate) total: Option<u64>,
-    /// How many of them are dead letters no more.
+    /// How many of them are dead letters no more, or are cancelled or asked to stop.
     pub(crate) done: u64,
     /// How many stay.
     pub(crate) kept: u64,
@@ -219,8 +306,14 @@ impl Bulk {
             kind: match operation.kind {
                 OperationKind::Requeue => BulkKind::Requeue,
                 OperationKind::Discard => BulkKind::Discard,
+                OperationKind::Cancel => BulkKind::Cancel,
             },
             filter: Filter::of(&operation.filter),
+            jobs: operation
+                .cancels
+                .as_ref()
+                .map(|which| JobsFilter::of(&which.jobs)),
+            reason: operation.cancels.as_ref().map(|which| which.reason.clone()),
             started_at_ms: operation.started_at.millis(),
             total: operation.total,
             done: operation.done,

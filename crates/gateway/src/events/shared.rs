@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::api::etag::without_clock;
 use crate::dto::fleet::Queue;
 use crate::dto::statistics::StatisticsView;
 
@@ -130,8 +131,10 @@ impl Shared {
 }
 
 async fn read(reader: Reader, every: Duration, place: Place) {
+    // What was last told, without the time at which it was read.
+    let mut told = None;
     loop {
-        let text = reader().await.map(|value| Arc::<str>::from(value.to_string()));
+        let document = reader().await;
         {
             let mut place = place.lock();
             let Some(sender) = place.as_ref() else { return };
@@ -139,12 +142,15 @@ async fn read(reader: Reader, every: Duration, place: Place) {
                 *place = None;
                 return;
             }
-            match text {
-                Ok(text) => {
+            match document {
+                Ok(document) => {
+                    let text = Arc::<str>::from(document.to_string());
+                    let stable = Some(without_clock(document));
                     sender.send_if_modified(|last| {
-                        let is_new = last.as_ref() != Some(&text);
+                        let is_new = told != stable;
                         if is_new {
                             *last = Some(text);
+                            told = stable;
                         }
                         is_new
                     });

@@ -22,9 +22,12 @@ use super::Draining;
 use super::hub::{Follow, Seen};
 use super::open::OpenStream;
 use super::shared::FollowText;
+use crate::api::etag::without_clock;
 use crate::api::list::Fields;
 use crate::api::watch::WatchedJob;
 use crate::auth::Session;
+use crate::auth::signer::Signer;
+use crate::auth::streams::Place;
 use crate::auth::watch::Grant;
 use crate::dto::job::Job;
 use crate::dto::log::JobLog;
@@ -33,8 +36,6 @@ use crate::state::AppState;
 
 /// Most jobs of one stream.
 const JOBS_MAX: usize = 200;
-/// How often a stream says that it is there, and asks whether who listens still may.
-const BEAT: Duration = Duration::from_secs(15);
 /// How long who resumes waits for the first look at everything.
 const RESUME_MAX: Duration = Duration::from_secs(3);
 /// When a browser comes back after a stop of this gateway.
@@ -89,7 +90,8 @@ pub(crate) async fn events(
         let problem = "jobs: name what to follow: jobs=ID,ID, log=ID, queues, overview or stats";
         return Err(Error::new(ErrorCode::BadRequest, problem));
     }
-    let audience = Audience::Session(session);
+    let place = state.enter(vec![session.caller()])?;
+    let audience = Audience::Session(Box::new(session));
     Ok(answer(Stream::new(
         state,
         audience,
@@ -97,14 +99,22 @@ pub(crate) async fn events(
         wanted,
         last_id(&headers),
         draining,
+        place,
     )))
 }
 
 /// Follows the job of a watch link, until it has ended.
-pub(crate) fn of_link(state: AppState, grant: Grant, headers: &HeaderMap, draining: Draining) -> Response {
+pub(crate) fn of_link(
+    state: AppState,
+    grant: Grant,
+    signer: Signer,
+    headers: &HeaderMap,
+    draining: Draining,
+    place: Place,
+) -> Response {
     let mut sources = SelectAll::new();
     sources.push(of_job(grant.job, state.hub().follow(grant.job)));
-    let audience = Audience::Link(grant);
+    let audience = Audience::Link(grant, signer);
     answer(Stream::new(
         state,
         audience,
@@ -112,6 +122,7 @@ pub(crate) fn of_link(state: AppState, grant: Grant, headers: &HeaderMap, draini
         1,
         last_id(headers),
         draining,
+        place,
     ))
 }
 
@@ -151,8 +162,8 @@ fn last_id(headers: &HeaderMap) -> Option<u64> {
 /// Who listens.
 #[derive(Debug)]
 enum Audience {
-    Session(Session),
-    Link(Grant),
+    Session(Box<Session>),
+    Link(Grant, Signer),
 }
 
 /// What has changed.
@@ -211,7 +222,10 @@ struct Stream {
     beat: Interval,
     draining: Draining,
     over: bool,
+    /// Counted for as long as it is open.
     _open: OpenStream,
+    /// One of whoever listens has only so many.
+    _place: Place,
 }
 
 fn answer(stream: Stream) -> Response {
@@ -236,11 +250,13 @@ impl Stream {
         wanted: usize,
         last_id: Option<u64>,
         draining: Draining,
+        place: Place,
     ) -> Self {
-        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+        let every = state.settings().heartbeat.max(Duration::from_millis(1));
+        let mut beat = tokio::time::interval_at(Instant::now() + every, every);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            _open: state.streams().open(),
+            _open: state.open_streams().open(),
             state,
             audience,
             sources,
@@ -251,6 +267,7 @@ impl Stream {
             beat,
             draining,
             over: false,
+            _place: place,
         }
     }
 
@@ -307,7 +324,9 @@ impl Stream {
     async fn beat(&mut self) -> Event {
         let good = match &self.audience {
             Audience::Session(session) => session.is_still_good(&self.state).await,
-            Audience::Link(grant) => grant.expires_at > self.state.now(),
+            Audience::Link(grant, signer) => {
+                grant.expires_at > self.state.now() && self.state.signs_with(signer).await
+            }
         };
         if good {
             return Event::default().comment("beat");
@@ -327,7 +346,7 @@ impl Stream {
             Change::Job(id, None) => ("gone", id.to_string(), format!("{{\"id\":\"{id}\"}}")),
             Change::Job(id, Some(job)) => ("job", id.to_string(), self.job(&job)),
         };
-        let known = stable(&text);
+        let known = stable(name, &text);
         self.say(name, key, &known, text);
     }
 
@@ -356,7 +375,7 @@ impl Stream {
             Audience::Session(session) => {
                 serde_json::to_string(&Job::of(job, session.role, self.state.hide()))
             }
-            Audience::Link(grant) => {
+            Audience::Link(grant, _) => {
                 self.over |= job.status.is_terminal();
                 serde_json::to_string(&WatchedJob::of(&self.state, job, *grant))
             }
@@ -371,7 +390,11 @@ impl Stream {
 }
 
 /// What tells two states apart: everything but the time at which it was asked.
-fn stable(text: &str) -> String {
+fn stable(name: &str, text: &str) -> String {
+    if name == "stats" {
+        let document = serde_json::from_str(text).unwrap_or_default();
+        return without_clock(document).to_string();
+    }
     match text.split_once("\"now_ms\":") {
         Some((before, _)) => before.to_owned(),
         None => text.to_owned(),

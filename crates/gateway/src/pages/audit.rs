@@ -44,7 +44,7 @@ pub(super) struct Asked {
 
 /// `GET /audit`
 pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Response, Error> {
-    page.session.require(Role::Admin)?;
+    page.session.require(Role::Operator)?;
     let frame = page.frame("Audit log", "audit").await?;
     let entries = page.state.ports().access.audit_log(asked.before, SHOWN).await?;
     let next = entries

@@ -166,6 +166,7 @@ pub(super) async fn ask(
             "Each runs as if it had never run, with all its retries. Letters that die after this moment are not \
              touched, and nothing is requeued twice.",
         ),
+        OperationKind::Cancel => return Err(Error::not_found("jobs are cancelled in their list")),
         OperationKind::Discard => (
             "Discard",
             "Their arguments, errors and histories are deleted for good. Jobs that depend on them are told that they \

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use longshore::{Operation, OperationId};
+use longshore::{JobFilter, Operation, OperationId};
 use longshore_core::access::Role;
 use serde::Deserialize;
 
@@ -98,6 +98,9 @@ fn shape(operation: &Operation, frame: &Frame) -> Row {
 
 /// The filter in words.
 fn which(operation: &Operation) -> String {
+    if let Some(cancel) = &operation.cancels {
+        return which_jobs(&cancel.jobs);
+    }
     let filter = &operation.filter;
     let mut words = Vec::new();
     if let Some(function) = &filter.function_name {
@@ -120,6 +123,39 @@ fn which(operation: &Operation) -> String {
     }
     if words.is_empty() {
         "every dead letter".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+fn which_jobs(filter: &JobFilter) -> String {
+    let mut words: Vec<String> = Vec::new();
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<_> = filter.statuses.iter().map(ToString::to_string).collect();
+        words.push(format!("status {}", statuses.join(" or ")));
+    }
+    words.extend(
+        filter
+            .function_name
+            .as_ref()
+            .map(|function| format!("function {function}")),
+    );
+    words.extend(filter.queue.as_ref().map(|queue| format!("queue {queue}")));
+    if !filter.tags.is_empty() {
+        words.push(format!("tags {}", filter.tags.join(", ")));
+    }
+    words.extend(
+        filter
+            .created_from
+            .map(|from| format!("enqueued from {} UTC", text::stamp(from))),
+    );
+    words.extend(
+        filter
+            .created_until
+            .map(|until| format!("enqueued before {} UTC", text::stamp(until))),
+    );
+    if words.is_empty() {
+        "every job that had not ended".to_owned()
     } else {
         words.join(", ")
     }

@@ -72,7 +72,7 @@ pub(super) async fn make(
         error: posted.form.error == "yes",
     };
     let lifetime = Duration::from_secs(posted.form.seconds);
-    let link = watch::mint(state.signer().await?, state.now(), id, allows, lifetime)
+    let link = watch::mint(&state.signer().await?, state.now(), id, allows, lifetime)
         .map_err(|error| Error::new(ErrorCode::Invalid, error.to_string()))?;
     let token = link.text.expose().to_owned();
     let until = format!("{} UTC", text::stamp(link.expires_at));

@@ -14,7 +14,8 @@ use crate::auth::Posted;
 use crate::error::Error;
 use crate::extract::Query;
 
-/// Jobs that one confirmation cancels; the newest first. What is left is cancelled by the next.
+/// Jobs that one confirmation cancels where a text is looked for, which the store cannot; the newest first. What is left is
+/// cancelled by the next.
 const AT_ONCE: usize = 1_000;
 /// Pages that are looked at.
 const PAGES: usize = 20;
@@ -69,8 +70,18 @@ async fn matching(page: &Page, asked: &Asked) -> Result<(Vec<JobId>, bool), Erro
 /// `GET /jobs/cancel`
 pub(super) async fn ask(page: Page, Query(asked): Query<Asked>) -> Result<Response, Error> {
     page.session.require(Role::Operator)?;
-    let (ids, more) = matching(&page, &asked).await?;
-    let many = text::plural(ids.len() as u64, "job", "jobs");
+    let by_text = asked.needle().is_some();
+    let (count, more) = if by_text {
+        let (ids, more) = matching(&page, &asked).await?;
+        (ids.len() as u64, more)
+    } else {
+        let (filter, problems) = asked.jobs();
+        if !problems.is_empty() {
+            return Err(Error::invalid(problems));
+        }
+        (page.state.client().count_cancellable(&filter).await?, false)
+    };
+    let many = text::plural(count, "job", "jobs");
     let which = if asked.is_empty() {
         "every job that has not ended".to_owned()
     } else {
@@ -80,6 +91,9 @@ pub(super) async fn ask(page: Page, Query(asked): Query<Asked>) -> Result<Respon
         "Waiting jobs never start, running ones are asked to stop. Jobs that depend on them are cancelled \
                        too, unless their edge says otherwise."
             .to_owned();
+    if !by_text {
+        meaning.push_str(" Jobs that are enqueued after this moment are not touched.");
+    }
     if more {
         meaning.push_str(" More match than are cancelled at once: these are the newest.");
     }
@@ -95,7 +109,7 @@ pub(super) async fn ask(page: Page, Query(asked): Query<Asked>) -> Result<Respon
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         asks_reason: true,
-        button: if ids.is_empty() {
+        button: if count == 0 {
             String::new()
         } else {
             format!("Cancel {many}")
@@ -110,6 +124,15 @@ pub(super) async fn ask(page: Page, Query(asked): Query<Asked>) -> Result<Respon
 pub(super) async fn cancel(page: Page, posted: Posted<Fields>) -> Result<Response, Error> {
     posted.session.require(Role::Operator)?;
     let Fields { asked, reason } = &posted.form;
+    if asked.needle().is_none() {
+        // The store can tell which jobs are meant: an operation, of any size, with a bar of its own.
+        let (filter, problems) = asked.jobs();
+        if !problems.is_empty() {
+            return Err(Error::invalid(problems));
+        }
+        crate::acts::begin_cancel(&page.state, &posted.session, filter, Some(reason.clone()), None).await?;
+        return Ok(see(&page.state, "/operations?done=operation"));
+    }
     let (ids, _) = matching(&page, asked).await?;
     let cancelled =
         super::act::cancel_all(&page.state, &posted.session, &ids, &asked.words(), reason).await?;

@@ -250,3 +250,94 @@ async fn what_was_done_is_in_the_audit_log_with_who_and_which_request() {
         json!([])
     );
 }
+
+#[tokio::test]
+async fn every_job_that_matches_is_cancelled_by_an_operation_and_none_that_came_later() {
+    let rig = Rig::new().await;
+    let token = rig.token(Role::Operator).await;
+    // More than one page of them, and others.
+    let jobs: Vec<_> = (0..300)
+        .map(|_| json!({"function_name": "nobody", "tags": ["nightly"]}))
+        .collect();
+    assert_eq!(
+        rig.post(&token, "/jobs/batch", json!({"jobs": jobs})).await.0,
+        StatusCode::CREATED
+    );
+    let other = rig.enqueue(&token, json!({"function_name": "nobody"})).await;
+    let request =
+        json!({"kind": "cancel", "jobs": {"tags": ["nightly"]}, "reason": "wrong data", "id": "c0"});
+    let (status, begun) = rig.post(&token, "/operations", request.clone()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+    assert_eq!(
+        (&begun["kind"], &begun["jobs"]["tags"]),
+        (&json!("cancel"), &json!(["nightly"]))
+    );
+    let later = rig
+        .enqueue(&token, json!({"function_name": "nobody", "tags": ["nightly"]}))
+        .await;
+    let path = format!("/operations/{}", begun["id"].as_str().unwrap());
+    let ended = async {
+        loop {
+            let (_, operation) = rig.get(&token, &path).await;
+            if !operation["ended_at_ms"].is_null() {
+                return operation;
+            }
+        }
+    };
+    let ended = tokio::time::timeout(LONG, ended).await.unwrap();
+    assert_eq!(
+        (&ended["total"], &ended["done"], &ended["kept"]),
+        (&json!(300), &json!(300), &json!(0))
+    );
+    for id in [&other, &later] {
+        assert_eq!(
+            rig.get(&token, &format!("/jobs/{id}")).await.1["status"],
+            json!("queued"),
+            "{id}"
+        );
+    }
+    let (_, page) = rig.get(&token, "/jobs?status=cancelled&limit=1000").await;
+    let jobs = page["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 300);
+    assert!(jobs.iter().all(|job| job["cancel_reason"] == "wrong data"));
+    // The same request again is the same operation: it spares what came since.
+    let (_, again) = rig.post(&token, "/operations", request).await;
+    assert_eq!(again["id"], begun["id"]);
+    assert_eq!(
+        rig.get(&token, &format!("/jobs/{later}")).await.1["status"],
+        json!("queued")
+    );
+    for (wrong, says) in [
+        (json!({"kind": "cancel"}), "jobs: is missing"),
+        (
+            json!({"kind": "cancel", "jobs": {}, "filter": {"queue": "default"}}),
+            "name the jobs to cancel in `jobs`",
+        ),
+        (
+            json!({"kind": "requeue", "jobs": {}}),
+            "for the kind cancel alone",
+        ),
+        (
+            json!({"kind": "cancel", "jobs": {"statuses": ["gone"]}}),
+            "jobs.statuses",
+        ),
+        (
+            json!({"kind": "cancel", "jobs": {"state": "x"}}),
+            "jobs.state: is not known here",
+        ),
+        (json!({"kind": "drop"}), "kind: unknown value"),
+    ] {
+        let (status, problem) = rig.post(&token, "/operations", wrong.clone()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(says),
+            "{wrong}: {problem}"
+        );
+    }
+    let viewer = rig.token(Role::Producer).await;
+    let request = json!({"kind": "cancel", "jobs": {}});
+    assert_eq!(
+        rig.post(&viewer, "/operations", request).await.0,
+        StatusCode::FORBIDDEN
+    );
+}

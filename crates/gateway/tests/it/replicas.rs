@@ -10,7 +10,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::rig::{Rig, Store};
+use crate::events::Events;
+use crate::rig::{LONG, Rig, Store, body};
 
 /// Hands each connection to the next upstream.
 async fn balance(upstreams: Vec<SocketAddr>) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -164,4 +165,137 @@ async fn nothing_depends_on_which_replica_answers() {
         );
     }
     assert!(taken.load(Ordering::SeqCst) > 8);
+}
+
+/// Two gateways on one store, each asked by its own name.
+async fn pair() -> [Rig; 2] {
+    let store = Store::new();
+    let one = Rig::on(Arc::clone(&store), |gateway| gateway).await;
+    let other = Rig::on(store, |gateway| gateway).await;
+    [one, other]
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_at_the_other_replica_with_what_was_missed_and_nothing_else() {
+    let [one, other] = pair().await;
+    let token = one.token(Role::Operator).await;
+    // Nobody runs it: it changes when it is told to, and not before.
+    let id = one.enqueue(&token, json!({"function_name": "nobody"})).await;
+    let second = one.enqueue(&token, json!({"function_name": "nobody"})).await;
+    let path = format!("/events?jobs={id},{second}");
+    let mut events = Events::open(&one, &token, &path, None).await;
+    events.named("job").await;
+    let last = events.named("job").await.id;
+    drop(events);
+
+    let mut events = Events::open(&other, &token, &path, Some(&last)).await;
+    let first = events.next().await.unwrap();
+    assert_eq!(
+        (first.comment.as_str(), first.name.as_str()),
+        ("nothing was missed", "")
+    );
+    drop(events);
+
+    // While nobody listened; told by the replica that did not do it.
+    one.post(&token, &format!("/jobs/{id}/cancel"), json!({})).await;
+    let mut events = Events::open(&other, &token, &path, Some(&last)).await;
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let event = events.named("job").await;
+        seen.push((event.data["id"].clone(), event.data["status"].clone(), event.id));
+    }
+    assert!(
+        seen.iter()
+            .any(|(of, status, _)| *of == json!(id) && status == "cancelled"),
+        "{seen:?}"
+    );
+    let now = seen.pop().unwrap().2;
+    assert_ne!(now, last);
+    drop(events);
+
+    // And back, as it stands now.
+    let mut events = Events::open(&one, &token, &path, Some(&now)).await;
+    assert_eq!(events.next().await.unwrap().comment, "nothing was missed");
+    // A change reaches the stream of the replica that did not make it.
+    other
+        .post(&token, &format!("/jobs/{second}/cancel"), json!({}))
+        .await;
+    let event = events.named("job").await;
+    assert_eq!(
+        (&event.data["id"], &event.data["status"]),
+        (&json!(second), &json!("cancelled"))
+    );
+}
+
+#[tokio::test]
+async fn sessions_forms_links_and_operations_of_one_replica_are_good_at_the_other() {
+    let [one, other] = pair().await;
+    one.work();
+    let token = one.token(Role::Operator).await;
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let cookie = login(&http, one.address, &token).await;
+    // The form of one replica, posted to the other.
+    let page = one
+        .page(Method::GET, "/")
+        .header(COOKIE, &cookie)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let csrf = page
+        .split("name=\"csrf\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let posted = other
+        .page(Method::POST, "/queues/default/pause")
+        .header(COOKIE, &cookie)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("csrf={csrf}"));
+    assert_eq!(posted.send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    assert_eq!(one.get(&token, "/queues/default").await.1["paused"], json!(true));
+    // A link of one, used at the other.
+    let id = one.enqueue(&token, json!({"function_name": "echo"})).await;
+    let (_, link) = one
+        .post(&token, &format!("/jobs/{id}/watch-link"), json!({"cancel": true}))
+        .await;
+    let link = link["token"].as_str().unwrap();
+    assert_eq!(other.get(link, &format!("/watch/{id}")).await.0, StatusCode::OK);
+    // An operation of one, looked at and taken up at the other.
+    let request = json!({"kind": "cancel", "jobs": {"queue": "default"}, "id": "ab"});
+    let (status, begun) = one.post(&token, "/operations", request).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{begun}");
+    let path = format!("/operations/{}", begun["id"].as_str().unwrap());
+    let ended = async {
+        while other.get(&token, &path).await.1["ended_at_ms"].is_null() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, ended).await.unwrap();
+    let (status, again) = other.post(&token, &format!("{path}/resume"), json!({})).await;
+    assert_eq!(
+        (status, &again["done"]),
+        (StatusCode::ACCEPTED, &json!(1)),
+        "{again}"
+    );
+    assert_eq!(
+        other.get(&token, &format!("/jobs/{id}")).await.1["status"],
+        json!("cancelled")
+    );
+    // Out at one, out at the other.
+    let out = one
+        .page(Method::POST, "/logout")
+        .header(COOKIE, &cookie)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("csrf={csrf}"));
+    assert_eq!(out.send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    let session = other.request(Method::GET, "/session").header(COOKIE, &cookie);
+    assert_eq!(body(session).await.0, StatusCode::UNAUTHORIZED);
 }

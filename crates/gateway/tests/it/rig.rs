@@ -107,6 +107,7 @@ impl Rig {
             .register_named("echo", echo)
             .register_named("fail", fail)
             .register_named("say", say)
+            .register_named("leak", leak)
             .register_named("hang", hang);
         tokio::spawn(worker.run());
     }
@@ -212,6 +213,14 @@ async fn say(args: Value, context: JobContext) -> Result<Value, JobError> {
         }
     }
     Ok(Value::Null)
+}
+
+async fn leak(_args: Value, context: JobContext) -> Result<Value, JobError> {
+    context
+        .progress(0.5, "s3cret-message")
+        .field("card", "s3cret-field");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    Err(JobError::transient("s3cret-error"))
 }
 
 async fn hang(_args: Value, context: JobContext) -> Result<Value, JobError> {

@@ -13,6 +13,8 @@ cases! { Access:
     a_token_takes_the_place_of_one_with_its_id,
     there_is_room_for_so_many_tokens,
     the_first_key_that_is_offered_is_everybodys,
+    a_key_that_was_replaced_is_nobodys,
+    a_session_that_has_ended_is_remembered_until_its_own_end,
     the_audit_log_is_read_from_its_end_page_by_page,
     the_same_note_again_is_written_once,
     the_oldest_lines_of_the_audit_log_make_room,
@@ -91,6 +93,30 @@ async fn the_first_key_that_is_offered_is_everybodys(rig: Rig) {
     let access = &rig.ports.access;
     assert_eq!(access.gateway_key([1; 32]).await, Ok([1; 32]));
     assert_eq!(access.gateway_key([2; 32]).await, Ok([1; 32]));
+}
+
+async fn a_key_that_was_replaced_is_nobodys(rig: Rig) {
+    let access = &rig.ports.access;
+    assert_eq!(access.gateway_key([1; 32]).await, Ok([1; 32]));
+    access.replace_gateway_key([3; 32]).await.unwrap();
+    assert_eq!(access.gateway_key([1; 32]).await, Ok([3; 32]));
+}
+
+async fn a_session_that_has_ended_is_remembered_until_its_own_end(rig: Rig) {
+    let access = &rig.ports.access;
+    let now = rig.now();
+    assert_eq!(access.has_session_ended(1).await, Ok(false));
+    access
+        .end_session(1, now.after(Duration::from_secs(3_600)))
+        .await
+        .unwrap();
+    access
+        .end_session(2, now.before(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    assert_eq!(access.has_session_ended(1).await, Ok(true));
+    assert_eq!(access.has_session_ended(2).await, Ok(false), "its time is over");
+    assert_eq!(access.has_session_ended(3).await, Ok(false));
 }
 
 async fn the_audit_log_is_read_from_its_end_page_by_page(rig: Rig) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use longshore_core::clock::Timestamp;
-use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
+use longshore_core::dead::{CancelWhich, DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 use longshore_core::message::{Epoch, Gen};
 use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over};
 use longshore_core::port::broker::{Payload, Source};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
 use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
+use longshore_core::view::JobFilter;
 use longshore_core::{Envelope, JobId, JobStatus};
 
 use super::relations::copy_dead;
@@ -40,6 +41,7 @@ cases! { DeadLetters:
     an_edited_dead_letter_past_its_deadline_stays_as_it_is,
     an_operation_begins_once_at_the_time_of_the_store,
     an_operation_is_remembered_as_it_was_saved,
+    a_cancel_of_many_is_remembered_with_what_it_cancels,
     the_oldest_ended_operation_makes_room,
     a_requeue_from_the_start_of_an_operation_spares_what_dies_later,
 }
@@ -502,6 +504,7 @@ fn operation(id: u64) -> Operation {
         done: 0,
         kept: 0,
         ended_at: None,
+        cancels: None,
     }
 }
 
@@ -531,6 +534,25 @@ async fn an_operation_begins_once_at_the_time_of_the_store(rig: Rig) {
         ..operation(u64::MAX)
     };
     assert_eq!(begin(&rig, other).await, begun);
+    assert_eq!(operations(&rig).await, [begun]);
+}
+
+async fn a_cancel_of_many_is_remembered_with_what_it_cancels(rig: Rig) {
+    let asked = Operation {
+        kind: OperationKind::Cancel,
+        filter: DeadFilter::default(),
+        cancels: Some(CancelWhich {
+            jobs: JobFilter {
+                statuses: vec![JobStatus::Queued, JobStatus::Running],
+                tags: vec!["nightly".to_owned()],
+                ..JobFilter::default()
+            },
+            reason: "wrong \"data\"".to_owned(),
+        }),
+        ..operation(7)
+    };
+    let begun = begin(&rig, asked.clone()).await;
+    assert_eq!((&begun.cancels, begun.kind), (&asked.cancels, asked.kind));
     assert_eq!(operations(&rig).await, [begun]);
 }
 

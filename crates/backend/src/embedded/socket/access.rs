@@ -1,5 +1,6 @@
 //! What the gateway needs, over the socket.
 
+use longshore_core::Timestamp;
 use longshore_core::access::{AuditEntry, AuditNote, Token, TokenId};
 use longshore_core::port::access::AccessPort;
 use longshore_core::port::{self, Reply};
@@ -18,6 +19,9 @@ pub(super) enum Request {
     GatewayKey([u8; 32]),
     AppendAudit(AuditNote),
     AuditLog(Option<u64>, usize),
+    ReplaceGatewayKey([u8; 32]),
+    EndSession(u64, Timestamp),
+    HasSessionEnded(u64),
 }
 
 /// What the owner answers.
@@ -40,6 +44,11 @@ pub(super) async fn answer(core: &Core, request: Request) -> Result<Answer, port
         Request::RevokeToken(id) => Answer::Known(core.revoke_token(id).await?),
         Request::GatewayKey(offered) => Answer::Key(core.gateway_key(offered).await?),
         Request::AppendAudit(note) => core.append_audit(note).await.map(|()| Answer::Done)?,
+        Request::ReplaceGatewayKey(key) => core.replace_gateway_key(key).await.map(|()| Answer::Done)?,
+        Request::EndSession(session, until) => {
+            core.end_session(session, until).await.map(|()| Answer::Done)?
+        }
+        Request::HasSessionEnded(session) => Answer::Known(core.has_session_ended(session).await?),
         Request::AuditLog(before, limit) => Answer::Lines(core.audit_log(before, limit).await?),
     })
 }
@@ -75,6 +84,18 @@ impl AccessPort for Remote {
 
     fn gateway_key(&self, offered: [u8; 32]) -> Reply<'_, [u8; 32]> {
         ask!(self, Request::GatewayKey(offered), Answer::Key(key) => key)
+    }
+
+    fn replace_gateway_key(&self, key: [u8; 32]) -> Reply<'_, ()> {
+        ask!(self, Request::ReplaceGatewayKey(key), Answer::Done => ())
+    }
+
+    fn end_session(&self, session: u64, until: Timestamp) -> Reply<'_, ()> {
+        ask!(self, Request::EndSession(session, until), Answer::Done => ())
+    }
+
+    fn has_session_ended(&self, session: u64) -> Reply<'_, bool> {
+        ask!(self, Request::HasSessionEnded(session), Answer::Known(known) => known)
     }
 
     fn append_audit(&self, note: AuditNote) -> Reply<'_, ()> {

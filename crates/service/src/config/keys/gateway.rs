@@ -58,6 +58,12 @@ pub(super) const KEYS: &[Key] = &[
         "Requests a second of one token, or of one address without any; twice as many at once. 0 for any number.",
     ),
     key(
+        "gateway.streams_max",
+        Kind::Count(0, 1_000_000),
+        "500",
+        "Event streams and long polls at once of one token, session or watch link, and of one address with watch links. 0 for any number.",
+    ),
+    key(
         "gateway.body_bytes_max",
         Kind::Count(1_024, 256 * 1_024 * 1_024),
         "4194304",
@@ -70,6 +76,12 @@ pub(super) const KEYS: &[Key] = &[
         "Connections at once; more wait.",
     ),
     key(
+        "gateway.connections_per_address",
+        Kind::Count(0, 1_000_000),
+        "1024",
+        "Connections at once of one address; more are refused with 429. 0 for any number, and for behind a proxy (`trust_forwarded` says that there is one).",
+    ),
+    key(
         "gateway.request_timeout",
         Kind::Time(SECOND, 3_600 * SECOND),
         "30s",
@@ -80,5 +92,53 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Texts("field paths"),
         "",
         "Fields of jobs that not everybody sees: paths that begin with `args`, `result`, `metadata`, `error`, `history`, `progress` or `log`, such as `args.card.number` or `args.*.email`; `ROLE:PATH` names the lowest role that sees it, admin unless said.",
+    ),
+    key(
+        "gateway.oidc.issuer",
+        Kind::Text("URL (https)"),
+        "",
+        "The OpenID provider through which people sign in, besides tokens: what it calls itself, letter by letter. Unset for none.",
+    ),
+    key(
+        "gateway.oidc.client_id",
+        Kind::Text("text"),
+        "",
+        "What the provider calls this gateway.",
+    ),
+    key(
+        "gateway.oidc.client_secret",
+        Kind::Secret,
+        "",
+        "What the gateway shows to the provider; unset for a public client.",
+    ),
+    key(
+        "gateway.oidc.scopes",
+        Kind::Texts("scopes"),
+        "email,profile",
+        "What is asked for besides `openid`; with some providers `groups` is a scope of its own.",
+    ),
+    key(
+        "gateway.oidc.role_claim",
+        Kind::Text("claim"),
+        "groups",
+        "The claim that gives people their roles: a text or a list of texts. Dots lead into objects: `realm_access.roles`. `email` counts only where it is verified.",
+    ),
+    key(
+        "gateway.oidc.roles",
+        Kind::Texts("role rules"),
+        "",
+        "What the values of that claim give, as `ROLE:VALUE`: `admin:platform-team`. The highest role counts; whoever has none is refused.",
+    ),
+    key(
+        "gateway.oidc.name_claim",
+        Kind::Text("claim"),
+        "email",
+        "What people are called in the audit log; `sub` where it is missing. Choose one that they cannot change themselves.",
+    ),
+    key(
+        "gateway.oidc.label",
+        Kind::Text("text"),
+        "Sign in with single sign-on",
+        "What the button on the login page says.",
     ),
 ];
