@@ -34,7 +34,7 @@ fn of_schema(factory: &Factory, schema: u16, number: u64) -> NewJob {
 async fn enqueue(rig: &Rig, job: NewJob) -> JobId {
     let id = job.id;
     let said = rig.client_ports().enqueue.enqueue(0, vec![job]).await.unwrap();
-    assert!(matches!(said[..], [Enqueued::Created { .. }]), "{said:?}");
+    assert!(matches!(said.jobs[..], [Enqueued::Created { .. }]), "{said:?}");
     id
 }
 
