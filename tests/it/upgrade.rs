@@ -34,7 +34,7 @@ fn of_schema(factory: &Factory, schema: u16, number: u64) -> NewJob {
 async fn enqueue(rig: &Rig, job: NewJob) -> JobId {
     let id = job.id;
     let said = rig.client_ports().enqueue.enqueue(0, vec![job]).await.unwrap();
-    assert!(matches!(said[..], [Enqueued::Created { .. }]), "{said:?}");
+    assert!(matches!(said.jobs[..], [Enqueued::Created { .. }]), "{said:?}");
     id
 }
 
@@ -65,7 +65,11 @@ async fn a_job_of_a_newer_build_waits_for_a_newer_worker_and_one_of_an_older_bui
     // It is given back, and comes again, and again: with no attempt, no error, and no end.
     eventually(LONG, "the newer one was given back twice", || async {
         let job = view(&rig, newer).await;
-        if job.gen_ >= 3 { Ok(()) } else { Err(job) }
+        if job.gen_ >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{job:?}"))
+        }
     })
     .await
     .unwrap();

@@ -272,7 +272,11 @@ fn the_examples_of_the_page_are_configurations_without_a_problem() {
             .collect::<Vec<_>>()
     });
     let blocks = blocks.concat();
-    assert_eq!(blocks.len(), 3, "e-mail, webhooks, and those of the README");
+    assert_eq!(
+        blocks.len(),
+        4,
+        "e-mail, webhooks, an endpoint inside, and those of the README"
+    );
     for block in blocks {
         let folder = configured(block);
         assert_eq!(

@@ -25,12 +25,20 @@ fn pages() -> Vec<PathBuf> {
 /// The fenced blocks of a page in this language.
 fn blocks(page: &Path, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();
-    let fence = format!("```{language}\n");
-    let blocks = text.split(&fence).skip(1);
-    blocks
-        .filter_map(|rest| rest.split("\n```").next())
-        .map(str::to_owned)
-        .collect()
+    let (mut blocks, mut open) = (Vec::new(), None::<(String, String)>);
+    for line in text.lines() {
+        match (line.trim().strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(named), None) => open = Some((named.to_owned(), String::new())),
+            (None, Some((_, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    let ours = blocks.into_iter().filter(|(named, _)| named == language);
+    ours.map(|(_, block)| block).collect()
 }
 
 #[test]
