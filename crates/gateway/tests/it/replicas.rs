@@ -189,6 +189,7 @@ async fn a_stream_goes_on_at_the_other_replica_with_what_was_missed_and_nothing_
     drop(events);
 
     let mut events = Events::open(&other, &token, &path, Some(&last)).await;
+    assert_eq!(events.next().await.unwrap().comment, "open");
     let first = events.next().await.unwrap();
     assert_eq!(
         (first.comment.as_str(), first.name.as_str()),
@@ -215,6 +216,7 @@ async fn a_stream_goes_on_at_the_other_replica_with_what_was_missed_and_nothing_
 
     // And back, as it stands now.
     let mut events = Events::open(&one, &token, &path, Some(&now)).await;
+    assert_eq!(events.next().await.unwrap().comment, "open");
     assert_eq!(events.next().await.unwrap().comment, "nothing was missed");
     // A change reaches the stream of the replica that did not make it.
     other
