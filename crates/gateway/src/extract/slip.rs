@@ -155,7 +155,7 @@ mod tests {
             ),
             (
                 r#"{"name": "a", "kind": "huge"}"#,
-                "kind: unknown value \"huge\"; use one of small, large",
+                "kind: unknown value \"huge\"; use one of small or large",
             ),
             (
                 r#"{"name": "a", "parts": {}}"#,

@@ -36,6 +36,8 @@ struct Scene {
     dead: String,
     /// Completed, with a result.
     done: String,
+    /// Running, and telling how far it is.
+    running: String,
     /// A link to the job that is given up.
     link: String,
     /// A token that may be revoked.
@@ -51,6 +53,10 @@ async fn scene(rig: &Rig, admin: &str) -> Scene {
     };
     let dead = rig.enqueue(admin, job("leak")).await;
     let done = rig.enqueue(admin, job("echo")).await;
+    let running = rig.enqueue(admin, job("linger")).await;
+    while rig.get(admin, &format!("/jobs/{running}")).await.1["progress"]["message"] != "s3cret-message" {
+        tokio::task::yield_now().await;
+    }
     rig.until(admin, &dead, "failed").await;
     rig.until(admin, &done, "completed").await;
     let put = rig.request(Method::PUT, "/cron/nightly").bearer_auth(admin);
@@ -66,6 +72,7 @@ async fn scene(rig: &Rig, admin: &str) -> Scene {
     Scene {
         dead,
         done,
+        running,
         link: link["token"].as_str().unwrap().to_owned(),
         token: made["id"].as_str().unwrap().to_owned(),
     }
@@ -80,7 +87,7 @@ impl Scene {
         let one = |path: String, body: Value| vec![(path, body)];
         let both = |rest: &str| {
             let path = |id: &String| (format!("/jobs/{id}{rest}"), Value::Null);
-            vec![path(dead), path(done)]
+            vec![path(dead), path(done), path(&self.running)]
         };
         let nothing = Value::Null;
         match operation {
@@ -201,10 +208,13 @@ async fn everything(rig: &Rig, token: &str, scene: &Scene) -> Vec<(String, Statu
 
 /// The stream of a page with both jobs and everything else on it, until all of it was told.
 async fn stream(rig: &Rig, token: &str, scene: &Scene) -> String {
-    let path = format!("/events?jobs={},{}&queues&overview&stats", scene.dead, scene.done);
+    let path = format!(
+        "/events?jobs={},{},{}&queues&overview&stats",
+        scene.dead, scene.done, scene.running
+    );
     let mut events = Events::open(rig, token, &path, None).await;
     let (mut seen, mut text) = (BTreeSet::new(), String::new());
-    while seen.len() < 5 {
+    while seen.len() < 6 {
         let event = events.next().await.unwrap();
         text.push_str(&event.data.to_string());
         if !event.name.is_empty() {
@@ -216,11 +226,10 @@ async fn stream(rig: &Rig, token: &str, scene: &Scene) -> String {
 
 /// Every page that a link of another leads to.
 async fn pages(rig: &Rig, token: &str, scene: &Scene) -> Vec<(String, String)> {
-    let first = [
-        "/".to_owned(),
-        format!("/jobs/{}", scene.dead),
-        format!("/jobs/{}", scene.done),
-    ];
+    let first = ["/", "/jobs/dead", "/jobs/done", "/jobs/running"].map(|path| {
+        let path = path.replace("dead", &scene.dead).replace("done", &scene.done);
+        path.replace("running", &scene.running)
+    });
     let (mut known, mut open) = (BTreeSet::from(first.clone()), VecDeque::from(first));
     let mut seen = Vec::new();
     while let Some(path) = open.pop_front() {

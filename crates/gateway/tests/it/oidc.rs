@@ -12,9 +12,9 @@ use longshore_core::{Clock, SystemClock, Timestamp};
 use longshore_gateway::{GatewayBuilder, OidcSettings, SecretText};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use url::Url;
 
 use crate::rig::{LONG, Rig, Store, body, json_of};
@@ -46,6 +46,8 @@ impl Shifted {
 struct Provider {
     issuer: Url,
     _process: Child,
+    /// Kept open: a write to a closed pipe would end it.
+    _output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Provider {
@@ -75,6 +77,7 @@ impl Provider {
         Self {
             issuer: line.expect("the provider tells its address").parse().unwrap(),
             _process: process,
+            _output: lines,
         }
     }
 

@@ -108,6 +108,7 @@ impl Rig {
             .register_named("fail", fail)
             .register_named("say", say)
             .register_named("leak", leak)
+            .register_named("linger", linger)
             .register_named("hang", hang);
         tokio::spawn(worker.run());
     }
@@ -221,6 +222,16 @@ async fn leak(_args: Value, context: JobContext) -> Result<Value, JobError> {
         .field("card", "s3cret-field");
     tokio::time::sleep(Duration::from_millis(300)).await;
     Err(JobError::transient("s3cret-error"))
+}
+
+async fn linger(_args: Value, context: JobContext) -> Result<Value, JobError> {
+    loop {
+        context.check_cancelled()?;
+        context
+            .progress(0.5, "s3cret-message")
+            .field("card", "s3cret-field");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn hang(_args: Value, context: JobContext) -> Result<Value, JobError> {
