@@ -94,6 +94,8 @@ async fn a_blocked_job_names_its_parents_and_how_they_stand_by_page() {
 async fn a_paused_queue_and_a_fleet_without_the_function_or_the_queue_are_told() {
     let mut rig = Rig::new();
     let nobody = rig.client.enqueue(echo("a")).await.unwrap();
+    // Until its mark is written, it is also said to wait for its publish.
+    rig.client.flush().await;
     assert!(matches!(
         reasons(&rig, nobody.id()).await[..],
         [Reason::NoWorkerHasFunction { live: 0, .. }]
