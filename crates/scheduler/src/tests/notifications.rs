@@ -273,7 +273,7 @@ async fn what_cannot_be_sent_for_a_day_is_given_up() {
     assert_eq!(shelf.ids(), Vec::<String>::new());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_channel_that_hangs_holds_up_no_other() {
     let (stuck, well) = (Arc::new(Shelf::default()), Shelf::default());
     let well = Arc::new(Shelf {
