@@ -654,6 +654,9 @@ pub(crate) async fn walk(servers: &Arc<Servers>, seed: u64) {
         let what = twins.step().await;
         println!("  {number}: {what}");
         twins.compare_records().await;
+        if number % 10 == 9 {
+            twins.rows_follow_from_records().await;
+        }
     }
     twins.redis.close();
     twins.folder.close().unwrap();
