@@ -6,8 +6,6 @@ pub(crate) mod show;
 pub(crate) mod watch;
 mod why;
 
-use longshore::Client;
-use longshore_core::port::Ports;
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::view::{Cursor, JobFilter, JobView};
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
@@ -18,6 +16,7 @@ use crate::access;
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, warn};
 use crate::request::parse_moment;
 
@@ -25,15 +24,15 @@ use crate::request::parse_moment;
 ///
 /// # Errors
 /// As the command says.
-pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Job, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Job::Ls(options) => list(client, options, out).await,
-        Job::Show { id, full } => show::run(client, id, full, out).await,
-        Job::Why { id, parents_from } => why::run(client, id, parents_from, out).await,
-        Job::Watch { ids } => watch::run(client, ports, &ids, out).await,
-        Job::Link(options) => access::link(client, ports, &options, out).await,
-        Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
-        Job::Cancel { ids, reason } => cancel(client, &ids, &reason, out).await,
+        Job::Ls(options) => list(fleet, options, out).await,
+        Job::Show { id, full } => show::run(fleet, id, full, out).await,
+        Job::Why { id, parents_from } => why::run(fleet, id, parents_from, out).await,
+        Job::Watch { ids } => watch::run(fleet, &ids, out).await,
+        Job::Link(options) => access::link(fleet, &options, out).await,
+        Job::Cleanup(options) => cleanup::run(fleet, options, out).await,
+        Job::Cancel { ids, reason } => cancel(fleet, &ids, &reason, out).await,
     }
 }
 
@@ -70,7 +69,7 @@ fn bound(option: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure>
         .map_err(|problem| Failure::usage(format!("{option}: {problem}")))
 }
 
-async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Failure> {
+async fn list(fleet: &Fleet, options: JobLs, out: &mut Out) -> Result<(), Failure> {
     let filter = JobFilter {
         statuses: options.status,
         function_name: options.function,
@@ -83,11 +82,7 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
     let mut jobs = Vec::new();
     let mut after = options.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
-        let page = client
-            .list(&filter)
-            .after(after)
-            .limit((limit - jobs.len()).min(500))
-            .await?;
+        let page = fleet.list(&filter, after, (limit - jobs.len()).min(500)).await?;
         jobs.extend(page.jobs);
         after = page.next;
         if after.is_none() {
@@ -139,11 +134,11 @@ fn cells(job: &JobView, now: Timestamp) -> Vec<String> {
     ]
 }
 
-async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> Result<(), Failure> {
+async fn cancel(fleet: &Fleet, ids: &[JobId], reason: &str, out: &mut Out) -> Result<(), Failure> {
     let mut replies = Vec::new();
     let mut failure = None;
     for &id in ids {
-        match client.cancel(id, reason).await {
+        match fleet.cancel(id, reason).await {
             Ok(reply) => replies.push((id, reply)),
             Err(error) => {
                 failure = Some(error);
@@ -162,7 +157,7 @@ async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> 
         }
     }
     if let Some(error) = failure {
-        return Err(error.into());
+        return Err(error);
     }
     let unknown = replies
         .iter()

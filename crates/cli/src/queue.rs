@@ -5,13 +5,13 @@ mod purge;
 
 use std::time::Duration;
 
-use longshore::{Client, QueueRow, Statistics, StatisticsQuery};
-use longshore_core::port::Ports;
+use longshore::{QueueRow, Statistics, StatisticsQuery};
 use longshore_core::{JobStatus, QueueName};
 use serde_json::json;
 
 use crate::args::queue::Queue;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, warn};
 use crate::stats::{self, figure};
 
@@ -22,25 +22,20 @@ const WINDOW: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) async fn run(
-    client: &Client,
-    ports: &Ports,
-    command: Queue,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Queue, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Queue::Ls => list(client, out).await,
-        Queue::Peek(options) => peek::run(client, ports, &options, out).await,
-        Queue::Purge(options) => purge::run(client, ports, options, out).await,
+        Queue::Ls => list(fleet, out).await,
+        Queue::Peek(options) => peek::run(fleet, &options, out).await,
+        Queue::Purge(options) => purge::run(fleet, options, out).await,
         Queue::Pause { queue } => {
-            if !client.queues().await?.contains_key(&queue) {
+            if !fleet.queues().await?.contains_key(&queue) {
                 warn("no job and no worker has named this queue; paused all the same");
             }
-            client.pause(queue.as_str()).await?;
+            fleet.set_paused(&queue, true).await?;
             told(&queue, true, out)
         }
         Queue::Resume { queue } => {
-            client.resume(queue.as_str()).await?;
+            fleet.set_paused(&queue, false).await?;
             told(&queue, false, out)
         }
     }
@@ -56,8 +51,8 @@ fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
     }?)
 }
 
-async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let statistics = client.statistics(StatisticsQuery::over(WINDOW)).await?;
+async fn list(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
+    let statistics = fleet.statistics(&StatisticsQuery::over(WINDOW)).await?;
     let queues: Vec<&QueueRow> = statistics
         .queues
         .iter()

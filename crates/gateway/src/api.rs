@@ -8,6 +8,7 @@ mod etag;
 mod fleet;
 mod jobs;
 pub(crate) mod list;
+mod many;
 mod operations;
 mod statistics;
 mod wait;
@@ -44,6 +45,8 @@ fn quick() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::enqueue_many))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::summary))
+        .routes(routes!(many::cancel_many))
+        .routes(routes!(many::cleanup))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::why))
         .routes(routes!(jobs::watch_link));
@@ -63,6 +66,7 @@ fn quick() -> OpenApiRouter<AppState> {
     let fleet = OpenApiRouter::new()
         .routes(routes!(fleet::queues))
         .routes(routes!(fleet::queue))
+        .routes(routes!(fleet::next))
         .routes(routes!(fleet::pause))
         .routes(routes!(fleet::resume))
         .routes(routes!(fleet::workers))

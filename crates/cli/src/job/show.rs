@@ -1,6 +1,5 @@
 //! `longshore job show`.
 
-use longshore::Client;
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
@@ -8,6 +7,7 @@ use longshore_service::exit::ExitCode;
 use super::document::{args, everything, result};
 use crate::board::{line, short_time};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, plain};
 
 /// The last millisecond that RFC 3339 can write.
@@ -21,8 +21,8 @@ const VALUE_CHARS: usize = 4_000;
 ///
 /// # Errors
 /// When it is unknown or the store does not answer.
-pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
-    let Some(job) = client.view(id).await? else {
+pub(crate) async fn run(fleet: &Fleet, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
+    let Some(job) = fleet.view(id).await? else {
         return Err(unknown(id));
     };
     match out.format {

@@ -12,6 +12,7 @@ mod dead_letters;
 mod dev;
 mod notify;
 mod output;
+mod remote;
 mod stats;
 mod why;
 mod width;
