@@ -14,7 +14,7 @@ struct Served {
     folder: Folder,
     url: String,
     _dev: Proc,
-    _gateway: Proc,
+    gateway: Proc,
 }
 
 impl Served {
@@ -37,7 +37,7 @@ impl Served {
             folder,
             url: format!("http://{address}/"),
             _dev: dev,
-            _gateway: gateway,
+            gateway,
         }
     }
 
@@ -50,9 +50,10 @@ impl Served {
 
     fn command(&self, token: &str, args: &[&str]) -> Command {
         let mut command = self.folder.command(args);
-        command
-            .env("LONGSHORE_API__URL", &self.url)
-            .env("LONGSHORE_API__TOKEN", token);
+        command.env("LONGSHORE_API__URL", &self.url);
+        if !token.is_empty() {
+            command.env("LONGSHORE_API__TOKEN", token);
+        }
         command
     }
 
@@ -141,6 +142,7 @@ async fn commands_say_the_same_with_and_without_a_gateway() {
             "5m",
         ],
     );
+    served.ok(&token, &["queue", "pause", "mail"]);
     let unknown = "0193f0a1-7c5e-8001-9313-0242ac120002";
     let table: &[&[&str]] = &[
         &["job", "ls", "-n", "2"],
@@ -271,6 +273,41 @@ async fn what_a_token_may_not_do_is_said_with_the_role_and_never_with_the_token(
             "{error}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_is_cut_goes_on_with_the_next_gateway() {
+    let mut served = Served::new().await;
+    let token = served.token("producer");
+    let job = served.ok(&token, &["enqueue", "nobody", "--in", "1h"]);
+    let job = job.trim().to_owned();
+    let log = served.folder.path().join("watch.log");
+    let watch = served.command(&token, &["job", "watch", &job]);
+    let watch = Proc::spawn(watch, log.clone()).unwrap();
+    let said = |text: &'static str| {
+        let log = log.clone();
+        move || {
+            let found = std::fs::read_to_string(&log).unwrap_or_default().contains(text);
+            async move { found }
+        }
+    };
+    eventually(LONG, "the job is shown", said("scheduled"))
+        .await
+        .unwrap();
+    served.gateway.kill9();
+    eventually(LONG, "the gateway is missed", said("looking again"))
+        .await
+        .unwrap();
+    let listen = served.url.trim_start_matches("http://").trim_end_matches('/');
+    let again = served.folder.command(&["gateway", "--listen", listen]);
+    served.gateway = Proc::spawn(again, served.folder.path().join("again.log")).unwrap();
+    served
+        .folder
+        .ok(&["job", "cancel", &job, "--reason", "no longer needed"]);
+    eventually(LONG, "the end is shown", said("cancelled: see"))
+        .await
+        .unwrap();
+    assert_eq!(watch.wait(LONG).await.unwrap().code(), Some(5));
 }
 
 /// Answers one request after the other with this text.
