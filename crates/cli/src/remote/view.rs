@@ -1,5 +1,7 @@
 //! What a gateway answers, as the views that commands print.
 
+mod statistics;
+
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use longshore::cron::{
     CronJob, CronName, CronView, Definition, Expression, Schedule, Source, Template, Zone,
 };
-use longshore::{FunctionRow, Histogram, Point, QuarantineEntry, Quarantined, QueueRow, Statistics, Tally};
+use longshore::{QuarantineEntry, Quarantined};
 use longshore_core::access::{AuditEntry, AuditNote, Token, TokenId};
 use longshore_core::dead::{Operation, OperationKind};
 use longshore_core::outcome::{ErrorInfo, Progress};
@@ -23,6 +25,8 @@ use longshore_gateway::dto;
 use longshore_service::exit::ExitCode;
 
 use crate::failure::Failure;
+
+pub(crate) use statistics::statistics;
 
 /// Longest stand-in of a body that is not shown.
 const BODY_BYTES_MAX: usize = longshore_core::limits::QUARANTINE_BODY_BYTES_MAX;
@@ -221,74 +225,6 @@ pub(crate) fn worker(worker: dto::fleet::Worker) -> Result<WorkerView, Failure> 
         watermarks: Vec::new(),
         run_times: Vec::new(),
     })
-}
-
-/// Statistics.
-pub(crate) fn statistics(all: &dto::statistics::StatisticsView) -> Result<Statistics, Failure> {
-    let point = |point: &dto::statistics::PointView| Point {
-        at: Timestamp(point.at_ms),
-        tally: tally(&point.tally),
-    };
-    let functions = all.functions.iter().map(|row| {
-        Ok(FunctionRow {
-            function: row
-                .name
-                .as_ref()
-                .map(FunctionName::new)
-                .transpose()
-                .map_err(unread)?,
-            jobs: counts(&row.jobs)?,
-            tally: tally(&row.tally),
-        })
-    });
-    let queues = all.queues.iter().map(|row| {
-        Ok(QueueRow {
-            queue: row
-                .name
-                .as_ref()
-                .map(QueueName::new)
-                .transpose()
-                .map_err(unread)?,
-            paused: row.paused.unwrap_or_default(),
-            jobs: counts(&row.jobs)?,
-            oldest: row.oldest_ms.map(Timestamp),
-            tally: tally(&row.tally),
-        })
-    });
-    Ok(Statistics {
-        at: Timestamp(all.at_ms),
-        from: Timestamp(all.from_ms),
-        step: Duration::from_millis(all.step_ms),
-        total: tally(&all.total),
-        series: all.series.iter().map(point).collect(),
-        functions: functions.collect::<Result<_, Failure>>()?,
-        queues: queues.collect::<Result<_, Failure>>()?,
-    })
-}
-
-fn tally(tally: &dto::statistics::TallyView) -> Tally {
-    Tally {
-        enqueued: tally.enqueued,
-        started: tally.started,
-        completed: tally.completed,
-        failed: tally.failed,
-        retried: tally.retried,
-        cancelled: tally.cancelled,
-        expired: tally.expired,
-        snoozed: tally.snoozed,
-        released: tally.released,
-        lost: tally.lost,
-        wait: times(&tally.wait),
-        run: times(&tally.run),
-    }
-}
-
-fn times(times: &dto::statistics::TimesView) -> Histogram {
-    let mut histogram = Histogram::default();
-    for bucket in &times.buckets {
-        histogram.add_bucket(Histogram::bucket_of(bucket.from_ms), bucket.count);
-    }
-    histogram
 }
 
 /// A cron entry.

@@ -89,17 +89,15 @@ fn steady(text: &[u8]) -> String {
     words.join("\n")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn commands_say_the_same_with_and_without_a_gateway() {
-    let served = Served::new().await;
-    let token = served.token("admin");
+/// Jobs of several kinds, a cron entry and a queue: a job that is done, a dead one, one that is due later, and its child.
+async fn furnish(served: &Served, token: &str) -> [String; 4] {
     let file = served.folder.file("numbers.txt", "1\n2\n");
     let args = format!("{{\"path\": \"{}\"}}", file.display());
-    let done = served.ok(&token, &["enqueue", "sample.parse_ledger", &args, "--tag", "a"]);
+    let done = served.ok(token, &["enqueue", "sample.parse_ledger", &args, "--tag", "a"]);
     let done = done.trim().to_owned();
     served.folder.ended(&done).await;
     let dead = served.ok(
-        &token,
+        token,
         &[
             "enqueue",
             "sample.parse_ledger",
@@ -111,12 +109,12 @@ async fn commands_say_the_same_with_and_without_a_gateway() {
     let dead = dead.trim().to_owned();
     served.folder.ended(&dead).await;
     let later = served.ok(
-        &token,
+        token,
         &["enqueue", "nobody", "[1]", "--in", "1h", "--name", "Later"],
     );
     let later = later.trim().to_owned();
     let child = served.ok(
-        &token,
+        token,
         &[
             "enqueue",
             "nobody",
@@ -128,7 +126,7 @@ async fn commands_say_the_same_with_and_without_a_gateway() {
     );
     let child = child.trim().to_owned();
     served.ok(
-        &token,
+        token,
         &[
             "cron",
             "add",
@@ -142,7 +140,15 @@ async fn commands_say_the_same_with_and_without_a_gateway() {
             "5m",
         ],
     );
-    served.ok(&token, &["queue", "pause", "mail"]);
+    served.ok(token, &["queue", "pause", "mail"]);
+    [done, dead, later, child]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_say_the_same_with_and_without_a_gateway() {
+    let served = Served::new().await;
+    let token = served.token("admin");
+    let [done, dead, later, child] = furnish(&served, &token).await;
     let unknown = "0193f0a1-7c5e-8001-9313-0242ac120002";
     let table: &[&[&str]] = &[
         &["job", "ls", "-n", "2"],
