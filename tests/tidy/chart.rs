@@ -24,6 +24,9 @@ const SET_BY_THE_CHART: [&str; 9] = [
 const COMMANDS: &str = "worker.commands.*.";
 const HTTP: &str = "worker.http.*.";
 
+/// What commands of people need; no process of a chart does.
+const OF_COMMANDS: &str = "api.";
+
 fn schema_path() -> PathBuf {
     tree::root().join("helm/longshore/values.schema.json")
 }
@@ -97,7 +100,14 @@ fn rendered() -> Vec<(&'static str, Value)> {
     vec![
         (
             "config",
-            table_of(|key| !functions(key) && !SET_BY_THE_CHART.contains(&key.path), ""),
+            table_of(
+                |key| {
+                    !functions(key)
+                        && !key.path.starts_with(OF_COMMANDS)
+                        && !SET_BY_THE_CHART.contains(&key.path)
+                },
+                "",
+            ),
         ),
         (
             "commands",

@@ -1,14 +1,9 @@
 //! `longshore token`, `longshore audit` and `longshore job link`.
 
-use std::sync::Arc;
-
-use longshore::Client;
 use longshore_core::access::{AuditEntry, Token};
 use longshore_core::clock::short_time;
-use longshore_core::port::Ports;
-use longshore_core::random::SystemRandom;
 use longshore_core::{Clock, SystemClock, Timestamp};
-use longshore_gateway::{TokenError, Tokens, WatchAllows, WatchLinkError, watch_link};
+use longshore_gateway::{TokenError, WatchAllows, WatchLinkError};
 use longshore_service::duration;
 use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
@@ -16,18 +11,14 @@ use serde_json::{Value, json};
 use crate::args::access;
 use crate::dlq::confirm;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, plain, warn};
 
 /// `longshore token`
 ///
 /// # Errors
 /// When a token cannot be made, is unknown, or the store does not answer.
-pub(crate) async fn token(ports: &Ports, command: access::Token, out: &mut Out) -> Result<(), Failure> {
-    let tokens = Tokens::new(
-        ports.access.clone(),
-        Arc::new(SystemClock),
-        Arc::new(SystemRandom),
-    );
+pub(crate) async fn token(fleet: &Fleet, command: access::Token, out: &mut Out) -> Result<(), Failure> {
     match command {
         access::Token::Create {
             name,
@@ -36,26 +27,26 @@ pub(crate) async fn token(ports: &Ports, command: access::Token, out: &mut Out) 
         } => {
             let lifetime = expires_in.map(|text| duration::parse(&text)).transpose();
             let lifetime = lifetime.map_err(|error| Failure::usage(format!("--expires-in: {error}")))?;
-            let made = tokens.create(&name, role, lifetime, "the command line").await?;
+            let (token, secret) = fleet.create_token(&name, role, lifetime).await?;
             match out.format {
                 Format::Table => {
-                    out.line(made.text.expose())?;
+                    out.line(&secret)?;
                     warn("Keep it now: it is not shown again. Revoke it with:");
-                    warn(format!("  longshore token revoke {}", made.token.id));
+                    warn(format!("  longshore token revoke {}", token.id));
                 }
                 Format::Json | Format::Jsonl => {
-                    let mut all = document(&made.token);
+                    let mut all = document(&token);
                     if let Value::Object(all) = &mut all {
-                        all.insert("secret".to_owned(), json!(made.text.expose()));
+                        all.insert("secret".to_owned(), json!(secret));
                     }
                     out.json(&all)?;
                 }
             }
             Ok(())
         }
-        access::Token::Ls => list(&tokens.list().await?, out),
+        access::Token::Ls => list(&fleet.tokens().await?, out),
         access::Token::Revoke { id } => {
-            if !tokens.revoke(id).await? {
+            if !fleet.revoke_token(id).await? {
                 let problem = format!("no token has the id {id}; list them with `longshore token ls`");
                 return Err(Failure::new(ExitCode::NotFound, problem));
             }
@@ -66,7 +57,7 @@ pub(crate) async fn token(ports: &Ports, command: access::Token, out: &mut Out) 
         }
         access::Token::RotateKey { yes } => {
             confirm("end every session and watch link".to_owned(), yes).await?;
-            tokens.rotate_key().await?;
+            fleet.rotate_key().await?;
             Ok(match out.format {
                 Format::Table => out.line("the key is replaced; gateways that run take it within 10 s"),
                 Format::Json | Format::Jsonl => out.json(&json!({ "rotated": true })),
@@ -128,11 +119,10 @@ fn document(token: &Token) -> Value {
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) async fn audit(ports: &Ports, command: access::Audit, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn audit(fleet: &Fleet, command: access::Audit, out: &mut Out) -> Result<(), Failure> {
     let access::Audit::Ls { before, limit } = command;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let lines = ports.access.audit_log(before, limit).await;
-    let lines = lines.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
+    let lines = fleet.audit(before, limit).await?;
     if lines.is_empty() && out.format == Format::Table {
         warn(
             "Nothing that is kept here was done through the gateway: jobs cancelled, requeued, edited or discarded, queues, cron entries, tokens.",
@@ -180,37 +170,21 @@ fn line(entry: &AuditEntry) -> Value {
 ///
 /// # Errors
 /// When the job is unknown, the time is out of range, or the store does not answer.
-pub(crate) async fn link(
-    client: &Client,
-    ports: &Ports,
-    options: &access::Link,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(crate) async fn link(fleet: &Fleet, options: &access::Link, out: &mut Out) -> Result<(), Failure> {
     let lifetime = duration::parse(&options.expires_in)
         .map_err(|error| Failure::usage(format!("--expires-in: {error}")))?;
-    let id = options.id.find(client).await?;
-    client
-        .summary(id)
-        .await?
-        .ok_or(longshore::ClientError::NotFound(id))?;
-    let made = watch_link(
-        &ports.access,
-        &SystemClock,
-        &SystemRandom,
-        id,
-        WatchAllows {
-            cancel: options.cancel,
-            error: options.error,
-        },
-        lifetime,
-    )
-    .await?;
+    let id = options.id.find(fleet).await?;
+    let allows = WatchAllows {
+        cancel: options.cancel,
+        error: options.error,
+    };
+    let (text, expires_at) = fleet.link(id, allows, lifetime).await?;
     Ok(match out.format {
-        Format::Table => out.line(made.text.expose()),
+        Format::Table => out.line(&text),
         Format::Json | Format::Jsonl => out.json(&json!({
             "job_id": id.to_string(),
-            "token": made.text.expose(),
-            "expires_at_ms": made.expires_at,
+            "token": text,
+            "expires_at_ms": expires_at,
         })),
     }?)
 }

@@ -101,6 +101,7 @@ fn judge(key: &str, field: Option<&str>, text: &str) -> Result<(), String> {
             Key::parse(text).map(drop).map_err(|error| error.to_string())
         }
         "worker.http.*.headers" => http::check_header(field.unwrap_or_default(), text),
+        "api.url" => crate::remote::address::check(text),
         "gateway.public_url" => match url::Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
             _ => Err("is no URL; use one such as https://jobs.example".to_owned()),

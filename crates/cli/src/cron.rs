@@ -5,15 +5,15 @@ mod document;
 pub(crate) mod next;
 mod show;
 
-use longshore::Client;
-use longshore::cron::{CronError, CronName, CronView, Zone};
-use longshore_core::port::Ports;
+use longshore::cron::{CronName, CronView, Zone};
 use longshore_core::{Clock, SystemClock, Timestamp};
 use serde_json::json;
 
 use crate::args::Cron;
 use crate::board::{short, short_time};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
+use crate::fleet::cron::unknown;
 use crate::job;
 use crate::output::{Column, Format, Give, Out, warn};
 use add::Entry;
@@ -23,54 +23,52 @@ use add::Entry;
 /// # Errors
 /// As the command says.
 pub(crate) async fn run(
-    client: &Client,
-    ports: &Ports,
+    fleet: &Fleet,
     command: Cron,
     entry: Option<Entry>,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let cron = client.cron();
     match (command, entry) {
-        (Cron::Ls, _) => list(&cron.list().await?, out),
+        (Cron::Ls, _) => list(&fleet.cron_entries().await?, out),
         (Cron::Show { name }, _) => {
-            let view = cron.get(&name).await?.ok_or(CronError::NotFound(name))?;
+            let view = fleet.cron_entry(&name).await?.ok_or_else(|| unknown(&name))?;
             show::print(&view, out)
         }
-        (Cron::Add(_), Some(entry)) => add::run(&cron, entry, out).await,
+        (Cron::Add(_), Some(entry)) => add::run(fleet, entry, out).await,
         (Cron::Rm { names, dry_run: true }, _) => {
             each(names, out, "would be removed", async |name| {
-                let known = cron.get(&name).await?.is_some();
-                known.then_some(()).ok_or(CronError::NotFound(name))
+                let known = fleet.cron_entry(&name).await?;
+                known.map(drop).ok_or_else(|| unknown(&name))
             })
             .await
         }
         (Cron::Rm { names, .. }, _) => {
-            each(names, out, "removed", async |name| {
-                let known = cron.remove(&name).await?;
-                known.then_some(()).ok_or(CronError::NotFound(name))
+            each(names, out, "removed", async |name| fleet.remove_cron(&name).await).await
+        }
+        (Cron::Pause { names }, _) => {
+            each(names, out, "paused", async |name| {
+                fleet.set_cron_paused(&name, true).await
             })
             .await
         }
-        (Cron::Pause { names }, _) => each(names, out, "paused", async |name| cron.pause(&name).await).await,
         (Cron::Resume { names }, _) => {
             each(names, out, "resumed", async |name| {
-                cron.resume(&name).await.map(drop)
+                fleet.set_cron_paused(&name, false).await
             })
             .await
         }
         (Cron::Run { name, watch }, _) => {
-            let handle = cron.run_now(&name).await?;
-            let ids = [handle.id()];
+            let id = fleet.run_cron(&name).await?;
             match out.format {
-                Format::Table => out.line(handle.id())?,
+                Format::Table => out.line(id)?,
                 // The document of the job that is followed has its id.
                 Format::Json | Format::Jsonl if watch => {}
                 Format::Json | Format::Jsonl => {
-                    out.json(&json!({ "name": name.as_str(), "id": handle.id().to_string() }))?;
+                    out.json(&json!({ "name": name.as_str(), "id": id.to_string() }))?;
                 }
             }
             if watch {
-                job::watch::run(client, ports, &ids, out).await?;
+                job::watch::run(fleet, &[id], out).await?;
             }
             Ok(())
         }
@@ -83,7 +81,7 @@ async fn each(
     names: Vec<CronName>,
     out: &mut Out,
     done: &str,
-    work: impl AsyncFn(CronName) -> Result<(), CronError>,
+    work: impl AsyncFn(CronName) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (mut told, mut failure) = (Vec::new(), None);
     for name in names {
@@ -107,7 +105,7 @@ async fn each(
             out.rows(&[], &rows, std::iter::empty())?;
         }
     }
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    failure.map_or(Ok(()), Err)
 }
 
 fn list(entries: &[CronView], out: &mut Out) -> Result<(), Failure> {

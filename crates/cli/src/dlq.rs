@@ -5,7 +5,7 @@ mod which;
 
 use std::io::IsTerminal as _;
 
-use longshore::{Client, DeadGroup, DeadLetterChange};
+use longshore::DeadLetterChange;
 use longshore_core::dead::{Fingerprint, OperationKind};
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
@@ -17,6 +17,8 @@ pub(crate) use bulk::confirm;
 use crate::args::dlq::{Dlq, DlqLs};
 use crate::board::{short, short_time};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
+use crate::fleet::dead::Group;
 use crate::job::{PageCursor, document, show};
 use crate::output::{Column, Format, Give, Out, plain, warn};
 
@@ -24,22 +26,22 @@ use crate::output::{Column, Format, Give, Out, plain, warn};
 ///
 /// # Errors
 /// As the command says.
-pub(crate) async fn run(client: &Client, command: Dlq, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Dlq, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Dlq::Ls(options) if options.group => groups(client, &options, out).await,
-        Dlq::Ls(options) => list(client, options, out).await,
-        Dlq::Show { id, full } => show_one(client, id.find(client).await?, full, out).await,
+        Dlq::Ls(options) if options.group => groups(fleet, &options, out).await,
+        Dlq::Ls(options) => list(fleet, options, out).await,
+        Dlq::Show { id, full } => show_one(fleet, id.find(fleet).await?, full, out).await,
         Dlq::Requeue(options) => {
             // Nothing is lost by it: who cannot be asked is not.
             let confirmed = options.yes || !options.change.ids.is_empty() || !std::io::stdin().is_terminal();
-            bulk::change(client, OperationKind::Requeue, &options.change, confirmed, out).await
+            bulk::change(fleet, OperationKind::Requeue, &options.change, confirmed, out).await
         }
         Dlq::Discard(options) => {
-            bulk::change(client, OperationKind::Discard, &options.change, options.yes, out).await
+            bulk::change(fleet, OperationKind::Discard, &options.change, options.yes, out).await
         }
-        Dlq::Edit { id, args } => edit(client, id.find(client).await?, &args, out).await,
-        Dlq::Ops => bulk::list(client, out).await,
-        Dlq::Resume { id } => bulk::resume(client, id, out).await,
+        Dlq::Edit { id, args } => edit(fleet, id.find(fleet).await?, &args, out).await,
+        Dlq::Ops => bulk::list(fleet, out).await,
+        Dlq::Resume { id } => bulk::resume(fleet, id, out).await,
     }
 }
 
@@ -56,16 +58,13 @@ fn fingerprint(job: &JobView) -> String {
     Fingerprint::of(job.error.as_ref()).to_string()
 }
 
-async fn list(client: &Client, options: DlqLs, out: &mut Out) -> Result<(), Failure> {
+async fn list(fleet: &Fleet, options: DlqLs, out: &mut Out) -> Result<(), Failure> {
     let filter = which::filter(&options.which)?;
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
-    let letters = client.dead_letters();
     let mut jobs: Vec<JobView> = Vec::new();
     let mut after = options.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
-        let page = letters
-            .page(&filter, after, (limit - jobs.len()).min(500))
-            .await?;
+        let page = fleet.dead(&filter, after, (limit - jobs.len()).min(500)).await?;
         jobs.extend(page.jobs);
         after = page.next;
         if after.is_none() {
@@ -114,9 +113,9 @@ fn error_line(job: &JobView) -> String {
     short(&plain(&job.error.as_ref().map(text).unwrap_or_default()), 60)
 }
 
-async fn groups(client: &Client, options: &DlqLs, out: &mut Out) -> Result<(), Failure> {
+async fn groups(fleet: &Fleet, options: &DlqLs, out: &mut Out) -> Result<(), Failure> {
     let filter = which::filter(&options.which)?;
-    let mut groups = client.dead_letters().groups(&filter).await?;
+    let mut groups = fleet.dead_groups(&filter).await?;
     groups.truncate(usize::try_from(options.limit).unwrap_or(usize::MAX));
     if groups.is_empty() && out.format == Format::Table {
         warn("No dead letter matches.");
@@ -147,7 +146,7 @@ fn joined<T: ToString>(names: &std::collections::BTreeSet<T>) -> String {
     names.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn group_document(group: &DeadGroup) -> Value {
+fn group_document(group: &Group) -> Value {
     json!({
         "fingerprint": group.fingerprint.to_string(),
         "count": group.count,
@@ -159,12 +158,12 @@ fn group_document(group: &DeadGroup) -> Value {
     })
 }
 
-async fn show_one(client: &Client, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
-    let Some(job) = client.dead_letters().show(id).await? else {
+async fn show_one(fleet: &Fleet, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
+    let Some(job) = fleet.dead_letter(id).await? else {
         return Err(no_dead_letter(id));
     };
     let reason = given_up(&job);
-    let log = client.log(id).await?;
+    let log = fleet.log(id, 0).await?;
     match out.format {
         Format::Json | Format::Jsonl => {
             let mut all = document::everything(&job, &log);
@@ -218,13 +217,13 @@ fn given_up(job: &JobView) -> String {
     }
 }
 
-async fn edit(client: &Client, id: JobId, args: &str, out: &mut Out) -> Result<(), Failure> {
+async fn edit(fleet: &Fleet, id: JobId, args: &str, out: &mut Out) -> Result<(), Failure> {
     let given = args.to_owned();
     // Stdin may be slow.
     let args = tokio::task::spawn_blocking(move || crate::enqueue::input::args(&given))
         .await
         .map_err(|error| Failure::new(ExitCode::Failure, error))??;
-    let change = client.dead_letters().edit(id, &args).await?;
+    let change = fleet.edit_dead(id, &args).await?;
     match change {
         DeadLetterChange::Done => {}
         DeadLetterChange::PastDeadline => {

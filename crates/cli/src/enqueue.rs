@@ -6,11 +6,12 @@ mod resume;
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore::{Batch, Client, EnqueueError, JobHandle};
 use longshore_core::JobId;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::fleet::Fleet;
+use crate::fleet::enqueue::{Broken, Handed};
 use crate::output::{Format, Out, warn};
 use input::{Input, Lines};
 
@@ -19,74 +20,70 @@ use input::{Input, Lines};
 /// # Errors
 /// What the store says.
 pub(crate) async fn run(
-    client: &Client,
+    fleet: &Fleet,
     input: Input,
     watched: bool,
     out: &mut Out,
 ) -> Result<Vec<JobId>, Failure> {
     match input {
         Input::One(spec) => {
-            let handle = client.enqueue_spec(*spec).await?;
-            tell_one(&handle, watched, out)?;
-            Ok(vec![handle.id()])
+            let handed = fleet.enqueue(*spec).await?;
+            tell_one(&handed, watched, out)?;
+            Ok(vec![handed.id])
         }
-        Input::Many(lines) => many(client, lines, watched, out).await,
+        Input::Many(lines) => many(fleet, lines, watched, out).await,
     }
 }
 
-fn tell_one(handle: &JobHandle<Value>, watched: bool, out: &mut Out) -> Result<(), Failure> {
+fn tell_one(handle: &Handed, watched: bool, out: &mut Out) -> Result<(), Failure> {
     match out.format {
-        Format::Table => out.line(handle.id())?,
-        Format::Json if watched => warn(format!("enqueued {}", handle.id())),
+        Format::Table => out.line(handle.id)?,
+        Format::Json if watched => warn(format!("enqueued {}", handle.id)),
         Format::Json | Format::Jsonl => out.json(&document(handle))?,
     }
     if out.format == Format::Table || watched {
-        if handle.was_existing() {
+        if handle.existing {
             warn("known already: this is the existing job");
-        } else if handle.is_deferred() {
+        } else if handle.deferred {
             warn("deferred: recorded, and published once RabbitMQ is back");
         }
     }
     Ok(())
 }
 
-fn document(handle: &JobHandle<Value>) -> Value {
+fn document(handle: &Handed) -> Value {
     json!({
-        "id": handle.id().to_string(),
-        "existing": handle.was_existing(),
-        "deferred": handle.is_deferred(),
+        "id": handle.id.to_string(),
+        "existing": handle.existing,
+        "deferred": handle.deferred,
     })
 }
 
-async fn many(client: &Client, lines: Lines, watched: bool, out: &mut Out) -> Result<Vec<JobId>, Failure> {
+async fn many(fleet: &Fleet, lines: Lines, watched: bool, out: &mut Out) -> Result<Vec<JobId>, Failure> {
     let Lines { specs, text, file } = lines;
-    let mut batch = Batch::new();
-    for spec in specs {
-        batch.add_spec(spec);
-    }
-    let bar = bar(batch.len());
+    let of = specs.len();
+    let bar = bar(of);
     let drawn = bar.clone();
-    let handed = client
-        .enqueue_many(batch)
-        .on_progress(move |progress| drawn.set_position(progress.accepted as u64))
+    let handed = fleet
+        .enqueue_many(specs, move |accepted| drawn.set_position(accepted as u64))
         .await;
     bar.finish_and_clear();
-    let handles = handed.map_err(|error| incomplete(error, &text, &file))?;
+    let handles = handed.map_err(|broken| incomplete(broken, of, &text, &file))?;
     if !(watched && out.format == Format::Json) {
         let rows: Vec<_> = handles.iter().map(document).collect();
         match out.format {
-            Format::Table => handles.iter().try_for_each(|handle| out.line(handle.id()))?,
+            Format::Table => handles.iter().try_for_each(|handle| out.line(handle.id))?,
             Format::Json | Format::Jsonl => out.rows(&[], &rows, std::iter::empty())?,
         }
     }
-    let deferred = handles.iter().filter(|handle| handle.is_deferred()).count();
+    let deferred = handles.iter().filter(|handle| handle.deferred).count();
     if deferred > 0 {
         let all = handles.len();
         warn(format!(
             "{deferred} of {all} deferred: recorded, and published once RabbitMQ is back"
         ));
     }
-    Ok(handles.iter().map(JobHandle::id).collect())
+    Ok(handles.iter().map(|handle| handle.id).collect())
 }
 
 /// Drawn on stderr where that is a terminal, and nowhere else.
@@ -97,19 +94,16 @@ fn bar(jobs: usize) -> ProgressBar {
 }
 
 /// What was not completed goes on from a file whose lines carry their ids, so that nothing is enqueued twice.
-fn incomplete(error: EnqueueError, text: &str, file: &Path) -> Failure {
-    let EnqueueError::Incomplete {
-        accepted,
-        of,
-        batch,
-        source,
-    } = error
+fn incomplete(broken: Broken, of: usize, text: &str, file: &Path) -> Failure {
+    let Broken {
+        why,
+        part: Some((accepted, ids)),
+    } = broken
     else {
-        return error.into();
+        return broken.why;
     };
     let path = resume_path(file);
-    let why = Failure::from(*source);
-    let next = match resume::write(&path, text, batch.ids()) {
+    let next = match resume::write(&path, text, ids.into_iter()) {
         Ok(()) => format!(
             "run it again with --file {} in place of --file {}: its lines carry their ids, and none is enqueued twice",
             path.display(),

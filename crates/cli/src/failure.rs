@@ -9,6 +9,8 @@ pub(crate) struct Failure {
     pub(crate) code: ExitCode,
     /// A sentence for people; empty when everything was said already.
     pub(crate) message: String,
+    /// What a gateway calls it; empty when none was asked.
+    pub(crate) said: String,
 }
 
 impl Failure {
@@ -16,7 +18,13 @@ impl Failure {
         Self {
             code,
             message: message.to_string(),
+            said: String::new(),
         }
+    }
+
+    /// Whether asking again may help.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.code == ExitCode::Unavailable
     }
 
     /// What the caller asked for cannot be done as it was asked.
@@ -33,7 +41,7 @@ impl Failure {
                 message = format!("{message}: {cause}");
             }
         }
-        Self { code, message }
+        Self::new(code, message)
     }
 }
 

@@ -8,8 +8,6 @@ pub(crate) mod show;
 pub(crate) mod watch;
 mod why;
 
-use longshore::Client;
-use longshore_core::port::Ports;
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::view::{Cursor, JobFilter, JobView};
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
@@ -20,6 +18,7 @@ use crate::access;
 use crate::args::{Job, JobLs};
 use crate::board::short;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::job_ref::find_all;
 use crate::output::{Column, Format, Give, Out, warn};
 use crate::request::parse_moment;
@@ -28,16 +27,16 @@ use crate::request::parse_moment;
 ///
 /// # Errors
 /// As the command says.
-pub(crate) async fn run(client: &Client, ports: &Ports, command: Job, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Job, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Job::Ls(options) => list(client, options, out).await,
-        Job::Show { id, full } => show::run(client, id.find(client).await?, full, out).await,
-        Job::Logs { id, follow } => log::run(client, ports, id.find(client).await?, follow, out).await,
-        Job::Why { id, parents_from } => why::run(client, id.find(client).await?, parents_from, out).await,
-        Job::Watch { ids } => watch::run(client, ports, &find_all(client, &ids).await?, out).await,
-        Job::Link(options) => access::link(client, ports, &options, out).await,
-        Job::Cleanup(options) => cleanup::run(client, ports, options, out).await,
-        Job::Cancel { ids, reason } => cancel(client, &find_all(client, &ids).await?, &reason, out).await,
+        Job::Ls(options) => list(fleet, options, out).await,
+        Job::Show { id, full } => show::run(fleet, id.find(fleet).await?, full, out).await,
+        Job::Logs { id, follow } => log::run(fleet, id.find(fleet).await?, follow, out).await,
+        Job::Why { id, parents_from } => why::run(fleet, id.find(fleet).await?, parents_from, out).await,
+        Job::Watch { ids } => watch::run(fleet, &find_all(fleet, &ids).await?, out).await,
+        Job::Link(options) => access::link(fleet, &options, out).await,
+        Job::Cleanup(options) => cleanup::run(fleet, options, out).await,
+        Job::Cancel { ids, reason } => cancel(fleet, &find_all(fleet, &ids).await?, &reason, out).await,
     }
 }
 
@@ -74,7 +73,7 @@ fn bound(option: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure>
         .map_err(|problem| Failure::usage(format!("{option}: {problem}")))
 }
 
-async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Failure> {
+async fn list(fleet: &Fleet, options: JobLs, out: &mut Out) -> Result<(), Failure> {
     let filter = JobFilter {
         statuses: options.status,
         function_name: options.function,
@@ -89,11 +88,7 @@ async fn list(client: &Client, options: JobLs, out: &mut Out) -> Result<(), Fail
     let (mut jobs, mut looked) = (Vec::new(), 0);
     let mut after = options.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
-        let page = client
-            .list(&filter)
-            .after(after)
-            .limit((limit - jobs.len()).min(500))
-            .await?;
+        let page = fleet.list(&filter, after, (limit - jobs.len()).min(500)).await?;
         looked += page.jobs.len();
         jobs.extend(page.jobs.into_iter().filter(is_wanted));
         after = page.next;
@@ -150,11 +145,11 @@ fn cells(job: &JobView, now: Timestamp) -> Vec<String> {
     ]
 }
 
-async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> Result<(), Failure> {
+async fn cancel(fleet: &Fleet, ids: &[JobId], reason: &str, out: &mut Out) -> Result<(), Failure> {
     let mut replies = Vec::new();
     let mut failure = None;
     for &id in ids {
-        match client.cancel(id, reason).await {
+        match fleet.cancel(id, reason).await {
             Ok(reply) => replies.push((id, reply)),
             Err(error) => {
                 failure = Some(error);
@@ -173,7 +168,7 @@ async fn cancel(client: &Client, ids: &[JobId], reason: &str, out: &mut Out) -> 
         }
     }
     if let Some(error) = failure {
-        return Err(error.into());
+        return Err(error);
     }
     let unknown = replies
         .iter()

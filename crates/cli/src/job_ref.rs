@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use longshore::Client;
 use longshore_core::view::{JobFilter, JobView};
 use longshore_core::{JobId, Timestamp};
 use longshore_service::exit::ExitCode;
 
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 
 /// Digits of a whole id.
 const WHOLE: usize = 32;
@@ -62,12 +62,12 @@ impl JobRef {
     ///
     /// # Errors
     /// When no job or several begin like this, or the store does not answer.
-    pub(crate) async fn find(&self, client: &Client) -> Result<JobId, Failure> {
+    pub(crate) async fn find(&self, fleet: &Fleet) -> Result<JobId, Failure> {
         let digits = match self {
             Self::Whole(id) => return Ok(*id),
             Self::Begins(digits) => digits,
         };
-        let found = look(client, digits).await?;
+        let found = look(fleet, digits).await?;
         match found.as_slice() {
             [] => Err(Failure::new(
                 ExitCode::NotFound,
@@ -86,16 +86,16 @@ impl JobRef {
 ///
 /// # Errors
 /// As for each.
-pub(crate) async fn find_all(client: &Client, jobs: &[JobRef]) -> Result<Vec<JobId>, Failure> {
+pub(crate) async fn find_all(fleet: &Fleet, jobs: &[JobRef]) -> Result<Vec<JobId>, Failure> {
     let mut ids = Vec::with_capacity(jobs.len());
     for job in jobs {
-        ids.push(job.find(client).await?);
+        ids.push(job.find(fleet).await?);
     }
     Ok(ids)
 }
 
 /// Ids begin with the time: only what was enqueued at about that time is looked at.
-async fn look(client: &Client, digits: &str) -> Result<Vec<JobView>, Failure> {
+async fn look(fleet: &Fleet, digits: &str) -> Result<Vec<JobView>, Failure> {
     let filter = JobFilter {
         created_from: Some(time(digits, '0').before(SKEW)),
         created_until: Some(time(digits, 'f').after(LATER)),
@@ -103,7 +103,7 @@ async fn look(client: &Client, digits: &str) -> Result<Vec<JobView>, Failure> {
     };
     let (mut found, mut looked, mut after) = (Vec::new(), 0, None);
     loop {
-        let page = client.list(&filter).after(after).limit(PAGE).await?;
+        let page = fleet.list(&filter, after, PAGE).await?;
         looked += page.jobs.len();
         let begins = |job: &JobView| job.id.to_hex().starts_with(digits);
         found.extend(page.jobs.into_iter().filter(begins));

@@ -13,6 +13,7 @@ mod doctor;
 mod enqueue;
 mod failpoint;
 mod failure;
+mod fleet;
 mod gateway;
 mod health;
 mod job;
@@ -24,6 +25,7 @@ mod pod_cost;
 mod probe;
 mod quarantine;
 mod queue;
+mod remote;
 mod request;
 mod samples;
 mod scheduler;
@@ -36,9 +38,8 @@ mod workers;
 
 use clap::{CommandFactory, Parser};
 use indicatif::MultiProgress;
-use longshore::Client;
 use longshore_backend::Backend;
-use longshore_service::config::Endpoints;
+use longshore_service::config::{Endpoints, Origin};
 use longshore_service::exit::ExitCode;
 use longshore_service::signals;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +47,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Cli, Command};
 use crate::enqueue::input::Input;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::Out;
+use crate::remote::Remote;
 use crate::setting::{Purpose, Setting};
 
 fn main() -> std::process::ExitCode {
@@ -105,6 +108,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<(), Failure> {
+    if setting.config.origin("api.url") == Origin::Flag
+        && let Some(what) = command.needs_servers()
+    {
+        return Err(Failure::usage(format!(
+            "--url: {what} works on RabbitMQ and Redis, or the embedded store, itself; give --amqp-url and --redis-url, \
+             or --embedded, where those can be reached"
+        )));
+    }
     match command {
         Command::Dev(options) => {
             let bars = MultiProgress::new();
@@ -167,6 +178,15 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         Command::Cron(args::Cron::Add(options)) => Some(cron::add::read(options)?),
         _ => None,
     };
+    if setting.is_remote() && !matches!(command, Command::Notify(_)) {
+        if matches!(&command, Command::Enqueue(options) if options.created_by.is_some()) {
+            return Err(Failure::usage(
+                "--created-by: a gateway notes the name of the token; leave it out",
+            ));
+        }
+        let fleet = Fleet::remote(Remote::new(&setting.config.api)?);
+        return Box::pin(ask(setting, &fleet, command, input, entry, out)).await;
+    }
     let purpose = if command.only_looks() {
         Purpose::Look
     } else {
@@ -180,52 +200,54 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
             output::warn(format!("warning: Redis may lose jobs as it is set up: {finding}"));
         }
     }
-    let client = Setting::client(&backend)?;
+    if matches!(command, Command::Enqueue(_)) {
+        warn_of_nobody(setting, &backend);
+    }
+    let fleet = Fleet::direct(Setting::client(&backend)?, backend.ports().clone());
     let ended = match command {
-        Command::Cron(command) => {
-            let asked = cron::run(&client, backend.ports(), command, entry, out);
-            unless(stop, Box::pin(asked)).await
-        }
-        command => Box::pin(ask(setting, &backend, &client, command, input, out)).await,
+        Command::Notify(_) => unless(stop, notify::list(&setting.config, backend.ports(), out)).await,
+        command => Box::pin(ask(setting, &fleet, command, input, entry, out)).await,
     };
-    client.close().await;
+    fleet.close().await;
     backend.close().await;
     ended
 }
 
 async fn ask(
     setting: &Setting,
-    backend: &Backend,
-    client: &Client,
+    fleet: &Fleet,
     command: Command,
     input: Option<Input>,
+    entry: Option<cron::add::Entry>,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let (stop, ports) = (&setting.stop.gentle, backend.ports());
+    let stop = &setting.stop.gentle;
     match (command, input) {
         (Command::Enqueue(options), Some(input)) => {
-            warn_of_nobody(setting, backend);
             // A batch is written to its end: cut short, its ids would be lost. A second signal ends it all the same.
             let stop_enqueue = match &input {
                 Input::One(_) => stop,
                 Input::Many(_) => &setting.stop.force,
             };
-            let ids = unless(stop_enqueue, enqueue::run(client, input, options.watch, out)).await?;
+            let ids = unless(stop_enqueue, enqueue::run(fleet, input, options.watch, out)).await?;
             if options.watch {
-                unless(stop, job::watch::run(client, ports, &ids, out)).await?;
+                unless(stop, job::watch::run(fleet, &ids, out)).await?;
             }
             Ok(())
         }
-        (Command::Job(command), _) => unless(stop, job::run(client, ports, command, out)).await,
-        (Command::Dlq(command), _) => unless(stop, dlq::run(client, command, out)).await,
-        (Command::Quarantine(command), _) => unless(stop, quarantine::run(client, command, out)).await,
-        (Command::Worker(_), _) => unless(stop, workers::run(client, out)).await,
-        (Command::Notify(_), _) => unless(stop, notify::list(&setting.config, ports, out)).await,
-        (Command::Queue(command), _) => unless(stop, queue::run(client, ports, command, out)).await,
-        (Command::Token(command), _) => unless(stop, access::token(ports, command, out)).await,
-        (Command::Audit(command), _) => unless(stop, access::audit(ports, command, out)).await,
-        (Command::Stats(options), _) => unless(stop, stats::run(client, options, out)).await,
-        (Command::Top(options), _) => unless(stop, top::run(client, &options)).await,
+        (Command::Cron(command), _) => {
+            let asked = cron::run(fleet, command, entry, out);
+            unless(stop, Box::pin(asked)).await
+        }
+        (Command::Job(command), _) => unless(stop, job::run(fleet, command, out)).await,
+        (Command::Dlq(command), _) => unless(stop, dlq::run(fleet, command, out)).await,
+        (Command::Quarantine(command), _) => unless(stop, quarantine::run(fleet, command, out)).await,
+        (Command::Worker(_), _) => unless(stop, workers::run(fleet, out)).await,
+        (Command::Queue(command), _) => unless(stop, queue::run(fleet, command, out)).await,
+        (Command::Token(command), _) => unless(stop, access::token(fleet, command, out)).await,
+        (Command::Audit(command), _) => unless(stop, access::audit(fleet, command, out)).await,
+        (Command::Stats(options), _) => unless(stop, stats::run(fleet, options, out)).await,
+        (Command::Top(options), _) => unless(stop, top::run(fleet, &options)).await,
         _ => Ok(()),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use longshore::Client;
 use longshore_core::port::inspect::QuarantineEntry;
 use longshore_core::{Clock, SystemClock};
 use longshore_service::exit::ExitCode;
@@ -12,6 +11,7 @@ use crate::args::dlq::Quarantine;
 use crate::board::{short, short_time};
 use crate::dlq::confirm;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, plain, warn};
 
 /// Bytes of a line of the dump.
@@ -23,10 +23,10 @@ const DUMP_BYTES: usize = 4_096;
 ///
 /// # Errors
 /// When a message is unknown, a deletion is not confirmed, or the store does not answer.
-pub(crate) async fn run(client: &Client, command: Quarantine, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Quarantine, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Quarantine::Ls => list(client, out).await,
-        Quarantine::Show { message_id } => show(client, &message_id, out).await,
+        Quarantine::Ls => list(fleet, out).await,
+        Quarantine::Show { message_id } => show(fleet, &message_id, out).await,
         Quarantine::Drop {
             message_ids,
             all,
@@ -34,7 +34,7 @@ pub(crate) async fn run(client: &Client, command: Quarantine, out: &mut Out) -> 
             yes,
         } => {
             let ids = if all || dry_run {
-                let known = all_ids(client).await?;
+                let known = all_ids(fleet).await?;
                 known
                     .into_iter()
                     .filter(|id| all || message_ids.contains(id))
@@ -46,7 +46,7 @@ pub(crate) async fn run(client: &Client, command: Quarantine, out: &mut Out) -> 
                 return tell(&ids, out);
             }
             confirm(format!("delete {} messages for good", ids.len()), yes).await?;
-            delete(client, ids, out).await
+            delete(fleet, ids, out).await
         }
     }
 }
@@ -62,9 +62,9 @@ fn tell(ids: &[String], out: &mut Out) -> Result<(), Failure> {
     }?)
 }
 
-async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
+async fn list(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
     let mut entries = Vec::new();
-    let mut quarantine = client.quarantine();
+    let mut quarantine = fleet.quarantine();
     while let Some(entry) = quarantine.next().await? {
         entries.push(Line::of(&entry));
     }
@@ -89,9 +89,9 @@ async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
     )?)
 }
 
-async fn all_ids(client: &Client) -> Result<Vec<String>, Failure> {
+async fn all_ids(fleet: &Fleet) -> Result<Vec<String>, Failure> {
     let mut ids = Vec::new();
-    let mut quarantine = client.quarantine();
+    let mut quarantine = fleet.quarantine();
     while let Some(entry) = quarantine.next().await? {
         ids.push(entry.message.message_id);
     }
@@ -136,15 +136,9 @@ fn document(entry: &QuarantineEntry) -> Value {
     })
 }
 
-async fn show(client: &Client, message_id: &str, out: &mut Out) -> Result<(), Failure> {
-    let mut quarantine = client.quarantine();
-    let entry = loop {
-        match quarantine.next().await? {
-            Some(entry) if entry.message.message_id == message_id => break entry,
-            Some(_) => {}
-            None => return Err(unknown(1, 1)),
-        }
-    };
+async fn show(fleet: &Fleet, message_id: &str, out: &mut Out) -> Result<(), Failure> {
+    let entry = fleet.quarantine().whole(message_id).await?;
+    let entry = entry.ok_or_else(|| unknown(1, 1))?;
     let message = &entry.message;
     if out.format != Format::Table {
         use base64::Engine as _;
@@ -215,8 +209,8 @@ fn dump(body: &[u8]) -> Vec<String> {
     lines
 }
 
-async fn delete(client: &Client, ids: Vec<String>, out: &mut Out) -> Result<(), Failure> {
-    let dropped = client.drop_quarantined(ids.clone()).await?;
+async fn delete(fleet: &Fleet, ids: Vec<String>, out: &mut Out) -> Result<(), Failure> {
+    let dropped = fleet.drop_quarantined(ids.clone()).await?;
     match out.format {
         Format::Table => {
             for (id, dropped) in ids.iter().zip(&dropped) {

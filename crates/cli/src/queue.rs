@@ -6,14 +6,14 @@ mod purge;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use longshore::{Client, QueueRow, Statistics, StatisticsQuery};
-use longshore_core::port::Ports;
+use longshore::{QueueRow, Statistics, StatisticsQuery};
 use longshore_core::{JobStatus, QueueName};
 use longshore_service::exit::ExitCode;
 use serde_json::json;
 
 use crate::args::queue::Queue;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, warn};
 use crate::similar::did_you_mean;
 use crate::stats::{self, figure};
@@ -25,37 +25,32 @@ const WINDOW: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) async fn run(
-    client: &Client,
-    ports: &Ports,
-    command: Queue,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, command: Queue, out: &mut Out) -> Result<(), Failure> {
     match command {
-        Queue::Ls => list(client, out).await,
-        Queue::Peek(options) => peek::run(client, ports, &options, out).await,
-        Queue::Purge(options) => purge::run(client, ports, options, out).await,
+        Queue::Ls => list(fleet, out).await,
+        Queue::Peek(options) => peek::run(fleet, &options, out).await,
+        Queue::Purge(options) => purge::run(fleet, options, out).await,
         Queue::Pause { queue, create } => {
             if !create {
-                known(client, &queue).await?;
+                known(fleet, &queue).await?;
             }
-            client.pause(queue.as_str()).await?;
+            fleet.set_paused(&queue, true).await?;
             told(&queue, true, out)
         }
         Queue::Resume { queue } => {
-            known(client, &queue).await?;
-            client.resume(queue.as_str()).await?;
+            known(fleet, &queue).await?;
+            fleet.set_paused(&queue, false).await?;
             told(&queue, false, out)
         }
     }
 }
 
 /// A mistyped name must not make a queue that stays paused and that nobody misses.
-async fn known(client: &Client, queue: &QueueName) -> Result<(), Failure> {
-    let mut known: BTreeSet<QueueName> = client.queues().await?.into_keys().collect();
+async fn known(fleet: &Fleet, queue: &QueueName) -> Result<(), Failure> {
+    let mut known: BTreeSet<QueueName> = fleet.queues().await?.into_keys().collect();
     known.insert(QueueName::default());
     known.extend(
-        client
+        fleet
             .workers()
             .await?
             .into_iter()
@@ -84,8 +79,8 @@ fn told(queue: &QueueName, paused: bool, out: &mut Out) -> Result<(), Failure> {
     }?)
 }
 
-async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let statistics = client.statistics(StatisticsQuery::over(WINDOW)).await?;
+async fn list(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
+    let statistics = fleet.statistics(&StatisticsQuery::over(WINDOW)).await?;
     let queues: Vec<&QueueRow> = statistics
         .queues
         .iter()

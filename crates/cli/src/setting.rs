@@ -52,7 +52,11 @@ pub(crate) fn sources(global: &Global) -> Sources {
     if let Some(file) = &global.config {
         sources = sources.file(file);
     }
-    for (key, value) in [("amqp_url", &global.amqp_url), ("redis_url", &global.redis_url)] {
+    for (key, value) in [
+        ("amqp_url", &global.amqp_url),
+        ("redis_url", &global.redis_url),
+        ("api.url", &global.url),
+    ] {
         if let Some(value) = value {
             sources = sources.flag(key, value);
         }
@@ -129,6 +133,14 @@ impl Setting {
         if let Some(observed) = self.observed.get() {
             observed.close().await;
         }
+    }
+
+    /// Whether commands that ask and answer go through a gateway. Servers or a folder of the command line are meant, whatever
+    /// else names a gateway.
+    pub(crate) fn is_remote(&self) -> bool {
+        let by_flag = |key| self.config.origin(key) == Origin::Flag;
+        let direct = ["amqp_url", "redis_url", "embedded"].into_iter().any(by_flag);
+        self.config.api.url.is_some() && (by_flag("api.url") || !direct)
     }
 
     /// The folder of the embedded store.

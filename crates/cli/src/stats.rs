@@ -5,12 +5,13 @@ pub(crate) mod figure;
 
 use std::time::Duration;
 
-use longshore::{Client, FunctionRow, QueueRow, Statistics, StatisticsQuery, Tally, WorkerView};
+use longshore::{FunctionRow, QueueRow, Statistics, StatisticsQuery, Tally, WorkerView};
 use longshore_core::JobStatus;
 use longshore_service::duration;
 
 use crate::args::stats::Stats;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out};
 pub(crate) use document::queue as queue_document;
 use figure::{count, rate, share, time};
@@ -22,10 +23,10 @@ pub(crate) const OTHER: &str = "(other)";
 ///
 /// # Errors
 /// When a duration cannot be read or is out of range, or the store does not answer.
-pub(crate) async fn run(client: &Client, options: Stats, out: &mut Out) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, options: Stats, out: &mut Out) -> Result<(), Failure> {
     let query = query(options)?;
-    let statistics = client.statistics(&query).await?;
-    let workers = client.workers().await?;
+    let statistics = fleet.statistics(&query).await?;
+    let workers = fleet.workers().await?;
     match out.format {
         Format::Json | Format::Jsonl => out.json(&document::whole(&statistics, &workers))?,
         Format::Table => print(&statistics, &workers, out)?,

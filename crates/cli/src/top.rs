@@ -11,7 +11,6 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, OptionFuture};
-use longshore::Client;
 use longshore_service::duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
@@ -20,6 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::args::stats::Top;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use app::App;
 pub(crate) use app::Screen;
 use look::Look;
@@ -35,7 +35,7 @@ const EVENTS_MAX: usize = 64;
 ///
 /// # Errors
 /// When there is no terminal, or it cannot be drawn on.
-pub(crate) async fn run(client: &Client, options: &Top) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, options: &Top) -> Result<(), Failure> {
     let every = every(&options.every)?;
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
@@ -45,7 +45,7 @@ pub(crate) async fn run(client: &Client, options: &Top) -> Result<(), Failure> {
     let _restored = Restored;
     let mut terminal = ratatui::try_init()?;
     let mut app = App::new(options.screen, std::env::var_os("NO_COLOR").is_none());
-    show(client, &mut app, every, &mut terminal).await
+    show(fleet, &mut app, every, &mut terminal).await
 }
 
 fn every(text: &str) -> Result<Duration, Failure> {
@@ -69,7 +69,7 @@ impl Drop for Restored {
 }
 
 async fn show(
-    client: &Client,
+    fleet: &Fleet,
     app: &mut App,
     every: Duration,
     terminal: &mut DefaultTerminal,
@@ -83,7 +83,7 @@ async fn show(
         terminal.draw(|frame| draw::draw(frame, app))?;
         tokio::select! {
             _ = ticks.tick(), if !app.is_paused() && looking.is_none() => {
-                looking = Some(Box::pin(look::look(client, app.screen())));
+                looking = Some(Box::pin(look::look(fleet, app.screen())));
             }
             Some(look) = OptionFuture::from(looking.as_mut()) => {
                 looking = None;

@@ -1,12 +1,13 @@
 //! `longshore worker ls`.
 
-use longshore::{Client, WorkerView};
+use longshore::WorkerView;
 use longshore_core::clock::duration_millis;
 use longshore_core::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 
 use crate::board::{short, short_time};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Column, Format, Give, Out, warn};
 
 const HEAD: [Column<'_>; 11] = [
@@ -27,8 +28,8 @@ const HEAD: [Column<'_>; 11] = [
 ///
 /// # Errors
 /// When the store does not answer.
-pub(crate) async fn run(client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let mut workers = client.workers().await?;
+pub(crate) async fn run(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
+    let mut workers = fleet.workers().await?;
     workers.sort_by(|one, other| one.id.cmp(&other.id));
     if workers.is_empty() && out.format == Format::Table {
         warn(

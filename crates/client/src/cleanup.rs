@@ -65,6 +65,25 @@ impl Cleanup {
         Ok(wanted.map(|status| (status, self.keep)).collect())
     }
 
+    /// One bounded step: at most 500 jobs of each shard. Nothing is left once a step has deleted none; what is held then is
+    /// what [`Cleaned::held_by_children`] says.
+    ///
+    /// # Errors
+    /// When the time or a status is out of range, or the store does not answer.
+    pub async fn step(&self) -> Result<Cleaned, ClientError> {
+        let retention = self.retention()?;
+        let mut cleaned = Cleaned::default();
+        for shard in self.client.ports().enqueue.shards().all() {
+            let prune = self
+                .client
+                .asking(|ports| ports.schedule.prune(shard, retention.clone(), BITE));
+            let pruned = prune.await?;
+            cleaned.deleted += u64::from(pruned.jobs);
+            cleaned.held_by_children += u64::from(pruned.held_by_children);
+        }
+        Ok(cleaned)
+    }
+
     async fn run(self) -> Result<Cleaned, ClientError> {
         let retention = self.retention()?;
         let mut cleaned = Cleaned::default();

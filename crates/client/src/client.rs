@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_backend::{Backend, Endpoints};
+use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::log::LogLine;
 use longshore_core::port::enqueue::{CancelReply, CancelRequest};
 use longshore_core::port::schedule::DeadLetterChange;
@@ -237,22 +238,44 @@ impl Client {
             .await?)
     }
 
+    /// Cancels many jobs, as [`Client::cancel`] does one: what became of each, in the order of the ids. Interrupted, it is
+    /// safe to do again.
+    ///
+    /// # Errors
+    /// When the reason is too long, or the store does not answer; some may be cancelled then.
+    pub async fn cancel_many(
+        &self,
+        ids: &[JobId],
+        reason: impl Into<String>,
+    ) -> Result<Vec<CancelReply>, ClientError> {
+        let reason = checked_reason(reason.into())?;
+        let mut replies: BTreeMap<JobId, CancelReply> = BTreeMap::new();
+        for shard in self.inner.ports.enqueue.shards().all() {
+            let ours: Vec<JobId> = ids
+                .iter()
+                .copied()
+                .filter(|id| self.shard_of(*id) == shard)
+                .collect();
+            for bite in ours.chunks(SCRIPT_JOBS_MAX) {
+                let requests = bite.iter().map(|id| CancelRequest {
+                    id: *id,
+                    reason: reason.clone(),
+                });
+                let requests: Vec<_> = requests.collect();
+                let cancelled = self.asking(|ports| ports.enqueue.cancel(shard, requests.clone()));
+                replies.extend(bite.iter().copied().zip(cancelled.await?));
+            }
+        }
+        let reply = |id| replies.get(id).copied().unwrap_or(CancelReply::Unknown);
+        Ok(ids.iter().map(reply).collect())
+    }
+
     /// Cancels a job, wherever it stands. `reason` says why, and by whom: at most 1 KiB.
     ///
     /// # Errors
     /// When the reason is too long, or the store does not answer.
     pub async fn cancel(&self, id: JobId, reason: impl Into<String>) -> Result<CancelReply, ClientError> {
-        let reason = reason.into();
-        if reason.len() > REASON_BYTES_MAX {
-            let problem = format!(
-                "{} bytes are over the limit of {REASON_BYTES_MAX}; shorten it",
-                reason.len()
-            );
-            return Err(ClientError::Invalid {
-                field: "reason",
-                problem,
-            });
-        }
+        let reason = checked_reason(reason.into())?;
         let shard = self.shard_of(id);
         let request = CancelRequest { id, reason };
         let replies = self.asking(|ports| ports.enqueue.cancel(shard, vec![request.clone()]));
@@ -338,6 +361,20 @@ impl Client {
         })
         .await
     }
+}
+
+fn checked_reason(reason: String) -> Result<String, ClientError> {
+    if reason.len() <= REASON_BYTES_MAX {
+        return Ok(reason);
+    }
+    let problem = format!(
+        "{} bytes are over the limit of {REASON_BYTES_MAX}; shorten it",
+        reason.len()
+    );
+    Err(ClientError::Invalid {
+        field: "reason",
+        problem,
+    })
 }
 
 impl std::fmt::Debug for Client {

@@ -56,6 +56,7 @@ mod handle;
 mod list;
 #[cfg(feature = "client")]
 pub mod names;
+mod next_in_line;
 #[cfg(feature = "client")]
 mod options;
 #[cfg(feature = "client")]

@@ -25,6 +25,13 @@ impl Quarantine {
         }
     }
 
+    /// Goes on after the message of this id; from the first one when `None`.
+    #[must_use]
+    pub fn after(mut self, message_id: Option<String>) -> Self {
+        self.after = message_id;
+        self
+    }
+
     /// The next message; `None` at the end. After an error it may be asked for again.
     ///
     /// # Errors

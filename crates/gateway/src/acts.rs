@@ -1,6 +1,8 @@
 //! What people and programs do to jobs, queues and cron entries: checked, done, and written to the audit log. The API and
 //! the pages do nothing else.
 
+mod many;
+
 use std::sync::Arc;
 
 use longshore::cron::{Definition, Over};
@@ -17,6 +19,8 @@ use crate::auth::hide::Hide;
 use crate::dto::job::JobDetail;
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
+
+pub(crate) use many::{cancel_many, cleanup};
 
 /// Letters or jobs that one request names.
 pub(crate) const IDS_MAX: usize = 1_000;
@@ -140,7 +144,7 @@ fn check_ids(ids: &[JobId]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::invalid(vec![format!(
-        "ids: {} are out of range; name 1 to {IDS_MAX}, or begin an operation with a filter",
+        "ids: {} are out of range; name 1 to {IDS_MAX}; for dead letters an operation takes a filter",
         ids.len()
     )]))
 }

@@ -9,6 +9,7 @@ mod fleet;
 mod jobs;
 pub(crate) mod list;
 mod log;
+mod many;
 mod operations;
 mod statistics;
 mod wait;
@@ -46,6 +47,8 @@ fn quick() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::summary))
         .routes(routes!(log::show))
+        .routes(routes!(many::cancel_many))
+        .routes(routes!(many::cleanup))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::why))
         .routes(routes!(jobs::watch_link));
@@ -65,6 +68,7 @@ fn quick() -> OpenApiRouter<AppState> {
     let fleet = OpenApiRouter::new()
         .routes(routes!(fleet::queues))
         .routes(routes!(fleet::queue))
+        .routes(routes!(fleet::next))
         .routes(routes!(fleet::pause))
         .routes(routes!(fleet::resume))
         .routes(routes!(fleet::workers))

@@ -1,10 +1,11 @@
-//! What travels: shapes of the gateway's own, so that what is inside may change.
+//! What travels: shapes of the gateway's own, so that what is inside may change. Whoever asks reads the same types as the
+//! gateway writes.
 
-pub(crate) mod access;
-pub(crate) mod cron;
-pub(crate) mod dead;
-pub(crate) mod fleet;
-pub(crate) mod job;
-pub(crate) mod log;
-pub(crate) mod request;
-pub(crate) mod statistics;
+pub mod access;
+pub mod cron;
+pub mod dead;
+pub mod fleet;
+pub mod job;
+pub mod log;
+pub mod request;
+pub mod statistics;

@@ -36,7 +36,7 @@ mod answer;
 mod api;
 mod assets;
 mod auth;
-mod dto;
+pub mod dto;
 mod error;
 mod events;
 mod extract;

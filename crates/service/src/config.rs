@@ -12,6 +12,7 @@ use longshore_core::name::CronName;
 use longshore_core::shard::Shards;
 use longshore_core::{FunctionName, QueueName};
 
+mod api;
 mod check;
 mod cron;
 mod dump;
@@ -26,6 +27,7 @@ mod sources;
 mod suggest;
 mod telemetry;
 
+pub use api::Api;
 pub use gateway::{Gateway, Oidc};
 pub use notify::{EmailChannel, MailTls, Notify, QueueLimit, WebhookChannel};
 pub use problem::{Origin, Problem, Problems};
@@ -72,6 +74,8 @@ pub struct Config {
     pub notify: Notify,
     /// The gateway.
     pub gateway: Gateway,
+    /// A gateway that commands ask instead of the servers.
+    pub api: Api,
     /// The log.
     pub log: Log,
     /// Traces and metrics.

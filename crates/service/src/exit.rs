@@ -13,7 +13,7 @@ pub enum ExitCode {
     Usage = 2,
     /// The configuration is wrong.
     Config = 3,
-    /// RabbitMQ, Redis or the embedded store cannot be used now.
+    /// RabbitMQ, Redis, the embedded store or the gateway cannot be used now.
     Unavailable = 4,
     /// A job that was waited for did not complete.
     JobFailed = 5,
@@ -54,7 +54,7 @@ impl ExitCode {
             Self::Failure => "something failed that no other code names",
             Self::Usage => "the command line or its input is wrong",
             Self::Config => "the configuration is wrong; `longshore config check` lists every problem",
-            Self::Unavailable => "RabbitMQ, Redis or the embedded store cannot be used now",
+            Self::Unavailable => "RabbitMQ, Redis, the embedded store or the gateway cannot be used now",
             Self::JobFailed => "a job that was waited for did not complete",
             Self::NotFound => "what was asked for does not exist",
             Self::Forced => "a second signal ended the process before its jobs were given back",
@@ -79,7 +79,7 @@ Exit codes:
   1  something failed that no other code names
   2  the command line or its input is wrong
   3  the configuration is wrong; `longshore config check` lists every problem
-  4  RabbitMQ, Redis or the embedded store cannot be used now
+  4  RabbitMQ, Redis, the embedded store or the gateway cannot be used now
   5  a job that was waited for did not complete
   6  what was asked for does not exist
   7  a second signal ended the process before its jobs were given back

@@ -1,6 +1,6 @@
 //! `longshore cron add`: the entry is read and checked before anything is connected.
 
-use longshore::cron::{Cron, CronName, Definition, Expression, Over, Schedule, Source, Template};
+use longshore::cron::{CronName, Definition, Expression, Over, Schedule, Source, Template};
 use longshore_core::{Clock, SystemClock};
 use longshore_service::duration;
 use serde_json::json;
@@ -10,6 +10,7 @@ use crate::args::CronAdd;
 use crate::board::short_time;
 use crate::enqueue::input::{as_typed, metadata};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out};
 use crate::request::{JobRequest, Text, depth};
 
@@ -136,8 +137,8 @@ fn failure(Problems(problems): &Problems) -> Failure {
 ///
 /// # Errors
 /// When another one of its name is there, or the store does not answer.
-pub(super) async fn run(cron: &Cron, entry: Entry, out: &mut Out) -> Result<(), Failure> {
-    let (version, changed) = cron.put(&entry.name, &entry.definition, entry.over).await?;
+pub(super) async fn run(fleet: &Fleet, entry: Entry, out: &mut Out) -> Result<(), Failure> {
+    let (version, changed) = fleet.put_cron(&entry.name, &entry.definition, entry.over).await?;
     let next = entry.definition.schedule.next_or_far(SystemClock.now());
     let zone = entry.definition.schedule.zone;
     match out.format {

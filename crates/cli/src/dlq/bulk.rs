@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore::{Bulk, Client, DeadLetterChange};
+use longshore::DeadLetterChange;
 use longshore_core::JobId;
 use longshore_core::dead::{DeadFilter, Operation, OperationId, OperationKind};
 use longshore_service::exit::ExitCode;
@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::{error_line, summary, which};
 use crate::args::dlq::DlqChange;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
+use crate::fleet::dead::Running;
 use crate::job_ref::find_all;
 use crate::output::{Column, Format, Give, Out, warn};
 
@@ -25,7 +27,7 @@ const LINES: u64 = 10;
 /// # Errors
 /// When nothing or both are named, it is not confirmed, a letter is none, or the store does not answer.
 pub(super) async fn change(
-    client: &Client,
+    fleet: &Fleet,
     kind: OperationKind,
     options: &DlqChange,
     confirmed: bool,
@@ -46,24 +48,21 @@ pub(super) async fn change(
             )));
         }
     }
-    let ids = find_all(client, &options.ids).await?;
+    let ids = find_all(fleet, &options.ids).await?;
     if options.dry_run {
-        return dry_run(client, kind, &ids, &filter, out).await;
+        return dry_run(fleet, kind, &ids, &filter, out).await;
     }
     if !confirmed {
         let count = match ids.len() as u64 {
-            0 => client.dead_letters().count(&filter).await?,
+            0 => fleet.dead_count(&filter).await?,
             ids => ids,
         };
         confirm(format!("{what} {count} dead letters"), confirmed).await?;
     }
     if !ids.is_empty() {
-        return some(client, kind, &ids, out).await;
+        return some(fleet, kind, &ids, out).await;
     }
-    let bulk = client
-        .dead_letters()
-        .begin(kind, filter, options.operation)
-        .await?;
+    let bulk = fleet.begin(kind, filter, options.operation).await?;
     run(bulk, out).await
 }
 
@@ -71,8 +70,8 @@ pub(super) async fn change(
 ///
 /// # Errors
 /// When it is unknown, or the store does not answer.
-pub(super) async fn resume(client: &Client, id: OperationId, out: &mut Out) -> Result<(), Failure> {
-    let Some(bulk) = client.dead_letters().resume(id).await? else {
+pub(super) async fn resume(fleet: &Fleet, id: OperationId, out: &mut Out) -> Result<(), Failure> {
+    let Some(bulk) = fleet.resume_operation(id).await? else {
         return Err(Failure::new(
             ExitCode::NotFound,
             format!("no operation has the id {id}; list them with `longshore dlq ops`"),
@@ -85,8 +84,8 @@ pub(super) async fn resume(client: &Client, id: OperationId, out: &mut Out) -> R
 ///
 /// # Errors
 /// When the store does not answer.
-pub(super) async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let operations = client.dead_letters().operations().await?;
+pub(super) async fn list(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
+    let operations = fleet.operations().await?;
     if operations.is_empty() && out.format == Format::Table {
         warn("There was no operation on many dead letters yet.");
         return Ok(());
@@ -154,19 +153,18 @@ fn ask(what: &str) -> std::io::Result<bool> {
 }
 
 async fn dry_run(
-    client: &Client,
+    fleet: &Fleet,
     kind: OperationKind,
     ids: &[JobId],
     filter: &DeadFilter,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let letters = client.dead_letters();
     let (mut count, mut examples) = (0, Vec::new());
     if ids.is_empty() {
-        count = letters.count(filter).await?;
+        count = fleet.dead_count(filter).await?;
         let mut after = None;
         while count > 0 && examples.len() < EXAMPLES {
-            let page = letters.page(filter, after, EXAMPLES).await?;
+            let page = fleet.dead(filter, after, EXAMPLES).await?;
             examples.extend(page.jobs);
             after = page.next;
             if after.is_none() {
@@ -175,7 +173,7 @@ async fn dry_run(
         }
     }
     for id in ids {
-        if let Some(job) = letters.show(*id).await? {
+        if let Some(job) = fleet.dead_letter(*id).await? {
             count += 1;
             examples.push(job);
         }
@@ -204,13 +202,8 @@ async fn dry_run(
     Ok(())
 }
 
-async fn some(client: &Client, kind: OperationKind, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
-    let letters = client.dead_letters();
-    let changes = match kind {
-        OperationKind::Requeue => letters.requeue(ids).await?,
-        OperationKind::Discard => letters.discard(ids).await?,
-        OperationKind::Cancel => vec![DeadLetterChange::NotDead; ids.len()],
-    };
+async fn some(fleet: &Fleet, kind: OperationKind, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
+    let changes = fleet.change_dead(kind, ids).await?;
     let rows: Vec<_> = ids.iter().zip(&changes).collect();
     match out.format {
         Format::Table => rows
@@ -264,7 +257,7 @@ const fn prose(kind: OperationKind, change: DeadLetterChange) -> &'static str {
 }
 
 /// Runs an operation with a bar, or with a few lines where there is no terminal.
-async fn run(bulk: Bulk, out: &mut Out) -> Result<(), Failure> {
+async fn run(bulk: Running<'_>, out: &mut Out) -> Result<(), Failure> {
     let Operation { id, kind, .. } = *bulk.operation();
     let what = kind.as_str();
     warn(format!(

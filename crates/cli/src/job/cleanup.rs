@@ -1,12 +1,9 @@
 //! `longshore job cleanup`: deletes what ended long ago, now, beside the scheduler's own retention.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore::Client;
 use longshore_core::limits::DURATION_MAX;
-use longshore_core::port::Ports;
 use longshore_core::view::JobFilter;
 use longshore_core::{Clock, JobStatus, SystemClock};
 use longshore_service::exit::ExitCode;
@@ -14,10 +11,9 @@ use serde_json::json;
 
 use crate::args::dlq::Cleanup;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out};
 
-/// Jobs that one step deletes.
-const BITE: usize = 500;
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
@@ -26,15 +22,10 @@ const DAY: u64 = 86_400;
 /// # Errors
 /// When the days or a status are wrong (nothing is deleted then), jobs stay because their children must be told first,
 /// or the store does not answer.
-pub(super) async fn run(
-    client: &Client,
-    ports: &Ports,
-    options: Cleanup,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(super) async fn run(fleet: &Fleet, options: Cleanup, out: &mut Out) -> Result<(), Failure> {
     let keep = retention(&options.retention_days)?;
     let statuses = statuses(options.status)?;
-    let over = count(client, &statuses, keep).await?;
+    let over = count(fleet, &statuses, keep).await?;
     if options.dry_run {
         return Ok(match out.format {
             Format::Table => out.line(format!(
@@ -43,24 +34,16 @@ pub(super) async fn run(
             Format::Json | Format::Jsonl => out.json(&json!({ "dry_run": true, "jobs": over })),
         }?);
     }
-    let retention: BTreeMap<_, _> = statuses.iter().map(|status| (*status, keep)).collect();
     let bar = bar(over);
-    let (mut deleted, mut held) = (0_u64, 0_u64);
-    for shard in ports.enqueue.shards().all() {
-        loop {
-            let pruned = ports
-                .schedule
-                .prune(shard, retention.clone(), BITE)
-                .await
-                .map_err(longshore::ClientError::from)?;
-            deleted += u64::from(pruned.jobs);
-            bar.set_position(deleted);
-            if pruned.jobs == 0 {
-                held += u64::from(pruned.held_by_children);
-                break;
-            }
+    let mut deleted = 0;
+    let held = loop {
+        let step = fleet.clean(keep, &statuses).await?;
+        deleted += step.deleted;
+        bar.set_position(deleted);
+        if step.deleted == 0 {
+            break step.held_by_children;
         }
-    }
+    };
     bar.finish_and_clear();
     match out.format {
         Format::Table => out.line(format!("{deleted} jobs deleted"))?,
@@ -107,7 +90,7 @@ fn statuses(given: Vec<JobStatus>) -> Result<Vec<JobStatus>, Failure> {
 }
 
 /// How many jobs ended that long ago.
-async fn count(client: &Client, statuses: &[JobStatus], keep: Duration) -> Result<u64, Failure> {
+async fn count(fleet: &Fleet, statuses: &[JobStatus], keep: Duration) -> Result<u64, Failure> {
     let ended_until = SystemClock.now().before(keep);
     let filter = JobFilter {
         statuses: statuses.to_vec(),
@@ -117,7 +100,7 @@ async fn count(client: &Client, statuses: &[JobStatus], keep: Duration) -> Resul
     };
     let (mut count, mut after) = (0, None);
     loop {
-        let page = client.list(&filter).after(after).limit(1_000).await?;
+        let page = fleet.list(&filter, after, 1_000).await?;
         let over = |at: longshore_core::Timestamp| at <= ended_until;
         count += page
             .jobs

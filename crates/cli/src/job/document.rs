@@ -3,7 +3,7 @@
 use longshore::LogLine;
 use longshore_core::outcome::{ErrorInfo, Progress};
 use longshore_core::view::{AttemptView, FullView, JobView};
-use longshore_core::{Envelope, value};
+use longshore_core::{Envelope, JobStatus, value};
 use serde_json::{Value, json};
 
 /// The short form of listings.
@@ -22,7 +22,7 @@ pub(crate) fn summary(job: &JobView) -> Value {
         "started_at_ms": job.started_at,
         "finished_at_ms": job.finished_at,
         "run_at_ms": job.run_at,
-        "progress": progress(&job.progress),
+        "progress": progress(&so_far(job)),
         "error": job.error.as_ref().map(error),
     })
 }
@@ -60,6 +60,15 @@ pub(crate) fn args(full: &FullView) -> Option<Value> {
 /// The result, where there is one.
 pub(crate) fn result(full: &FullView) -> Option<Value> {
     value::to_json("result", full.result.as_ref()?).ok()
+}
+
+/// What is done is done whole, whatever its handler told last.
+fn so_far(job: &JobView) -> Progress {
+    let mut progress = job.progress.clone();
+    if job.status == JobStatus::Completed {
+        progress.fraction = Some(1.0);
+    }
+    progress
 }
 
 fn progress(progress: &Progress) -> Value {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use longshore::{Client, LogLine};
+use longshore::LogLine;
 use longshore_core::JobId;
-use longshore_core::port::Ports;
 use longshore_core::port::inspect::Wakes;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::show::{clock_time, unknown};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, plain, warn};
 
 /// How often the log is looked at without a hint: hints may be lost.
@@ -24,15 +24,14 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// # Errors
 /// When the job is unknown or the store does not answer.
 pub(crate) async fn run(
-    client: &Client,
-    ports: &Ports,
+    fleet: &Fleet,
     id: JobId,
     follow: bool,
     out: &mut Out,
 ) -> Result<(), Failure> {
     // Looked at before the lines are read: a job that has ended says nothing more.
-    let job = client.summary(id).await?.ok_or_else(|| unknown(id))?;
-    let mut lines = client.log(id).await?;
+    let job = fleet.summary(id).await?.ok_or_else(|| unknown(id))?;
+    let mut lines = fleet.log(id, 0).await?;
     if !follow && out.format == Format::Json {
         return Ok(out.json(&lines.iter().map(document).collect::<Vec<_>>())?);
     }
@@ -46,14 +45,14 @@ pub(crate) async fn run(
     let mut wakes: Option<Box<dyn Wakes>> = None;
     while !out.is_closed() {
         if wakes.is_none() {
-            let watch = timeout(LOOK_EVERY, ports.inspect.watch(vec![id])).await;
+            let watch = timeout(LOOK_EVERY, fleet.follow(vec![id])).await;
             wakes = watch.ok().and_then(Result::ok);
         }
-        let over = client
+        let over = fleet
             .summary(id)
             .await?
             .is_none_or(|job| job.status.is_terminal());
-        lines = client.log_after(id, seen).await?;
+        lines = fleet.log(id, seen).await?;
         seen = print(&lines, seen, out)?;
         if over {
             break;

@@ -1,17 +1,17 @@
 //! A job whose function no live worker has waits in silence, for ever when its name is a slip: that is said early.
 
-use longshore::Client;
 use longshore_core::JobStatus;
 use longshore_core::view::JobView;
 
+use crate::fleet::Fleet;
 use crate::similar::did_you_mean;
 
 /// What to say of a job that waits for a worker with its function; `None` when one is live, or that is not known.
-pub(super) async fn has_it(client: &Client, job: &JobView) -> Option<String> {
+pub(super) async fn has_it(fleet: &Fleet, job: &JobView) -> Option<String> {
     if job.status != JobStatus::Queued {
         return None;
     }
-    let mut workers = client.workers().await.ok()?;
+    let mut workers = fleet.workers().await.ok()?;
     workers.retain(|worker| !worker.draining);
     let function = &job.function_name;
     let mut known = workers.iter().flat_map(|worker| &worker.functions);

@@ -1,6 +1,6 @@
 //! `longshore job show`.
 
-use longshore::{Client, LogLine};
+use longshore::LogLine;
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
@@ -8,6 +8,7 @@ use longshore_service::exit::ExitCode;
 use super::document::{args, everything, result};
 use crate::board::{line, short_time};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, plain};
 
 /// The last millisecond that RFC 3339 can write.
@@ -23,18 +24,18 @@ const VALUE_CHARS: usize = 4_000;
 ///
 /// # Errors
 /// When it is unknown or the store does not answer.
-pub(crate) async fn run(client: &Client, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
-    let Some(job) = client.view(id).await? else {
+pub(crate) async fn run(fleet: &Fleet, id: JobId, full: bool, out: &mut Out) -> Result<(), Failure> {
+    let Some(job) = fleet.view(id).await? else {
         return Err(unknown(id));
     };
-    let log = client.log(id).await?;
+    let log = fleet.log(id, 0).await?;
     match out.format {
         Format::Json | Format::Jsonl => out.json(&everything(&job, &log))?,
         Format::Table => {
             for line in text(&job, SystemClock.now(), full) {
                 out.line(line)?;
             }
-            if let Some(why) = super::nobody::has_it(client, &job).await {
+            if let Some(why) = super::nobody::has_it(fleet, &job).await {
                 out.line(format!("{:<12} {}", "waits", plain(&why)))?;
             }
             for line in log_lines(&log, full) {

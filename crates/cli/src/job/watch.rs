@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use longshore::{Client, ClientError};
-use longshore_core::port::Ports;
 use longshore_core::port::inspect::Wakes;
 use longshore_core::view::JobView;
 use longshore_core::{Clock, JobId, JobStatus, SystemClock};
@@ -16,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::document::summary;
 use crate::board::{Board, line, short};
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, plain, warn};
 
 /// How often the jobs are looked at without a hint: hints may be lost.
@@ -32,8 +31,8 @@ const AWAY_MAX: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When one is unknown, or did not complete: the exit code tells.
-pub(crate) async fn run(client: &Client, ports: &Ports, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
-    let mut watch = Watch::new(client, ports, ids);
+pub(crate) async fn run(fleet: &Fleet, ids: &[JobId], out: &mut Out) -> Result<(), Failure> {
+    let mut watch = Watch::new(fleet, ids);
     let mut board = Board::on_stderr(true);
     let mut due = watch.open();
     let mut asked = false;
@@ -79,15 +78,14 @@ impl Followed {
 }
 
 struct Watch<'a> {
-    client: &'a Client,
-    ports: &'a Ports,
+    fleet: &'a Fleet,
     jobs: Vec<Followed>,
     wakes: Option<Box<dyn Wakes>>,
     away_since: Option<Instant>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(client: &'a Client, ports: &'a Ports, ids: &[JobId]) -> Self {
+    fn new(fleet: &'a Fleet, ids: &[JobId]) -> Self {
         let mut seen = BTreeSet::new();
         let jobs = ids.iter().filter(|id| seen.insert(**id)).map(|&id| Followed {
             id,
@@ -95,8 +93,7 @@ impl<'a> Watch<'a> {
             is_unknown: false,
         });
         Self {
-            client,
-            ports,
+            fleet,
             jobs: jobs.collect(),
             wakes: None,
             away_since: None,
@@ -112,22 +109,22 @@ impl<'a> Watch<'a> {
     /// Asks for hints before the next look, so that no change falls between the two.
     async fn subscribe(&mut self) {
         if self.wakes.is_none() {
-            let watch = self.ports.inspect.watch(self.open().into_iter().collect());
+            let watch = self.fleet.follow(self.open().into_iter().collect());
             self.wakes = timeout(LOOK_EVERY, watch).await.ok().and_then(Result::ok);
         }
     }
 
     /// Looks at these jobs, and answers those of which something is known, by their places.
     async fn look(&mut self, due: &BTreeSet<JobId>) -> Result<Vec<(usize, Option<JobView>)>, Failure> {
-        let client = self.client;
+        let fleet = self.fleet;
         let due = self
             .jobs
             .iter()
             .enumerate()
             .filter(|(_, job)| due.contains(&job.id));
-        let looks = due.map(|(at, job)| async move { (at, client.summary(job.id).await) });
+        let looks = due.map(|(at, job)| async move { (at, fleet.summary(job.id).await) });
         let mut known = Vec::new();
-        let mut failure: Option<ClientError> = None;
+        let mut failure: Option<Failure> = None;
         for (at, seen) in join_all(looks).await {
             match seen {
                 Ok(view) => known.push((at, view)),
@@ -142,15 +139,15 @@ impl<'a> Watch<'a> {
     }
 
     /// A store that is away for a while comes back, and the jobs go on meanwhile.
-    fn bear(&mut self, error: ClientError) -> Result<(), Failure> {
-        if self.away_since.is_none() && error.is_retryable() {
-            warn(format!("{}; looking again", Failure::from(error.clone()).message));
+    fn bear(&mut self, error: Failure) -> Result<(), Failure> {
+        if self.away_since.is_none() && error.may_pass() {
+            warn(format!("{}; looking again", error.message));
         }
         let since = *self.away_since.get_or_insert_with(Instant::now);
-        if error.is_retryable() && since.elapsed() < AWAY_MAX {
+        if error.may_pass() && since.elapsed() < AWAY_MAX {
             return Ok(());
         }
-        Err(error.into())
+        Err(error)
     }
 
     fn take(
@@ -203,7 +200,7 @@ impl<'a> Watch<'a> {
         for job in self.jobs.iter().filter(|job| !job.is_over()) {
             let Some(view) = &job.view else { continue };
             if told.insert(view.function_name.clone())
-                && let Some(why) = super::nobody::has_it(self.client, view).await
+                && let Some(why) = super::nobody::has_it(self.fleet, view).await
             {
                 warn(format!("{}: {}", job.id, plain(&why)));
             }
@@ -224,7 +221,7 @@ impl<'a> Watch<'a> {
             if !completed {
                 continue;
             }
-            let full = self.client.view(job.id).await?.and_then(|view| view.full);
+            let full = self.fleet.view(job.id).await?.and_then(|view| view.full);
             let Some(result) = full.as_ref().and_then(super::document::result) else {
                 continue;
             };

@@ -1,24 +1,20 @@
 //! `longshore job why`.
 
-use longshore::{Client, Obstacle, Reason, Why};
+use longshore::{Obstacle, Reason, Why};
 use longshore_core::JobId;
 use longshore_service::exit::ExitCode;
 
 use super::show::unknown;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, plain};
 
 /// Says why a job does not run.
 ///
 /// # Errors
 /// When nobody knows the job, or the store does not answer.
-pub(crate) async fn run(
-    client: &Client,
-    id: JobId,
-    parents_from: usize,
-    out: &mut Out,
-) -> Result<(), Failure> {
-    let why = client.why(id).parents_from(parents_from).await?;
+pub(crate) async fn run(fleet: &Fleet, id: JobId, parents_from: usize, out: &mut Out) -> Result<(), Failure> {
+    let why = fleet.why(id, parents_from).await?;
     match out.format {
         Format::Json | Format::Jsonl => out.json(&why)?,
         Format::Table => text(&why).iter().try_for_each(|line| out.line(line))?,

@@ -1,10 +1,7 @@
 //! `longshore queue purge`: cancels everything that waits in a queue.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore::{Client, ClientError};
-use longshore_core::limits::SCRIPT_JOBS_MAX;
-use longshore_core::port::Ports;
-use longshore_core::port::enqueue::{CancelReply, CancelRequest};
+use longshore_core::port::enqueue::CancelReply;
 use longshore_core::view::{Cursor, JobFilter};
 use longshore_core::{Clock, JobId, JobStatus, QueueName, SystemClock};
 use longshore_service::exit::ExitCode;
@@ -13,6 +10,7 @@ use serde_json::json;
 use crate::args::queue::QueuePurge;
 use crate::dlq::confirm;
 use crate::failure::Failure;
+use crate::fleet::Fleet;
 use crate::output::{Format, Out, warn};
 
 /// Jobs of one page of the listing.
@@ -40,15 +38,10 @@ struct Purged {
 /// # Errors
 /// When a status is one in which nothing waits or the queue is unknown (nothing is cancelled then), it is not confirmed,
 /// or the store does not answer.
-pub(super) async fn run(
-    client: &Client,
-    ports: &Ports,
-    options: QueuePurge,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(super) async fn run(fleet: &Fleet, options: QueuePurge, out: &mut Out) -> Result<(), Failure> {
     let filter = filter(&options)?;
     let queue = &options.queue;
-    let queues = client.queues().await?;
+    let queues = fleet.queues().await?;
     let Some(view) = queues.get(queue) else {
         return Err(unknown(queue));
     };
@@ -70,7 +63,7 @@ pub(super) async fn run(
             "workers go on meanwhile; `longshore queue pause {queue}` before a purge keeps further jobs from starting"
         ));
     }
-    let purged = cancel_all(client, ports, &filter, &options.reason, waiting).await?;
+    let purged = cancel_all(fleet, &filter, &options.reason, waiting).await?;
     Ok(match out.format {
         Format::Table => out.line(format!(
             "{} jobs cancelled, {} that had just started are told to stop, {} had ended",
@@ -112,8 +105,7 @@ fn filter(options: &QueuePurge) -> Result<JobFilter, Failure> {
 }
 
 async fn cancel_all(
-    client: &Client,
-    ports: &Ports,
+    fleet: &Fleet,
     filter: &JobFilter,
     reason: &str,
     waiting: u64,
@@ -122,9 +114,15 @@ async fn cancel_all(
     let mut purged = Purged::default();
     let mut after: Option<Cursor> = None;
     loop {
-        let page = client.list(filter).after(after).limit(PAGE).await?;
+        let page = fleet.list(filter, after, PAGE).await?;
         let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
-        cancel(ports, &ids, reason, &mut purged).await?;
+        for reply in fleet.cancel_many(&ids, reason).await? {
+            match reply {
+                CancelReply::Cancelled => purged.cancelled += 1,
+                CancelReply::Requested => purged.stopping += 1,
+                _ => purged.over += 1,
+            }
+        }
         bar.set_position(purged.cancelled + purged.stopping + purged.over);
         after = page.next;
         if after.is_none() {
@@ -132,28 +130,6 @@ async fn cancel_all(
             return Ok(purged);
         }
     }
-}
-
-/// Cancels the jobs of one page, shard by shard.
-async fn cancel(ports: &Ports, ids: &[JobId], reason: &str, purged: &mut Purged) -> Result<(), ClientError> {
-    let shards = ports.enqueue.shards();
-    for shard in shards.all() {
-        let ours: Vec<_> = ids.iter().filter(|id| shards.of(id) == shard).collect();
-        for bite in ours.chunks(SCRIPT_JOBS_MAX) {
-            let requests = bite.iter().map(|id| CancelRequest {
-                id: **id,
-                reason: reason.to_owned(),
-            });
-            for reply in ports.enqueue.cancel(shard, requests.collect()).await? {
-                match reply {
-                    CancelReply::Cancelled => purged.cancelled += 1,
-                    CancelReply::Requested => purged.stopping += 1,
-                    _ => purged.over += 1,
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Drawn on stderr where that is a terminal, and nowhere else.

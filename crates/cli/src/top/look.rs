@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use longshore::{Client, JobFilter, JobView, Statistics, StatisticsQuery, WorkerView};
+use longshore::{JobFilter, JobView, Statistics, StatisticsQuery, WorkerView};
 use longshore_core::{JobId, JobStatus};
 
 use super::app::Screen;
+use crate::fleet::Fleet;
 
 /// What is counted: an hour, so that the line of the throughput has 60 minutes.
 pub(super) const WINDOW: Duration = Duration::from_secs(3_600);
@@ -23,16 +24,13 @@ pub(super) struct Look {
 }
 
 /// Looks. An error is a text: it is shown, and the next look may succeed.
-pub(super) async fn look(client: &Client, screen: Screen) -> Result<Look, String> {
+pub(super) async fn look(fleet: &Fleet, screen: Screen) -> Result<Look, String> {
     let query = StatisticsQuery::over(WINDOW);
-    let statistics = client
-        .statistics(&query)
-        .await
-        .map_err(|error| error.to_string())?;
-    let mut workers = client.workers().await.map_err(|error| error.to_string())?;
+    let statistics = fleet.statistics(&query).await.map_err(|error| error.message)?;
+    let mut workers = fleet.workers().await.map_err(|error| error.message)?;
     workers.sort_by(|one, other| one.id.cmp(&other.id));
     let jobs = match screen {
-        Screen::Jobs => running(client, &workers).await?,
+        Screen::Jobs => running(fleet, &workers).await?,
         _ => Vec::new(),
     };
     Ok(Look {
@@ -43,18 +41,18 @@ pub(super) async fn look(client: &Client, screen: Screen) -> Result<Look, String
 }
 
 /// Jobs that run now: those that workers have told of, and those among the newest that have started since.
-async fn running(client: &Client, workers: &[WorkerView]) -> Result<Vec<JobView>, String> {
+async fn running(fleet: &Fleet, workers: &[WorkerView]) -> Result<Vec<JobView>, String> {
     let filter = JobFilter {
         statuses: vec![JobStatus::Running],
         ..JobFilter::default()
     };
-    let page = client.list(filter).limit(JOBS_MAX).await;
-    let mut jobs = page.map_err(|error| error.to_string())?.jobs;
+    let page = fleet.list(&filter, None, JOBS_MAX).await;
+    let mut jobs = page.map_err(|error| error.message)?.jobs;
     let seen: BTreeSet<JobId> = jobs.iter().map(|job| job.id).collect();
     let told = workers.iter().flat_map(|worker| &worker.running);
     let unseen: BTreeSet<JobId> = told.filter(|id| !seen.contains(id)).copied().collect();
     for id in unseen.into_iter().take(JOBS_MAX.saturating_sub(seen.len())) {
-        let job = client.summary(id).await.map_err(|error| error.to_string())?;
+        let job = fleet.summary(id).await.map_err(|error| error.message)?;
         jobs.extend(job.filter(|job| job.status == JobStatus::Running));
     }
     jobs.sort_by_key(|job| (job.started_at, job.id));

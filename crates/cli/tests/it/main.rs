@@ -15,6 +15,7 @@ mod names;
 mod notify;
 mod output;
 mod pages;
+mod remote;
 mod stats;
 mod why;
 mod width;

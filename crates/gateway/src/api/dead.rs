@@ -126,7 +126,7 @@ impl Changes {
     fn of(ids: &[JobId], changes: Vec<longshore::DeadLetterChange>) -> Answer<Self> {
         let changes = ids.iter().zip(changes).map(|(id, done)| Changed {
             id: id.to_string(),
-            change: change(done),
+            change: change(done).to_owned(),
         });
         Answer(Self {
             changes: changes.collect(),
@@ -234,7 +234,7 @@ async fn one(
     }
     Ok(Answer(Changed {
         id: id.to_string(),
-        change: change(done),
+        change: change(done).to_owned(),
     }))
 }
 
@@ -250,7 +250,10 @@ pub(super) struct QuarantinePage {
 /// Lists the quarantine, at most 100 messages.
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
-    params(("limit" = Option<u32>, Query, description = "Most messages, 100 unless set", minimum = 1, maximum = 100)),
+    params(
+        ("after" = Option<String>, Query, description = "The id of the last message of the page before"),
+        ("limit" = Option<u32>, Query, description = "Most messages, 100 unless set", minimum = 1, maximum = 100),
+    ),
     responses((status = 200, description = "The messages", body = QuarantinePage))
 )]
 pub(super) async fn quarantine(
@@ -259,11 +262,12 @@ pub(super) async fn quarantine(
     mut fields: Fields,
 ) -> Result<Answer<QuarantinePage>, Error> {
     let limit: usize = fields.read("limit", "whole number")?.unwrap_or(QUARANTINE_MAX);
+    let after = fields.one("after")?;
     fields.end()?;
     if !(1..=QUARANTINE_MAX).contains(&limit) {
         return Err(Error::invalid(vec![format!("limit: use 1 to {QUARANTINE_MAX}")]));
     }
-    let mut entries = state.client().quarantine();
+    let mut entries = state.client().quarantine().after(after);
     let (mut messages, mut more) = (Vec::new(), false);
     while let Some(entry) = entries.next().await? {
         if messages.len() == limit {

@@ -9,9 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::etag::tagged;
+use super::list::Fields;
 use crate::acts;
 use crate::auth::Session;
 use crate::dto::fleet::{Queue, Worker};
+use crate::dto::job::Job;
 use crate::error::{Error, ErrorCode};
 use crate::extract::Path;
 use crate::state::AppState;
@@ -60,6 +62,43 @@ pub(super) async fn queue(
     let queues = state.client().queues().await?;
     let view = queues.get(&name).cloned().unwrap_or_default();
     tagged(&headers, &Queue::of(&name, &view))
+}
+
+/// Jobs that start next.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NextJobs {
+    /// The first one first.
+    jobs: Vec<Job>,
+}
+
+/// The jobs of a queue that start next: published ones by priority and age, then those that are to be published. Workers
+/// take a few at once, so that the order is near and not exact.
+#[utoipa::path(
+    get, path = "/queues/{name}/next", tag = "queues",
+    params(
+        ("name" = String, Path, description = "The queue"),
+        ("limit" = Option<u32>, Query, description = "Most jobs, 100 unless set", minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, description = "The jobs", body = NextJobs))
+)]
+pub(super) async fn next(
+    State(state): State<AppState>,
+    session: Session,
+    Path(name): Path<String>,
+    mut fields: Fields,
+) -> Result<Answer<NextJobs>, Error> {
+    let name = queue_name(&name)?;
+    let (after, limit) = fields.page()?;
+    fields.end()?;
+    if after.is_some() {
+        let problem = "after: is no parameter of this request; remove it";
+        return Err(Error::new(ErrorCode::BadRequest, problem));
+    }
+    let jobs = state.client().next_in_line(&name, limit).await?;
+    let job = |job| Job::of(job, session.role, state.hide());
+    Ok(Answer(NextJobs {
+        jobs: jobs.iter().map(job).collect(),
+    }))
 }
 
 /// Whether a queue is paused.

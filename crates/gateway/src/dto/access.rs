@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Role)]
-pub(crate) enum RoleName {
+pub enum RoleName {
     /// Looks at everything.
     Viewer,
     /// Enqueues jobs, and cancels them.
@@ -43,20 +43,20 @@ impl From<Role> for RoleName {
 }
 
 /// A token, without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct TokenView {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenView {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// Whom it was made for.
-    pub(crate) name: String,
+    pub name: String,
     /// What its holder may do.
-    pub(crate) role: RoleName,
+    pub role: RoleName,
     /// When it was made.
-    pub(crate) created_at_ms: u64,
+    pub created_at_ms: u64,
     /// Who made it.
-    pub(crate) created_by: String,
+    pub created_by: String,
     /// From when it is good no more.
-    pub(crate) expires_at_ms: Option<u64>,
+    pub expires_at_ms: Option<u64>,
 }
 
 impl TokenView {
@@ -73,70 +73,71 @@ impl TokenView {
 }
 
 /// A token to be made.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TokenRequest {
+pub struct TokenRequest {
     /// Whom it is for.
     #[schema(min_length = 1, max_length = 128, pattern = r"^[^\x00-\x1f\x7f]+$")]
-    pub(crate) name: String,
+    pub name: String,
     /// What its holder may do.
-    pub(crate) role: RoleName,
+    pub role: RoleName,
     /// How long it is good; for ever unless set.
     #[schema(minimum = 1_000, maximum = 315_360_000_000_u64)]
-    pub(crate) expires_in_ms: Option<u64>,
+    pub expires_in_ms: Option<u64>,
 }
 
 /// A token that was just made.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct TokenMade {
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TokenMade {
+    /// What is kept of it.
     #[serde(flatten)]
-    pub(crate) token: TokenView,
+    pub token: TokenView,
     /// What its holder sends as `Authorization: Bearer …`; it is told this once.
-    pub(crate) secret: String,
+    pub secret: String,
 }
 
 /// A watch link to be made.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct LinkRequest {
+pub struct LinkRequest {
     /// Whether its holder may cancel the job.
-    pub(crate) cancel: bool,
+    pub cancel: bool,
     /// Whether its holder may read the message of the job's error.
-    pub(crate) error: bool,
+    pub error: bool,
     /// How long it is good, at most 30 days; an hour unless set.
     #[schema(minimum = 1_000, maximum = 2_592_000_000_u64)]
-    pub(crate) expires_in_ms: Option<u64>,
+    pub expires_in_ms: Option<u64>,
 }
 
 /// A watch link.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Link {
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Link {
     /// The job.
     #[schema(format = "uuid")]
-    pub(crate) job_id: String,
+    pub job_id: String,
     /// What `<job-progress token="…">` is given.
-    pub(crate) token: String,
+    pub token: String,
     /// From when it is good no more.
-    pub(crate) expires_at_ms: u64,
+    pub expires_at_ms: u64,
 }
 
 /// A line of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct AuditLine {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditLine {
     /// Its place in the log.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// When it was done.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
     /// Who did it.
-    pub(crate) who: String,
+    pub who: String,
     /// What was done, such as `job.cancel`.
-    pub(crate) action: String,
+    pub action: String,
     /// To what.
-    pub(crate) subject: String,
+    pub subject: String,
     /// What else matters.
-    pub(crate) detail: String,
+    pub detail: String,
     /// The id of the request.
-    pub(crate) request_id: String,
+    pub request_id: String,
 }
 
 impl AuditLine {
@@ -155,10 +156,10 @@ impl AuditLine {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct WhoAmI {
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WhoAmI {
     /// Whom the token was made for.
-    pub(crate) who: String,
+    pub who: String,
     /// What they may do.
-    pub(crate) role: RoleName,
+    pub role: RoleName,
 }

@@ -10,57 +10,62 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::job::Terms;
 use super::request::JobRequest;
 use crate::auth::hide::Hide;
 
 /// A cron entry.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct CronEntry {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CronEntry {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Rises with every change.
-    pub(crate) version: u64,
+    pub version: u64,
     /// Whether it makes no jobs.
-    pub(crate) paused: bool,
+    pub paused: bool,
     /// Its next tick; nothing while it is paused.
-    pub(crate) next_at_ms: Option<u64>,
+    pub next_at_ms: Option<u64>,
     /// The last job that it made.
-    pub(crate) last_job_id: Option<String>,
+    pub last_job_id: Option<String>,
     /// When it made that.
-    pub(crate) last_fired_at_ms: Option<u64>,
+    pub last_fired_at_ms: Option<u64>,
     /// What it says; nothing when a newer build wrote it.
-    pub(crate) says: Option<CronSays>,
+    pub says: Option<CronSays>,
     /// Why what it says cannot be read.
-    pub(crate) problem: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// What an entry says.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct CronSays {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CronSays {
     /// When it ticks.
-    pub(crate) expression: String,
+    pub expression: String,
     /// In which time zone.
-    pub(crate) zone: String,
+    pub zone: String,
     /// What becomes of missed ticks.
-    pub(crate) misfire: String,
+    pub misfire: String,
     /// What a tick does while the last job has not ended.
-    pub(crate) overlap: String,
+    pub overlap: String,
     /// Each job is due up to this much after its tick.
-    pub(crate) jitter_ms: u64,
+    pub jitter_ms: u64,
     /// `call`, or `file`: it goes when it leaves the scheduler's configuration.
-    pub(crate) source: String,
+    pub source: String,
     /// The function of its jobs.
-    pub(crate) function_name: String,
+    pub function_name: String,
     /// Their arguments.
-    pub(crate) args: Value,
+    pub args: Value,
     /// Their queue.
-    pub(crate) queue: String,
+    pub queue: String,
     /// Their priority.
-    pub(crate) priority: String,
+    pub priority: String,
     /// Their retries.
-    pub(crate) max_retries: u32,
+    pub max_retries: u32,
     /// Their labels.
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
+    /// Their name for people; the function's unless set.
+    pub job_name: Option<String>,
+    /// What else is asked for; `expires_at_ms` counts from each tick.
+    pub terms: Terms,
 }
 
 impl CronEntry {
@@ -104,29 +109,31 @@ impl CronSays {
             priority: job.priority.to_string(),
             max_retries: job.max_retries,
             tags: job.tags.clone(),
+            job_name: job.name.clone(),
+            terms: Terms::of(job, role, hide),
         }
     }
 }
 
 /// A cron entry to be made or changed.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CronRequest {
+pub struct CronRequest {
     /// Five or six fields, or a nickname such as `@daily`.
     #[schema(min_length = 1, max_length = 256, example = "0 3 * * *")]
-    pub(crate) expression: String,
+    pub expression: String,
     /// IANA time zone; UTC unless set.
     #[schema(example = "Europe/Berlin")]
-    pub(crate) zone: Option<String>,
+    pub zone: Option<String>,
     /// The job of each tick; without an id, a due time and parents.
-    pub(crate) job: JobRequest,
+    pub job: JobRequest,
     /// What becomes of missed ticks: `skip`, `once` (unless set), `all` or `all:N`.
-    pub(crate) misfire: Option<String>,
+    pub misfire: Option<String>,
     /// What a tick does while the last job has not ended: `allow` (unless set), `skip` or `cancel-previous`.
-    pub(crate) overlap: Option<String>,
+    pub overlap: Option<String>,
     /// Each job is due up to this much after its tick.
     #[schema(maximum = 86_400_000)]
-    pub(crate) jitter_ms: Option<u64>,
+    pub jitter_ms: Option<u64>,
 }
 
 impl CronRequest {
@@ -178,35 +185,35 @@ fn keep<T, E: std::fmt::Display>(result: Result<T, E>, problems: &mut Vec<String
 }
 
 /// Which ticks are wanted.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct PreviewRequest {
+pub struct PreviewRequest {
     /// The expression.
     #[schema(min_length = 1, max_length = 256)]
-    pub(crate) expression: String,
+    pub expression: String,
     /// IANA time zone; UTC unless set.
-    pub(crate) zone: Option<String>,
+    pub zone: Option<String>,
     /// How many ticks; 5 unless set.
     #[schema(minimum = 1, maximum = 100)]
-    pub(crate) count: Option<u32>,
+    pub count: Option<u32>,
     /// After which time; now unless set.
-    pub(crate) after_ms: Option<u64>,
+    pub after_ms: Option<u64>,
 }
 
 /// The next ticks of an expression.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Preview {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Preview {
     /// The next ticks.
-    pub(crate) ticks: Vec<Tick>,
+    pub ticks: Vec<Tick>,
 }
 
 /// A tick.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Tick {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Tick {
     /// When.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
     /// The same by the clock on the wall of the time zone.
-    pub(crate) local: String,
+    pub local: String,
 }
 
 impl PreviewRequest {

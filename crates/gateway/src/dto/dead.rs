@@ -5,7 +5,7 @@ use longshore_core::access::Role;
 use longshore_core::limits::TAGS_MAX;
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::port::schedule::DeadLetterChange;
-use longshore_core::{FunctionName, QueueName, Timestamp};
+use longshore_core::{FunctionName, JobId, QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,12 +13,12 @@ use super::job::Job;
 use crate::auth::hide::Hide;
 
 /// What became of a cancel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Cancelled {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cancelled {
     /// `cancelled`, `requested` (its worker is told) or `already_finished`.
-    pub(crate) outcome: &'static str,
+    pub outcome: String,
     /// How it had ended, when it had.
-    pub(crate) status: Option<String>,
+    pub status: Option<String>,
 }
 
 impl Cancelled {
@@ -30,19 +30,48 @@ impl Cancelled {
             CancelReply::AlreadyFinished(status) => ("already_finished", Some(status.to_string())),
             CancelReply::Unknown => return None,
         };
-        Some(Self { outcome, status })
+        Some(Self {
+            outcome: outcome.to_owned(),
+            status,
+        })
+    }
+}
+
+/// What became of one of many cancels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CancelledJob {
+    /// The job.
+    #[schema(format = "uuid")]
+    pub id: String,
+    /// `cancelled`, `requested` (its worker is told), `already_finished` or `unknown`.
+    pub outcome: String,
+    /// How it had ended, when it had.
+    pub status: Option<String>,
+}
+
+impl CancelledJob {
+    pub(crate) fn of(id: JobId, reply: CancelReply) -> Self {
+        let (outcome, status) = match Cancelled::of(reply) {
+            Some(cancelled) => (cancelled.outcome, cancelled.status),
+            None => ("unknown".to_owned(), None),
+        };
+        Self {
+            id: id.to_string(),
+            outcome,
+            status,
+        }
     }
 }
 
 /// What became of a dead letter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Changed {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
     /// The job.
     #[schema(format = "uuid")]
-    pub(crate) id: String,
+    pub id: String,
     /// `done`; `not_dead`: it is no dead letter (any more); `past_deadline`: it stays, because it would only expire;
     /// `has_children`: these are told first, ask again.
-    pub(crate) change: &'static str,
+    pub change: String,
 }
 
 pub(crate) const fn change(change: DeadLetterChange) -> &'static str {
@@ -57,23 +86,23 @@ pub(crate) const fn change(change: DeadLetterChange) -> &'static str {
 /// Which dead letters are meant; all conditions hold together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Filter {
+pub struct Filter {
     /// This function.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
-    pub(crate) function_name: Option<String>,
+    pub function_name: Option<String>,
     /// This queue.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    pub(crate) queue: Option<String>,
+    pub queue: Option<String>,
     /// All of these tags.
     #[schema(max_items = 32)]
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
     /// Errors like this one.
     #[schema(pattern = "^[0-9a-fA-F]{12}$")]
-    pub(crate) fingerprint: Option<String>,
+    pub fingerprint: Option<String>,
     /// Given up at or after.
-    pub(crate) died_from_ms: Option<u64>,
+    pub died_from_ms: Option<u64>,
     /// Given up before.
-    pub(crate) died_until_ms: Option<u64>,
+    pub died_until_ms: Option<u64>,
 }
 
 impl Filter {
@@ -81,7 +110,7 @@ impl Filter {
     ///
     /// # Errors
     /// Every problem of every field.
-    pub(crate) fn read(&self) -> Result<DeadFilter, Vec<String>> {
+    pub fn read(&self) -> Result<DeadFilter, Vec<String>> {
         let mut problems = Vec::new();
         let mut say = |problem: String| problems.push(problem);
         if self.tags.len() > TAGS_MAX {
@@ -127,7 +156,8 @@ impl Filter {
         }
     }
 
-    fn of(filter: &DeadFilter) -> Self {
+    /// The filter as it travels.
+    pub fn of(filter: &DeadFilter) -> Self {
         Self {
             function_name: filter.function_name.as_ref().map(ToString::to_string),
             queue: filter.queue.as_ref().map(ToString::to_string),
@@ -140,22 +170,22 @@ impl Filter {
 }
 
 /// Dead letters whose errors are alike.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Group {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Group {
     /// What their errors have in common.
-    pub(crate) fingerprint: String,
+    pub fingerprint: String,
     /// How many there are.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Their functions.
-    pub(crate) functions: Vec<String>,
+    pub functions: Vec<String>,
     /// Their queues.
-    pub(crate) queues: Vec<String>,
+    pub queues: Vec<String>,
     /// When the first was given up.
-    pub(crate) first_died_at_ms: u64,
+    pub first_died_at_ms: u64,
     /// When the last was given up.
-    pub(crate) last_died_at_ms: u64,
+    pub last_died_at_ms: u64,
     /// The newest of them.
-    pub(crate) example: Job,
+    pub example: Job,
 }
 
 impl Group {
@@ -175,23 +205,23 @@ impl Group {
 /// Which jobs are cancelled; all conditions hold together. Those that have ended are never meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct JobsFilter {
+pub struct JobsFilter {
     /// Any of these statuses; all that are no end unless set.
     #[schema(max_items = 9)]
-    pub(crate) statuses: Vec<String>,
+    pub statuses: Vec<String>,
     /// This function.
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$")]
-    pub(crate) function_name: Option<String>,
+    pub function_name: Option<String>,
     /// This queue.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    pub(crate) queue: Option<String>,
+    pub queue: Option<String>,
     /// All of these tags.
     #[schema(max_items = 32)]
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
     /// Enqueued at or after.
-    pub(crate) created_from_ms: Option<u64>,
+    pub created_from_ms: Option<u64>,
     /// Enqueued before.
-    pub(crate) created_until_ms: Option<u64>,
+    pub created_until_ms: Option<u64>,
 }
 
 impl JobsFilter {
@@ -199,7 +229,7 @@ impl JobsFilter {
     ///
     /// # Errors
     /// Every problem of every field.
-    pub(crate) fn read(&self) -> Result<JobFilter, Vec<String>> {
+    pub fn read(&self) -> Result<JobFilter, Vec<String>> {
         let mut problems = Vec::new();
         let mut statuses = Vec::new();
         for status in &self.statuses {
@@ -255,7 +285,7 @@ impl JobsFilter {
 /// What an operation does with each dead letter, or job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum BulkKind {
+pub enum BulkKind {
     /// Queued again, with fresh counts.
     Requeue,
     /// Deleted.
@@ -275,28 +305,28 @@ impl From<BulkKind> for OperationKind {
 }
 
 /// An operation on every dead letter, or every job, that matches.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Bulk {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Bulk {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// What it does.
-    pub(crate) kind: BulkKind,
+    pub kind: BulkKind,
     /// With which dead letters; without a condition for a cancel.
-    pub(crate) filter: Filter,
+    pub filter: Filter,
     /// Which jobs a cancel is of.
-    pub(crate) jobs: Option<JobsFilter>,
+    pub jobs: Option<JobsFilter>,
     /// Why they are cancelled.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// When it began.
-    pub(crate) started_at_ms: u64,
+    pub started_at_ms: u64,
     /// How many matched at its start; nothing until they are counted.
-    pub(crate) total: Option<u64>,
+    pub total: Option<u64>,
     /// How many of them are dead letters no more, or are cancelled or asked to stop.
-    pub(crate) done: u64,
+    pub done: u64,
     /// How many stay.
-    pub(crate) kept: u64,
+    pub kept: u64,
     /// When it came to its end; nothing while it runs or was interrupted.
-    pub(crate) ended_at_ms: Option<u64>,
+    pub ended_at_ms: Option<u64>,
 }
 
 impl Bulk {
@@ -324,22 +354,24 @@ impl Bulk {
 }
 
 /// A message that nobody could handle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Quarantined {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quarantined {
     /// Its id.
-    pub(crate) message_id: String,
+    pub message_id: String,
     /// When it was put aside.
-    pub(crate) at_ms: Option<u64>,
+    pub at_ms: Option<u64>,
     /// The queue that it came from.
-    pub(crate) queue: String,
+    pub queue: String,
     /// What is wrong with it.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The jobs that it names.
-    pub(crate) jobs: Vec<String>,
+    pub jobs: Vec<String>,
     /// How long its body is.
-    pub(crate) body_bytes: u64,
+    pub body_bytes: u64,
+    /// Its headers, for admins.
+    pub headers: Option<Vec<HeaderView>>,
     /// Its body in base64, for admins; job arguments may be in it.
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
 }
 
 impl Quarantined {
@@ -354,7 +386,26 @@ impl Quarantined {
             reason: message.reason.clone(),
             jobs: message.jobs.iter().map(ToString::to_string).collect(),
             body_bytes: message.body.len() as u64,
+            headers: (role == Role::Admin).then(|| message.headers.iter().map(HeaderView::of).collect()),
             body: (role == Role::Admin).then(body),
+        }
+    }
+}
+
+/// A header of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeaderView {
+    /// Its name.
+    pub name: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+impl HeaderView {
+    fn of((name, value): &(String, String)) -> Self {
+        Self {
+            name: name.clone(),
+            value: value.clone(),
         }
     }
 }

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use longshore::{QueueView, WorkerView};
 use longshore_core::{JobId, QueueName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Queue {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Queue {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Whether no job of it starts.
-    pub(crate) paused: bool,
+    pub paused: bool,
     /// Jobs that wait to be run now.
-    pub(crate) size: u64,
+    pub size: u64,
     /// Jobs by status; ended ones count until they are pruned.
-    pub(crate) counts: BTreeMap<String, u64>,
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl Queue {
@@ -36,32 +36,32 @@ impl Queue {
 }
 
 /// A live worker.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Worker {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Worker {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// Host name.
-    pub(crate) host: String,
+    pub host: String,
     /// Process id.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// Longshore version.
-    pub(crate) version: String,
+    pub version: String,
     /// Functions that it has.
-    pub(crate) functions: Vec<String>,
+    pub functions: Vec<String>,
     /// Queues that it consumes.
-    pub(crate) queues: Vec<String>,
+    pub queues: Vec<String>,
     /// Slots.
-    pub(crate) slots: u32,
+    pub slots: u32,
     /// Slots in use.
-    pub(crate) busy: u32,
+    pub busy: u32,
     /// Jobs that it runs, at most 100 listed.
-    pub(crate) running: Vec<String>,
+    pub running: Vec<String>,
     /// Whether it stops.
-    pub(crate) draining: bool,
+    pub draining: bool,
     /// When it started.
-    pub(crate) started_at_ms: u64,
+    pub started_at_ms: u64,
     /// When it last beat.
-    pub(crate) seen_at_ms: u64,
+    pub seen_at_ms: u64,
 }
 
 impl Worker {

@@ -5,155 +5,172 @@ use std::collections::BTreeMap;
 use longshore::JobView;
 use longshore_core::access::Role;
 use longshore_core::outcome::{ErrorInfo, Progress};
+use longshore_core::spec::{Fencing, OnLostRecord};
 use longshore_core::view::{AttemptView, FullView};
 use longshore_core::{Envelope, value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::request::{FencingPolicy, LostRecordPolicy, Parent};
 use crate::auth::hide::Hide;
 
 /// A job without its arguments, result and history.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Job {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Job {
     /// Its id.
     #[schema(format = "uuid")]
-    pub(crate) id: String,
+    pub id: String,
     /// The function that it runs.
-    pub(crate) function_name: String,
+    pub function_name: String,
     /// Its name for people.
-    pub(crate) name: String,
+    pub name: String,
     /// Its queue.
-    pub(crate) queue: String,
+    pub queue: String,
     /// `low`, `normal`, `high` or `critical`.
-    pub(crate) priority: String,
+    pub priority: String,
     /// `blocked`, `scheduled`, `queued`, `running`, `retrying`, `completed`, `failed`, `cancelled` or `expired`.
-    pub(crate) status: String,
+    pub status: String,
     /// Attempts started.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// Retries used.
-    pub(crate) retries: u32,
+    pub retries: u32,
     /// Workers lost.
-    pub(crate) losts: u32,
+    pub losts: u32,
     /// Labels.
-    pub(crate) tags: Vec<String>,
+    pub tags: Vec<String>,
     /// When it was enqueued, in milliseconds since 1970, as every time here.
-    pub(crate) created_at_ms: u64,
+    pub created_at_ms: u64,
     /// When the last attempt started.
-    pub(crate) started_at_ms: Option<u64>,
+    pub started_at_ms: Option<u64>,
     /// When it ended.
-    pub(crate) finished_at_ms: Option<u64>,
+    pub finished_at_ms: Option<u64>,
     /// When the next attempt is due.
-    pub(crate) run_at_ms: Option<u64>,
+    pub run_at_ms: Option<u64>,
     /// Who runs it.
-    pub(crate) worker: Option<String>,
+    pub worker: Option<String>,
+    /// When the broker confirmed it; nothing while it waits to be published.
+    pub published_at_ms: Option<u64>,
+    /// When the scheduler publishes it next, while it waits for that.
+    pub outbox_at_ms: Option<u64>,
+    /// The function that no live worker has, while it is put aside for that.
+    pub parked: Option<String>,
+    /// How many parents it waits for.
+    pub waits_for: u64,
     /// Why it was or is being cancelled.
-    pub(crate) cancel_reason: Option<String>,
+    pub cancel_reason: Option<String>,
     /// How far it is.
-    pub(crate) progress: JobProgress,
+    pub progress: JobProgress,
     /// The last error.
-    pub(crate) error: Option<JobError>,
+    pub error: Option<JobError>,
 }
 
 /// How far a job is.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct JobProgress {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobProgress {
     /// 0 to 1; nothing while no fraction is known.
     #[schema(minimum = 0, maximum = 1)]
-    pub(crate) fraction: Option<f64>,
+    pub fraction: Option<f64>,
     /// What it does now.
-    pub(crate) message: String,
+    pub message: String,
     /// What the handler tells besides.
-    pub(crate) fields: BTreeMap<String, Value>,
+    pub fields: BTreeMap<String, Value>,
     /// Rises with every update of an attempt.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// When it was told; 0 when never.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
 }
 
 /// An error.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = JobFailure)]
-pub(crate) struct JobError {
+pub struct JobError {
     /// Its type, or a word such as `panic`, `timeout`, `worker_lost`.
-    pub(crate) error_type: String,
+    pub error_type: String,
     /// What happened.
-    pub(crate) message: String,
+    pub message: String,
     /// What caused it, outermost first.
-    pub(crate) causes: Vec<String>,
+    pub causes: Vec<String>,
     /// Where it came from.
-    pub(crate) traceback: Option<String>,
+    pub traceback: Option<String>,
 }
 
 /// Everything that is known of a job. Fields that the caller's role may not see say `[hidden]`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct JobDetail {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobDetail {
+    /// The job in short.
     #[serde(flatten)]
-    pub(crate) job: Job,
+    pub job: Job,
     /// Dispatches so far.
     #[serde(rename = "gen")]
-    pub(crate) gen_: u32,
+    pub gen_: u32,
     /// When its worker's lease ends, unless it beats.
-    pub(crate) lease_until_ms: Option<u64>,
-    /// When the broker confirmed it.
-    pub(crate) published_at_ms: Option<u64>,
+    pub lease_until_ms: Option<u64>,
     /// Parents that are not done.
-    pub(crate) open_parents: Vec<String>,
+    pub open_parents: Vec<String>,
     /// Its arguments.
-    pub(crate) args: Value,
+    pub args: Value,
     /// Its result, once completed.
-    pub(crate) result: Value,
+    pub result: Value,
     /// Attempts that did not complete it, the oldest first.
-    pub(crate) history: Vec<Attempt>,
+    pub history: Vec<Attempt>,
     /// What was asked for, apart from the arguments.
-    pub(crate) terms: Option<Terms>,
+    pub terms: Option<Terms>,
 }
 
 /// An attempt that did not complete the job.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Attempt {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
     /// Its number, from 1.
     #[serde(rename = "attempt")]
-    pub(crate) number: u32,
+    pub number: u32,
     /// Who ran it.
-    pub(crate) worker: String,
+    pub worker: String,
     /// When it started.
-    pub(crate) started_at_ms: u64,
+    pub started_at_ms: u64,
     /// When it ended.
-    pub(crate) ended_at_ms: u64,
+    pub ended_at_ms: u64,
     /// `retry`, `failed`, `lost`, `cancelled` or `expired`.
-    pub(crate) outcome: String,
+    pub outcome: String,
     /// The error's type and message.
-    pub(crate) error: String,
+    pub error: String,
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct Terms {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Terms {
     /// Most retries.
-    pub(crate) max_retries: u32,
+    pub max_retries: u32,
     /// Delay before the first.
-    pub(crate) retry_delay_ms: u64,
+    pub retry_delay_ms: u64,
     /// Factor from one delay to the next.
-    pub(crate) retry_backoff: f64,
+    pub retry_backoff: f64,
     /// Whether delays are spread at random.
-    pub(crate) retry_jitter: bool,
+    pub retry_jitter: bool,
     /// The longest delay.
-    pub(crate) retry_delay_max_ms: u64,
+    pub retry_delay_max_ms: u64,
     /// Run time limit of an attempt.
-    pub(crate) timeout_ms: Option<u64>,
+    pub timeout_ms: Option<u64>,
     /// When it must have ended.
-    pub(crate) deadline_ms: Option<u64>,
+    pub deadline_ms: Option<u64>,
     /// When it must have started.
-    pub(crate) expires_at_ms: Option<u64>,
+    pub expires_at_ms: Option<u64>,
     /// Jobs that must complete first.
-    pub(crate) depends_on: Vec<String>,
+    pub depends_on: Vec<String>,
+    /// The same with what becomes of the job when they do not.
+    pub parents: Vec<Parent>,
+    /// What a worker does when it cannot prove that it owns the job.
+    #[schema(value_type = FencingPolicy)]
+    pub fencing: Fencing,
+    /// What happens when the job's record is lost.
+    #[schema(value_type = LostRecordPolicy)]
+    pub on_lost_record: OnLostRecord,
     /// Free data.
-    pub(crate) metadata: Value,
+    pub metadata: Value,
     /// Who asked for it.
-    pub(crate) created_by: Option<String>,
+    pub created_by: Option<String>,
     /// W3C trace context of the caller.
-    pub(crate) traceparent: Option<String>,
+    pub traceparent: Option<String>,
 }
 
 impl Job {
@@ -175,6 +192,10 @@ impl Job {
             finished_at_ms: view.finished_at.map(millis),
             run_at_ms: view.run_at.map(millis),
             worker: view.worker.as_ref().map(ToString::to_string),
+            published_at_ms: view.published_at.map(millis),
+            outbox_at_ms: view.outbox_at.map(millis),
+            parked: view.parked.as_ref().map(ToString::to_string),
+            waits_for: view.open_parents.len() as u64,
             cancel_reason: view.cancel_reason.clone(),
             progress: JobProgress::of(&view.to_result().progress, role, hide),
             error: view.error.as_ref().map(|error| JobError::of(error, role, hide)),
@@ -230,7 +251,6 @@ impl JobDetail {
             job: Job::of(view, role, hide),
             gen_: view.gen_,
             lease_until_ms: view.lease_until.map(longshore::Timestamp::millis),
-            published_at_ms: view.published_at.map(longshore::Timestamp::millis),
             open_parents: view.open_parents.iter().map(|(id, _)| id.to_string()).collect(),
             args,
             result,
@@ -261,7 +281,7 @@ fn result_of(full: &FullView) -> Value {
 }
 
 impl Terms {
-    fn of(envelope: &Envelope, role: Role, hide: &Hide) -> Self {
+    pub(crate) fn of(envelope: &Envelope, role: Role, hide: &Hide) -> Self {
         let mut metadata = Value::Object(envelope.metadata.clone().into_iter().collect());
         hide.apply(role, "metadata", &mut metadata);
         Self {
@@ -278,6 +298,9 @@ impl Terms {
                 .iter()
                 .map(|parent| parent.id.to_string())
                 .collect(),
+            parents: envelope.depends_on.iter().map(Parent::of).collect(),
+            fencing: envelope.fencing,
+            on_lost_record: envelope.on_lost_record,
             metadata,
             created_by: envelope.created_by.clone(),
             traceparent: envelope.traceparent.clone(),

@@ -2,31 +2,31 @@
 
 use longshore::LogLine;
 use longshore_core::access::Role;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::hide::Hide;
 
 /// Lines of a job's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct JobLog {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobLog {
     /// The oldest first: at most the last 200 of all attempts. Numbers that are missing before the first are lines that
     /// are kept no more.
-    pub(crate) lines: Vec<JobLogLine>,
+    pub lines: Vec<JobLogLine>,
 }
 
 /// A line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct JobLogLine {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobLogLine {
     /// Its place among all lines of the job, from 1. Send the last one as `after` for what comes then.
     #[schema(minimum = 1)]
-    pub(crate) number: u64,
+    pub number: u64,
     /// When it was said, by the worker's clock.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
     /// Number of the attempt that said it.
-    pub(crate) attempt: u32,
+    pub attempt: u32,
     /// What it says, at most 1 KiB.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 impl JobLog {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use longshore_core::spec::{Dependency, EdgePolicy, Fencing, OnCancelled, OnFailed, OnLostRecord, Start};
 use longshore_core::{FunctionName, JobId, JobSpec, Priority, QueueName, Timestamp, value};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::error::Error;
 
 /// A job to be enqueued; everything is optional but the function.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct JobRequest {
+pub struct JobRequest {
     /// The function to run.
     #[schema(
         min_length = 1,
@@ -22,78 +22,82 @@ pub(crate) struct JobRequest {
         pattern = "^[A-Za-z0-9][A-Za-z0-9_.:/-]*$",
         example = "send_report"
     )]
-    pub(crate) function_name: String,
+    pub function_name: String,
     /// Its arguments: any JSON.
     #[serde(default)]
-    pub(crate) args: Value,
+    pub args: Value,
     /// Your own id, a UUID: the same id again is the same job.
     #[schema(format = "uuid")]
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// A name for people; the function's unless set.
     #[schema(max_length = 256)]
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// How urgent it is; normal unless set.
-    pub(crate) priority: Option<Urgency>,
+    pub priority: Option<Urgency>,
     /// Its queue; `default` unless set.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    pub(crate) queue: Option<String>,
+    pub queue: Option<String>,
     /// Run after this long. Not together with `scheduled_at_ms`.
     #[schema(maximum = 315_360_000_000_u64)]
-    pub(crate) delay_ms: Option<u64>,
+    pub delay_ms: Option<u64>,
     /// Run at this time.
-    pub(crate) scheduled_at_ms: Option<u64>,
+    pub scheduled_at_ms: Option<u64>,
     /// Jobs that must complete first.
     #[serde(default)]
     #[schema(max_items = 10_000)]
-    pub(crate) depends_on: Vec<Parent>,
+    pub depends_on: Vec<Parent>,
     /// Retries after transient errors; 3 unless set.
     #[schema(maximum = 10_000)]
-    pub(crate) max_retries: Option<u32>,
+    pub max_retries: Option<u32>,
     /// Delay before the first retry; 1 s unless set.
     #[schema(maximum = 315_360_000_000_u64)]
-    pub(crate) retry_delay_ms: Option<u64>,
+    pub retry_delay_ms: Option<u64>,
     /// Factor from one delay to the next; 2 unless set.
     #[schema(minimum = 1, maximum = 100)]
-    pub(crate) retry_backoff: Option<f64>,
+    pub retry_backoff: Option<f64>,
     /// Whether delays are spread at random; they are unless set.
-    pub(crate) retry_jitter: Option<bool>,
+    pub retry_jitter: Option<bool>,
     /// The longest delay; 1 h unless set.
     #[schema(maximum = 315_360_000_000_u64)]
-    pub(crate) retry_delay_max_ms: Option<u64>,
+    pub retry_delay_max_ms: Option<u64>,
     /// Run time limit of an attempt; the worker's unless set.
     #[schema(minimum = 1, maximum = 315_360_000_000_u64)]
-    pub(crate) timeout_ms: Option<u64>,
+    pub timeout_ms: Option<u64>,
     /// The job must have ended by then.
-    pub(crate) deadline_ms: Option<u64>,
+    pub deadline_ms: Option<u64>,
     /// The job must have started this long from now.
     #[schema(minimum = 1, maximum = 315_360_000_000_u64)]
-    pub(crate) expires_in_ms: Option<u64>,
+    pub expires_in_ms: Option<u64>,
     /// Labels to search by.
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 32)]
-    pub(crate) tags: BTreeSet<String>,
+    pub tags: BTreeSet<String>,
     /// Free data.
     #[serde(default)]
-    pub(crate) metadata: BTreeMap<String, Value>,
+    pub metadata: BTreeMap<String, Value>,
     /// What a worker does when it cannot prove that it owns the job.
     #[schema(value_type = Option<FencingPolicy>)]
-    pub(crate) fencing: Option<Fencing>,
+    pub fencing: Option<Fencing>,
     /// What happens when the job's record is lost.
     #[schema(value_type = Option<LostRecordPolicy>)]
-    pub(crate) on_lost_record: Option<OnLostRecord>,
+    pub on_lost_record: Option<OnLostRecord>,
     /// W3C trace context.
     #[schema(min_length = 55, max_length = 55)]
-    pub(crate) traceparent: Option<String>,
+    pub traceparent: Option<String>,
 }
 
 /// How urgent a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Priority)]
-pub(crate) enum Urgency {
+pub enum Urgency {
+    /// Whenever nothing else waits.
     Low,
+    /// As most jobs.
     Normal,
+    /// Before most jobs.
     High,
+    /// Before all others.
     Critical,
 }
 
@@ -127,20 +131,30 @@ pub(crate) enum LostRecordPolicy {
 }
 
 /// A job that must complete first.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Parent {
+pub struct Parent {
     /// The job.
     #[schema(format = "uuid")]
-    pub(crate) id: String,
+    pub id: String,
     /// When it is given up: `wait` for its requeue (unless set), `cancel` the child, or `run` it.
     #[serde(default)]
     #[schema(value_type = String, required = false, pattern = "^(wait|cancel|run)$")]
-    pub(crate) on_failed: OnFailed,
+    pub on_failed: OnFailed,
     /// When it is cancelled, expires or is gone: `cancel` the child (unless set), or `run` it.
     #[serde(default)]
     #[schema(value_type = String, required = false, pattern = "^(cancel|run)$")]
-    pub(crate) on_cancelled: OnCancelled,
+    pub on_cancelled: OnCancelled,
+}
+
+impl Parent {
+    pub(crate) fn of(parent: &Dependency) -> Self {
+        Self {
+            id: parent.id.to_string(),
+            on_failed: parent.policy.on_failed,
+            on_cancelled: parent.policy.on_cancelled,
+        }
+    }
 }
 
 /// Collects problems while fields are read.
@@ -248,12 +262,12 @@ impl JobRequest {
 }
 
 /// Jobs that are enqueued together.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct BatchRequest {
+pub struct BatchRequest {
     /// 1 to 1,000 jobs; they may name each other's ids in `depends_on`.
     #[schema(min_items = 1, max_items = 1_000)]
-    pub(crate) jobs: Vec<JobRequest>,
+    pub jobs: Vec<JobRequest>,
 }
 
 /// Most jobs of one batch.

@@ -4,90 +4,109 @@ use std::collections::BTreeMap;
 
 use longshore::{FunctionRow, Histogram, JobStatus, Point, QueueRow, Statistics, Tally};
 use longshore_core::clock::duration_millis;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// What happened in a window up to now, and how jobs stand now.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Statistics)]
-pub(crate) struct StatisticsView {
+pub struct StatisticsView {
     /// When this was read.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
     /// The begin of the window.
-    pub(crate) from_ms: u64,
+    pub from_ms: u64,
     /// How long each point of the series is.
-    pub(crate) step_ms: u64,
+    pub step_ms: u64,
     /// Everything in the window.
-    pub(crate) total: TallyView,
+    pub total: TallyView,
     /// The same step by step, the oldest first.
-    pub(crate) series: Vec<PointView>,
+    pub series: Vec<PointView>,
     /// By function.
-    pub(crate) functions: Vec<RowView>,
+    pub functions: Vec<RowView>,
     /// By queue.
-    pub(crate) queues: Vec<RowView>,
+    pub queues: Vec<RowView>,
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct PointView {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PointView {
     /// Its begin.
-    pub(crate) at_ms: u64,
+    pub at_ms: u64,
+    /// What happened.
     #[serde(flatten)]
-    pub(crate) tally: TallyView,
+    pub tally: TallyView,
 }
 
 /// A function or a queue.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct RowView {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RowView {
     /// Its name; nothing for all that found no room.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// Its jobs now, by status.
-    pub(crate) jobs: BTreeMap<String, u64>,
+    pub jobs: BTreeMap<String, u64>,
     /// Whether it is paused; of queues alone.
-    pub(crate) paused: Option<bool>,
+    pub paused: Option<bool>,
     /// Since when the oldest job that waits could run; of queues alone.
-    pub(crate) oldest_ms: Option<u64>,
+    pub oldest_ms: Option<u64>,
+    /// What happened.
     #[serde(flatten)]
-    pub(crate) tally: TallyView,
+    pub tally: TallyView,
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct TallyView {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TallyView {
     /// Jobs enqueued.
-    pub(crate) enqueued: u64,
+    pub enqueued: u64,
     /// Attempts started.
-    pub(crate) started: u64,
+    pub started: u64,
     /// Jobs completed.
-    pub(crate) completed: u64,
+    pub completed: u64,
     /// Jobs given up.
-    pub(crate) failed: u64,
+    pub failed: u64,
     /// Attempts that failed and are tried again.
-    pub(crate) retried: u64,
+    pub retried: u64,
     /// Jobs cancelled.
-    pub(crate) cancelled: u64,
+    pub cancelled: u64,
     /// Jobs expired.
-    pub(crate) expired: u64,
+    pub expired: u64,
+    /// Attempts that a handler put off.
+    pub snoozed: u64,
+    /// Attempts that were given back when their worker stopped.
+    pub released: u64,
     /// Attempts whose worker was lost.
-    pub(crate) lost: u64,
+    pub lost: u64,
+    /// Dead letters queued again.
+    pub requeued: u64,
     /// Time from when a job could run to its start.
-    pub(crate) wait: TimesView,
+    pub wait: TimesView,
     /// Time from an attempt's start to its end.
-    pub(crate) run: TimesView,
+    pub run: TimesView,
 }
 
 /// Percentiles, in milliseconds; nothing when nothing was counted.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct TimesView {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimesView {
     /// The median.
     #[serde(rename = "p50_ms")]
-    pub(crate) p50: Option<u64>,
+    pub p50: Option<u64>,
     /// 95 % took no longer.
     #[serde(rename = "p95_ms")]
-    pub(crate) p95: Option<u64>,
+    pub p95: Option<u64>,
     /// 99 % took no longer.
     #[serde(rename = "p99_ms")]
-    pub(crate) p99: Option<u64>,
+    pub p99: Option<u64>,
+    /// What they are made of: of two of these the counts add up, which percentiles do not.
+    pub buckets: Vec<TimesBucket>,
+}
+
+/// How many times were of one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TimesBucket {
+    /// The shortest time in it.
+    pub from_ms: u64,
+    /// How many there were.
+    pub count: u64,
 }
 
 impl StatisticsView {
@@ -151,7 +170,10 @@ impl TallyView {
             retried: tally.retried,
             cancelled: tally.cancelled,
             expired: tally.expired,
+            snoozed: tally.snoozed,
+            released: tally.released,
             lost: tally.lost,
+            requeued: tally.requeued,
             wait: TimesView::of(&tally.wait),
             run: TimesView::of(&tally.run),
         }
@@ -161,6 +183,15 @@ impl TallyView {
 impl TimesView {
     fn of(times: &Histogram) -> Self {
         let [p50, p95, p99] = Tally::percentiles(times).map(|time| time.map(duration_millis));
-        Self { p50, p95, p99 }
+        let buckets = times.buckets().map(|(from, _, count)| TimesBucket {
+            from_ms: duration_millis(from),
+            count,
+        });
+        Self {
+            p50,
+            p95,
+            p99,
+            buckets: buckets.collect(),
+        }
     }
 }

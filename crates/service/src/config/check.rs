@@ -43,6 +43,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
         cron: super::cron::entries(&values, problems),
         notify: super::notify::section(&values, problems),
         gateway: super::gateway::build(&values, problems),
+        api: super::api::build(&values),
         log: Log {
             format: if values.text("log.format") == "json" {
                 LogFormat::Json

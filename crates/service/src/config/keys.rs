@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX, TIMEOUT_DEFAULT};
 
+mod api;
 mod cron;
 mod gateway;
 mod log;
@@ -89,6 +90,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         cron::KEYS,
         notify::KEYS,
         gateway::KEYS,
+        api::KEYS,
         log::KEYS,
         telemetry::KEYS,
     ]
