@@ -23,12 +23,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the job is unknown or the store does not answer.
-pub(crate) async fn run(
-    fleet: &Fleet,
-    id: JobId,
-    follow: bool,
-    out: &mut Out,
-) -> Result<(), Failure> {
+pub(crate) async fn run(fleet: &Fleet, id: JobId, follow: bool, out: &mut Out) -> Result<(), Failure> {
     // Looked at before the lines are read: a job that has ended says nothing more.
     let job = fleet.summary(id).await?.ok_or_else(|| unknown(id))?;
     let mut lines = fleet.log(id, 0).await?;
