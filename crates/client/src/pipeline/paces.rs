@@ -75,7 +75,7 @@ impl Paces {
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = paces(&statistics);
             }
             Ok(Err(error)) => {
-                tracing::debug!(%error, "how long functions take was not read; asked again later")
+                tracing::debug!(%error, "how long functions take was not read; asked again later");
             }
             Err(_) => tracing::debug!("how long functions take was not read in time; asked again later"),
         }
