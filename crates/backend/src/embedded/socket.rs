@@ -146,7 +146,7 @@ enum Down {
     /// Who answers: the number of shards.
     Hello(u16),
     /// The answer to a request.
-    Reply(u64, Result<Answer, Failure>),
+    Reply(u64, Box<Result<Answer, Failure>>),
     /// A job of the watch that this request began has changed.
     Wake(u64, JobId),
     /// That watch has ended.

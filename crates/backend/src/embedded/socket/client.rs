@@ -258,7 +258,7 @@ async fn read_all(mut from: BufReader<OwnedReadHalf>, pending: &Mutex<Pending>) 
         match frame::read::<Down>(&mut from).await {
             Ok(Some(Down::Reply(number, reply))) => {
                 if let Some(call) = pending.lock().calls.remove(&number) {
-                    call.send(reply.map_err(Into::into)).ok();
+                    call.send((*reply).map_err(Into::into)).ok();
                 }
             }
             Ok(Some(Down::Wake(number, id))) => {

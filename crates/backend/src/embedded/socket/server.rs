@@ -106,7 +106,7 @@ async fn try_converse(stream: UnixStream, core: Weak<Core>) -> Result<(), frame:
                         Some(core) => answer(&core, request).await,
                         None => Err(port::Error::Closed),
                     };
-                    send(&out, &Down::Reply(number, reply.map_err(Into::into))).await;
+                    send(&out, &Down::Reply(number, Box::new(reply.map_err(Into::into)))).await;
                     drop(place);
                 });
             }
@@ -129,7 +129,7 @@ async fn send(out: &mpsc::Sender<Vec<u8>>, down: &Down) {
         (Ok(bytes), _) => Some(bytes),
         (Err(error), Down::Reply(number, _)) => {
             let failure = super::Failure::Refused(error.to_string());
-            frame::encode(&Down::Reply(*number, Err(failure))).ok()
+            frame::encode(&Down::Reply(*number, Box::new(Err(failure)))).ok()
         }
         (Err(_), _) => None,
     };
@@ -145,13 +145,13 @@ async fn watch(core: Weak<Core>, number: u64, ids: Vec<JobId>, out: mpsc::Sender
     };
     match wakes {
         Ok(mut wakes) => {
-            send(&out, &Down::Reply(number, Ok(Answer::Done))).await;
+            send(&out, &Down::Reply(number, Box::new(Ok(Answer::Done)))).await;
             while let Some(id) = wakes.next().await {
                 send(&out, &Down::Wake(number, id)).await;
             }
             send(&out, &Down::WatchEnded(number)).await;
         }
-        Err(error) => send(&out, &Down::Reply(number, Err(error.into()))).await,
+        Err(error) => send(&out, &Down::Reply(number, Box::new(Err(error.into())))).await,
     }
 }
 

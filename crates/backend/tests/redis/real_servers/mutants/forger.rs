@@ -110,7 +110,7 @@ fn forge(parts: &[&[u8]], mutant: &Mutant) -> Option<String> {
 fn encode(out: &mut Vec<u8>, parts: &[&[u8]], text: &[u8]) {
     out.extend(format!("*{}\r\n", parts.len()).bytes());
     for (at, part) in parts.iter().enumerate() {
-        let part: &[u8] = if at == 1 { text } else { *part };
+        let part: &[u8] = if at == 1 { text } else { part };
         out.extend(format!("${}\r\n", part.len()).bytes());
         out.extend_from_slice(part);
         out.extend_from_slice(b"\r\n");
