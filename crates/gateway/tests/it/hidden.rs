@@ -108,6 +108,13 @@ impl Scene {
             | "get /tokens"
             | "get /workers" => one(operation["get ".len()..].to_owned(), nothing),
             "get /cron/{name}" => one("/cron/nightly".to_owned(), nothing),
+            "get /jobs/{id}/log" => one(format!("/jobs/{dead}/log"), nothing),
+            "get /queues/{name}/next" => one("/queues/default/next".to_owned(), nothing),
+            "post /jobs/cancel" => one("/jobs/cancel".to_owned(), json!({"ids": [done]})),
+            "post /jobs/cleanup" => one(
+                "/jobs/cleanup".to_owned(),
+                json!({"keep_ms": 604_800_000, "statuses": ["expired"]}),
+            ),
             "get /operations/{id}" => one("/operations/1".to_owned(), nothing),
             "get /queues/{name}" => one("/queues/default".to_owned(), nothing),
             "get /watch/{id}" => one(format!("/watch/{dead}"), nothing),

@@ -70,7 +70,7 @@ async fn a_log_is_followed_line_by_line_and_resumed() {
 
 #[tokio::test]
 async fn a_hidden_log_is_hidden_everywhere() {
-    let rig = Rig::with(|gateway| gateway.hide(["log".parse().unwrap()])).await;
+    let rig = Rig::with(|gateway| gateway.hide(["log", "args"].map(|rule| rule.parse().unwrap()))).await;
     rig.work();
     let (producer, admin) = (rig.token(Role::Producer).await, rig.token(Role::Admin).await);
     let id = rig

@@ -135,7 +135,7 @@ async fn a_queue_is_paused_looked_at_and_resumed() {
     let (_, workers) = rig.get(&token, "/workers").await;
     assert_eq!(
         workers["workers"][0]["functions"],
-        json!(["echo", "fail", "hang", "leak", "linger"]),
+        json!(["echo", "fail", "hang", "leak", "linger", "say"]),
         "{workers}"
     );
     let (status, statistics) = rig.get(&token, "/statistics?window_ms=3600000").await;
