@@ -132,7 +132,7 @@ async fn groups(fleet: &Fleet, options: &DlqLs, out: &mut Out) -> Result<(), Fai
     ];
     let cells = groups.iter().map(|group| {
         vec![
-            group.fingerprint.to_string(),
+            group.fingerprint.clone(),
             group.count.to_string(),
             format!("{} ago", short_time(now.since(group.last_died_at))),
             short(&joined(&group.functions), 32),
@@ -148,7 +148,7 @@ fn joined<T: ToString>(names: &std::collections::BTreeSet<T>) -> String {
 
 fn group_document(group: &Group) -> Value {
     json!({
-        "fingerprint": group.fingerprint.to_string(),
+        "fingerprint": group.fingerprint,
         "count": group.count,
         "functions": group.functions,
         "queues": group.queues,

@@ -120,7 +120,8 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
         Command::Dev(options) => {
             let bars = MultiProgress::new();
             setting.observe("dev", &bars)?;
-            dev::run(setting, &options, bars, out).await
+            // All that a fleet does at once: too large to lie in the future of every command.
+            Box::pin(dev::run(setting, &options, bars, out)).await
         }
         Command::Worker(options) if options.command.is_none() => {
             setting.observe("worker", &MultiProgress::new())?;

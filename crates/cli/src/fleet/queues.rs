@@ -21,7 +21,7 @@ impl Fleet {
             Self::Direct { client, .. } => Ok(client.queues().await?),
             Self::Remote { remote, .. } => {
                 let queues: Vec<dto::fleet::Queue> = listed(remote.get("queues", &[]).await?, "queues")?;
-                queues.into_iter().map(view::queue).collect()
+                queues.iter().map(view::queue).collect()
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A job whose function no live worker has waits in silence, for ever when its name is a slip: that is said early.
 
-use longshore_core::JobStatus;
 use longshore_core::view::JobView;
+use longshore_core::{FunctionName, JobStatus};
 
 use crate::fleet::Fleet;
 use crate::similar::did_you_mean;
@@ -21,7 +21,7 @@ pub(super) async fn has_it(fleet: &Fleet, job: &JobView) -> Option<String> {
     if workers.is_empty() {
         return Some("no worker is live: start one that has its function".to_owned());
     }
-    let meant = did_you_mean(function.as_str(), known.by_ref().map(|known| known.as_str()));
+    let meant = did_you_mean(function.as_str(), known.by_ref().map(FunctionName::as_str));
     Some(format!(
         "no live worker has the function {function}; the job waits until one starts.{meant} `longshore worker ls` lists \
          what workers have"

@@ -191,7 +191,7 @@ pub(crate) fn change(change: &str) -> Result<DeadLetterChange, Failure> {
 }
 
 /// A queue by its name.
-pub(crate) fn queue(queue: dto::fleet::Queue) -> Result<(QueueName, QueueView), Failure> {
+pub(crate) fn queue(queue: &dto::fleet::Queue) -> Result<(QueueName, QueueView), Failure> {
     let view = QueueView {
         counts: counts(&queue.counts)?,
         paused: queue.paused,

@@ -133,20 +133,22 @@ async fn whoever_leaves_is_told_nothing_more() {
         let cookie = response.headers()[SET_COOKIE].to_str().unwrap();
         cookie.split(';').next().unwrap().to_owned()
     };
+    // Answers once it is open, with what waits for its end.
     let open = async |cookie: String| {
         let request = rig_events(&rig, &cookie);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        tokio::spawn(async move {
+        let all = tokio::spawn(async move {
             tokio::time::timeout(LONG, response.text())
                 .await
                 .unwrap()
                 .unwrap()
-        })
+        });
+        (all,)
     };
     // Signed out, in another tab.
     let (left, stays) = (sign_in().await, sign_in().await);
-    let (ends, goes_on) = (open(left.clone()).await, open(stays.clone()).await);
+    let ((ends,), (goes_on,)) = (open(left.clone()).await, open(stays.clone()).await);
     let page = rig
         .page(Method::GET, "/")
         .header(COOKIE, &left)

@@ -499,11 +499,13 @@ fn settings_of_nobody() -> OidcSettings {
     }
 }
 
+type Change = Box<dyn Fn(&mut OidcSettings)>;
+
 #[tokio::test]
 async fn settings_that_let_nobody_in_or_a_secret_out_are_refused() {
     let rig = Rig::new().await;
     let home: Url = "https://jobs.example".parse().unwrap();
-    let cases: [(&str, Option<Url>, Box<dyn Fn(&mut OidcSettings)>); 4] = [
+    let cases: [(&str, Option<Url>, Change); 4] = [
         (
             "gateway.oidc.issuer",
             Some(home.clone()),
