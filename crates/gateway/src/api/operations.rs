@@ -69,11 +69,13 @@ impl BulkRequest {
         if self.filter != Filter::default() {
             problems.push("filter: is for dead letters; name the jobs to cancel in `jobs`".to_owned());
         }
-        let jobs = self.jobs.as_ref().map(JobsFilter::read).unwrap_or_else(|| {
-            Err(vec![
-                "jobs: is missing; name what to cancel, {} for every job".to_owned(),
-            ])
-        });
+        let jobs = self.jobs.as_ref().map_or_else(
+            || {
+                let problem = "jobs: is missing; name what to cancel, {} for every job";
+                Err(vec![problem.to_owned()])
+            },
+            JobsFilter::read,
+        );
         match jobs {
             Ok(jobs) if problems.is_empty() => Ok(jobs),
             Ok(_) => Err(Error::invalid(problems)),

@@ -69,7 +69,7 @@ fn hides_something(path: &[String]) -> bool {
     match (known, rest) {
         (Some(_), []) => true,
         (Some((_, Some(fields))), [field]) => fields.contains(&field.as_str()),
-        (Some((_, Some(_))), _) | (None, _) => false,
+        (Some((_, Some(_))) | None, _) => false,
         (Some(("progress", None)), [field, ..]) => !NO_FIELDS.contains(&field.as_str()),
         (Some((_, None)), _) => true,
     }

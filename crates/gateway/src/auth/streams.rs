@@ -74,22 +74,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_free_again_once_it_is_left_and_others_have_their_own() {
+    fn a_place_is_free_again_once_it_is_left_andothers_have_their_own() {
         let streams = Streams::default();
         let (one, other) = (Caller::Token(TokenId(1)), Caller::Token(TokenId(2)));
         let first = streams.enter(vec![one], 2).unwrap();
-        let _second = streams.enter(vec![one], 2).unwrap();
+        let second = streams.enter(vec![one], 2).unwrap();
         let refused = streams.enter(vec![one], 2).unwrap_err();
         assert_eq!(
             (refused.code, refused.retry_after),
             (ErrorCode::RateLimited, Some(5))
         );
         assert!(streams.enter(vec![other, one], 2).is_err(), "both must have room");
-        let _others = streams.enter(vec![other], 1).unwrap();
-        let _any = streams.enter(vec![one], 0).unwrap();
+        let others = streams.enter(vec![other], 1).unwrap();
+        let any = streams.enter(vec![one], 0).unwrap();
         drop(first);
         assert!(streams.enter(vec![one], 3).is_ok());
-        drop((_second, _others, _any));
+        drop((second, others, any));
         assert!(streams.0.lock().is_empty());
     }
 }

@@ -71,7 +71,7 @@ pub(crate) async fn events(
     for id in ids {
         sources.push(of_job(id, hub.follow(id)));
     }
-    for id in log_id(fields.one("log")?)? {
+    if let Some(id) = log_id(fields.one("log")?)? {
         sources.push(of_log(id, state.client().clone(), hub.follow(id)));
         wanted += 1;
     }
@@ -364,7 +364,7 @@ impl Stream {
     fn log(&self, id: JobId, lines: Vec<LogLine>) -> String {
         let role = match &self.audience {
             Audience::Session(session) => session.role,
-            Audience::Link(_) => Role::Viewer,
+            Audience::Link(..) => Role::Viewer,
         };
         let log = JobLog::of(lines, role, self.state.hide());
         json!({ "id": id.to_string(), "lines": log.lines }).to_string()

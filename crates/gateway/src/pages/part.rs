@@ -177,7 +177,7 @@ impl Bar {
             JobStatus::Failed => self.message = format!("given up{after}"),
             JobStatus::Expired => "expired".clone_into(&mut self.message),
             JobStatus::Retrying => {
-                "the last attempt failed; waits for the next one".clone_into(&mut self.message)
+                "the last attempt failed; waits for the next one".clone_into(&mut self.message);
             }
             _ => {}
         }
