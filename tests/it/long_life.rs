@@ -118,7 +118,7 @@ async fn soak_two_hundred_thousand_jobs_leave_nothing_behind() {
         })
         .await
         .unwrap();
-        if (from + BATCH) % ROUND == 0 {
+        if (from + BATCH).is_multiple_of(ROUND) {
             rounds.push((resident(), descriptors()));
             println!(
                 "{} jobs: {} KiB resident, {} descriptors",

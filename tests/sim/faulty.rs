@@ -180,6 +180,7 @@ impl AttemptPort for Faulty<dyn AttemptPort> {
         parents(shard: u16, child: JobId) -> Vec<(JobId, ParentOutcome)>;
         quarantine(messages: Vec<Quarantined>) -> ();
         worker_beat(worker: WorkerView) -> Vec<QueueName>;
+        worker_load(worker: WorkerView) -> ();
         worker_gone(worker: WorkerId) -> ();
         hints() -> Box<dyn Hints>;
     }

@@ -48,6 +48,7 @@ impl AttemptPort for AttemptPoints {
         parents(shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>>;
         quarantine(messages: Vec<Quarantined>) -> Reply<'_, ()>;
         worker_beat(worker: WorkerView) -> Reply<'_, Vec<QueueName>>;
+        worker_load(worker: WorkerView) -> Reply<'_, ()>;
         worker_gone(worker: WorkerId) -> Reply<'_, ()>;
         hints() -> Reply<'_, Box<dyn Hints>>;
     }

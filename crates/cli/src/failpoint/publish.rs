@@ -8,7 +8,7 @@ use longshore_core::notice::Letter;
 use longshore_core::notice::post::Addressee;
 use longshore_core::port::PublishPort;
 use longshore_core::port::broker::Published;
-use longshore_core::port::notify::{ChannelPort, NotSent};
+use longshore_core::port::notify::{ChannelPort, NotSent, Sent};
 use longshore_core::port::schedule::DeadLetter;
 
 use super::point::{Armed, Point, forward};
@@ -39,11 +39,11 @@ pub(super) struct ChannelPoints {
 }
 
 impl ChannelPort for ChannelPoints {
-    fn send(&self, letter: Letter) -> Pin<Box<dyn Future<Output = Result<(), NotSent>> + Send + '_>> {
+    fn send(&self, letter: Letter) -> Pin<Box<dyn Future<Output = Result<Sent, NotSent>> + Send + '_>> {
         Box::pin(async move {
-            self.inner.send(letter).await?;
+            let sent = self.inner.send(letter).await?;
             self.armed.pass(Point::AfterLetter);
-            Ok(())
+            Ok(sent)
         })
     }
 

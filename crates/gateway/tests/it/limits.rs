@@ -137,6 +137,9 @@ async fn whoever_leaves_is_told_nothing_more() {
         let request = rig_events(&rig, &cookie);
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
+        response
+    };
+    let told = |response: reqwest::Response| {
         tokio::spawn(async move {
             tokio::time::timeout(LONG, response.text())
                 .await
@@ -146,7 +149,7 @@ async fn whoever_leaves_is_told_nothing_more() {
     };
     // Signed out, in another tab.
     let (left, stays) = (sign_in().await, sign_in().await);
-    let (ends, goes_on) = (open(left.clone()).await, open(stays.clone()).await);
+    let (ends, goes_on) = (told(open(left.clone()).await), told(open(stays.clone()).await));
     let page = rig
         .page(Method::GET, "/")
         .header(COOKIE, &left)
