@@ -109,7 +109,7 @@ async fn run_with(setting: &Setting, command: Command, out: &mut Out) -> Result<
         Command::Dev(options) => {
             let bars = MultiProgress::new();
             setting.observe("dev", &bars)?;
-            dev::run(setting, &options, bars, out).await
+            Box::pin(dev::run(setting, &options, bars, out)).await
         }
         Command::Worker(options) if options.command.is_none() => {
             setting.observe("worker", &MultiProgress::new())?;

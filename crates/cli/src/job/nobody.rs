@@ -21,7 +21,10 @@ pub(super) async fn has_it(client: &Client, job: &JobView) -> Option<String> {
     if workers.is_empty() {
         return Some("no worker is live: start one that has its function".to_owned());
     }
-    let meant = did_you_mean(function.as_str(), known.by_ref().map(|known| known.as_str()));
+    let meant = did_you_mean(
+        function.as_str(),
+        known.by_ref().map(longshore::FunctionName::as_str),
+    );
     Some(format!(
         "no live worker has the function {function}; the job waits until one starts.{meant} `longshore worker ls` lists \
          what workers have"

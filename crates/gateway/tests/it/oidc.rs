@@ -499,18 +499,22 @@ fn settings_of_nobody() -> OidcSettings {
     }
 }
 
+type Change = fn(&mut OidcSettings);
+
 #[tokio::test]
 async fn settings_that_let_nobody_in_or_a_secret_out_are_refused() {
     let rig = Rig::new().await;
     let home: Url = "https://jobs.example".parse().unwrap();
-    let cases: [(&str, Option<Url>, fn(&mut OidcSettings)); 4] = [
+    let cases: [(&str, Option<Url>, Change); 4] = [
         ("gateway.oidc.issuer", Some(home.clone()), |s| {
-            s.issuer = "http://login.example".parse().unwrap()
+            s.issuer = "http://login.example".parse().unwrap();
         }),
         ("gateway.oidc.client_id", Some(home.clone()), |s| {
-            s.client_id.clear()
+            s.client_id.clear();
         }),
-        ("gateway.oidc.roles", Some(home), |s| s.roles.clear()),
+        ("gateway.oidc.roles", Some(home), |s| {
+            s.roles.clear();
+        }),
         ("gateway.public_url", None, |_| {}),
     ];
     for (field, public_url, change) in cases {
