@@ -97,11 +97,14 @@ fn forge(parts: &[&[u8]], mutant: &Mutant) -> Option<String> {
     }
     let source = std::str::from_utf8(source).unwrap();
     let text = mutant.text();
-    // The first line of a script's own file comes before the shared parts.
+    // The first line of a script's own file comes before the shared parts, and those of the way of most jobs between its
+    // halves.
     let own = if mutant.is_shared() {
         text
     } else {
-        text.split_once('\n').unwrap().1
+        let body = text.split_once('\n').unwrap().1;
+        let mut halves = body.split("---- direct\n");
+        halves.find(|half| half.contains(mutant.needle)).unwrap()
     };
     let changed = own.replacen(mutant.needle, mutant.replacement, 1);
     source.contains(own).then(|| source.replacen(own, &changed, 1))

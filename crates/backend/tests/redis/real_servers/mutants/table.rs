@@ -36,7 +36,7 @@ macro_rules! texts {
     };
 }
 texts! {
-    "lib", "count", "step", "beat", "mark_published", "lease_outbox", "extend_outbox", "promote", "audit", "expire_leases",
+    "base", "lib", "count", "enqueue", "step", "beat", "mark_published", "lease_outbox", "extend_outbox", "promote", "audit", "expire_leases",
     "requeue", "requeue_edited", "discard", "prune", "register", "settle_edges", "relations", "relations_told", "rebuild",
     "broker_gave_up", "cancel", "dead_copied", "dead_twins", "quarantine", "fail_blocked", "progress", "unpark",
     "edges_verified", "parents_unknown", "abort", "cron_fire", "open_edges",
@@ -50,7 +50,7 @@ impl Mutant {
 
     /// Whether every script has this text.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self.script, "lib" | "count")
+        matches!(self.script, "base" | "lib" | "count")
     }
 }
 
@@ -75,6 +75,8 @@ pub(super) const HEART: &[&str] = &[
     "a parent that ends has no row",
     "a running job has no row",
     "a finish needs no nonce",
+    "a plain job has no outbox row",
+    "a plain finish needs no nonce",
 ];
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -349,13 +351,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "return -1",
     ),
     mutant(
-        "lib",
+        "base",
         "a sweep that was away does not wait",
         "if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end",
         "if true then return nil end",
     ),
     mutant(
-        "lib",
+        "base",
         "a large wait between sweeps is no reason",
         "<= LEASE / 2",
         "<= LEASE * 100000",
