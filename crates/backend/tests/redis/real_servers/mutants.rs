@@ -112,17 +112,6 @@ async fn scripts_without_a_mistake_pass() {
     assert!(forger.has_forged());
 }
 
-/// A few, with those among them that are found at once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mistakes_in_the_heart_of_the_protocol_are_found() {
-    let heart: Vec<_> = all()
-        .into_iter()
-        .filter(|mutant| table::HEART.contains(&mutant.name))
-        .collect();
-    assert_eq!(heart.len(), table::HEART.len(), "each name is in the table");
-    all_are_caught(&heart).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: scripts/test soak"]
 async fn soak_every_mistake_in_a_script_is_found() {

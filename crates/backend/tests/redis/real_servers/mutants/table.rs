@@ -69,16 +69,6 @@ pub(super) const fn mutant(
     }
 }
 
-/// Those that the default run tries.
-pub(super) const HEART: &[&str] = &[
-    "a queued job has no outbox row",
-    "a parent that ends has no row",
-    "a running job has no row",
-    "a finish needs no nonce",
-    "a plain job has no outbox row",
-    "a plain finish needs no nonce",
-];
-
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "lib",
