@@ -69,8 +69,20 @@ impl Fleet {
         match self {
             Self::Direct { client, .. } => Ok(Handed::from(&client.enqueue_spec(spec).await?)),
             Self::Remote { remote, .. } => {
-                let request = write::job(&keyed(spec))?;
-                remote.post::<Enqueued>("jobs", &request).await?.read()
+                // The id is made here, so that a job whose answer is lost can be asked for again.
+                let spec = with_id(spec);
+                let sent = remote.post::<Enqueued>("jobs", &write::job(&spec)?).await;
+                let id = spec.id.map(|id| id.to_string()).unwrap_or_default();
+                let known = |mut why: Failure| {
+                    if !is_refused(&why) {
+                        why.message = format!(
+                            "{}; it may have been written as {id}: the same command with --id {id} makes it once",
+                            why.message
+                        );
+                    }
+                    why
+                };
+                sent.map_err(known)?.read()
             }
         }
     }
@@ -121,26 +133,41 @@ fn keyed(mut spec: JobSpec) -> JobSpec {
 }
 
 /// Every job gets its id here, so that a request whose answer is lost may be sent again.
+fn with_id(spec: JobSpec) -> JobSpec {
+    let mut spec = keyed(spec);
+    let random = || format!("{:016x}{:016x}", SystemRandom.next_u64(), SystemRandom.next_u64());
+    spec.id
+        .get_or_insert_with(|| JobId::from_idempotency_key(&random()));
+    spec
+}
+
+/// Whether a gateway said before it wrote anything that it would not.
+fn is_refused(why: &Failure) -> bool {
+    !why.said.is_empty() && !why.may_pass()
+}
+
 async fn many(remote: &Remote, specs: Vec<JobSpec>, told: impl Fn(usize)) -> Result<Vec<Handed>, Broken> {
-    let with_id = |spec| {
-        let mut spec = keyed(spec);
-        let random = || format!("{:016x}{:016x}", SystemRandom.next_u64(), SystemRandom.next_u64());
-        spec.id
-            .get_or_insert_with(|| JobId::from_idempotency_key(&random()));
-        spec
-    };
     let specs: Vec<JobSpec> = specs.into_iter().map(with_id).collect();
     let ids: Vec<Option<JobId>> = specs.iter().map(|spec| spec.id).collect();
     let mut handed: BTreeMap<usize, Handed> = BTreeMap::new();
-    let broken = |why, accepted: usize| Broken {
+    // What may have been written keeps its ids: a second run must not make it again.
+    let broken = |why: Failure, accepted: usize| Broken {
+        part: (accepted > 0 || !is_refused(&why)).then(|| (accepted, ids.clone())),
         why,
-        part: (accepted > 0).then(|| (accepted, ids.clone())),
     };
-    let requests = requests(&specs).map_err(|why| broken(why, 0))?;
+    let requests = requests(&specs).map_err(|why| Broken { why, part: None })?;
     for (places, jobs) in requests {
         let said = remote.post("jobs/batch", &json!({ "jobs": jobs })).await;
         let said = said.and_then(|said| listed::<Enqueued>(said, "jobs"));
         let said = said.map_err(|why| broken(why, handed.len()))?;
+        if said.len() != places.len() {
+            let why = view::unread(format!(
+                "{} jobs were sent, {} are answered",
+                places.len(),
+                said.len()
+            ));
+            return Err(broken(why, handed.len()));
+        }
         for (place, job) in places.into_iter().zip(said) {
             let job = job.read().map_err(|why| broken(why, handed.len()))?;
             handed.insert(place, job);

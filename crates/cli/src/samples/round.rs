@@ -61,7 +61,7 @@ pub(crate) async fn enqueue(
             batch
                 .add(CountWords {
                     path,
-                    pace_ms: 15 * slower,
+                    pace_ms: 8 * slower,
                 })
                 .name(name)
                 // A round to watch leaves slots free for what whoever watches hands over.
@@ -107,7 +107,7 @@ pub(crate) async fn enqueue(
         batch
             .add(AwaitFile {
                 path: files.report(number),
-                patience_ms: 60_000,
+                patience_ms: 90_000,
             })
             .name("Wait for the report (how long, nobody knows)")
             .priority(Priority::High)

@@ -16,7 +16,7 @@ const PLACES: [(&str, Option<&[&str]>); 7] = [
     ),
     ("history", Some(&["error", "*"])),
     ("progress", None),
-    ("log", None),
+    ("log", Some(&["text", "*"])),
 ];
 /// What stands beside the fields of a progress: `progress.NAME` is the field NAME.
 const NO_FIELDS: [&str; 4] = ["fields", "fraction", "seq", "at_ms"];
@@ -70,7 +70,9 @@ fn hides_something(path: &[String]) -> bool {
         (Some(_), []) => true,
         (Some((_, Some(fields))), [field]) => fields.contains(&field.as_str()),
         (Some((_, Some(_))) | None, _) => false,
-        (Some(("progress", None)), [field, ..]) => !NO_FIELDS.contains(&field.as_str()),
+        (Some(("progress", None)), [field, deeper @ ..]) => {
+            !NO_FIELDS.contains(&field.as_str()) && (field != "message" || deeper.is_empty())
+        }
         (Some((_, None)), _) => true,
     }
 }

@@ -131,11 +131,11 @@ async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
         return Ok(done);
     }
     clear(&cx.ports, &pending).await?;
+    memory.lap_is_open = false;
     if let Some(until) = short {
         done = done.and(Done::rows(missing::copy(cx, &epochs, &seen, until).await?));
     }
     memory.epochs = Some(epochs);
-    memory.lap_is_open = false;
     cx.wakes.wake(Daemon::KeepDeadLetters);
     Ok(done)
 }

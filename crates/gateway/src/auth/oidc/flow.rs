@@ -73,6 +73,10 @@ pub(crate) async fn finish(
 ) -> Result<Response, Error> {
     let provider = provider(&state)?;
     let caller = Caller::of(&state, request.extensions(), request.headers());
+    // Each may cost the provider a request that carries the client's secret.
+    state
+        .rate()
+        .check(caller, state.settings().rate_limit, state.now())?;
     let (parts, _) = request.into_parts();
     match judge(&state, &provider, answer, &parts.headers).await {
         Ok((attempt, holder)) => {
@@ -153,8 +157,11 @@ fn holder(provider: &Provider, claims: &Map<String, Value>) -> Result<Holder, Er
 
 /// What somebody is called in the audit log: one line of a bounded length.
 fn name(claims: &Map<String, Value>, claim: &str) -> String {
+    // An address that nobody has verified is anybody's.
+    let is_sure = claim != "email" || role::is_verified(claims);
     let texts = [claim, "sub"]
         .into_iter()
+        .filter(|name| is_sure || *name == "sub")
         .filter_map(|name| claims.get(name)?.as_str());
     let named = texts.map(str::trim).find(|text| !text.is_empty());
     let mut short = String::new();

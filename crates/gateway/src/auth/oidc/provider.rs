@@ -147,7 +147,7 @@ impl Provider {
             known => known,
         };
         let claims = claims.map_err(Unproven::told)?;
-        if claims.contains_key(self.settings.role_claim.split('.').next().unwrap_or_default()) {
+        if role::find(&claims, &self.settings.role_claim).is_some() {
             return Ok(claims);
         }
         self.with_user_info(&party, &answer, claims).await
@@ -170,7 +170,10 @@ impl Provider {
             .await
             .map_err(|error| refused("did not tell who you are", &error))?;
         if let Ok(Value::Object(told)) = serde_json::to_value(&told) {
-            claims.extend(told);
+            // What is signed counts before what is not.
+            for (claim, value) in told {
+                claims.entry(claim).or_insert(value);
+            }
         }
         Ok(claims)
     }

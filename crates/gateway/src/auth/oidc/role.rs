@@ -39,12 +39,16 @@ pub(super) fn of(rules: &[RoleRule], values: &[&str]) -> Option<Role> {
     given.map(|rule| rule.role).max()
 }
 
+/// Whether the provider says that somebody's address is theirs.
+pub(super) fn is_verified(claims: &Map<String, Value>) -> bool {
+    let flag = claims.get("email_verified");
+    flag.is_some_and(|flag| *flag == Value::Bool(true) || flag.as_str() == Some("true"))
+}
+
 /// The texts of a claim, by its name or, where there is none, by a path into objects: Keycloak's `realm_access.roles`.
 /// An address that the provider has not verified is anybody's, and counts for nothing.
 pub(super) fn values<'a>(claims: &'a Map<String, Value>, name: &str) -> Vec<&'a str> {
-    let verified = claims.get("email_verified");
-    let is_verified = |flag: &Value| *flag == Value::Bool(true) || *flag == Value::String("true".to_owned());
-    if name == "email" && !verified.is_some_and(is_verified) {
+    if name == "email" && !is_verified(claims) {
         return Vec::new();
     }
     match find(claims, name) {
@@ -54,7 +58,8 @@ pub(super) fn values<'a>(claims: &'a Map<String, Value>, name: &str) -> Vec<&'a 
     }
 }
 
-fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+/// A claim by its name, or by a path into objects.
+pub(super) fn find<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| {
         let (first, rest) = name.split_once('.')?;
         find(claims.get(first)?.as_object()?, rest)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use longshore_core::message::Epoch;
+use longshore_core::port;
 use longshore_core::port::schedule::DeadLetter;
 use longshore_core::record::Index;
 use longshore_core::view::{Detail, JobFilter, JobView};
@@ -109,10 +110,9 @@ async fn copy_page(cx: &Context, epochs: &[Epoch], ids: Vec<JobId>) -> Result<u6
     let mut copied = 0;
     for (shard, ids) in by_shard {
         let epoch = epochs.get(usize::from(shard)).copied().unwrap_or_default();
-        let views = cx.ports.inspect.jobs(shard, ids, Detail::Full).await?;
-        let letters: Vec<_> = views
+        let letters: Vec<_> = views(cx, shard, ids)
+            .await?
             .into_iter()
-            .flatten()
             .filter_map(|job| letter(job, epoch))
             .collect();
         if letters.is_empty() {
@@ -123,6 +123,25 @@ async fn copy_page(cx: &Context, epochs: &[Epoch], ids: Vec<JobId>) -> Result<u6
         publisher::check(&answers)?;
     }
     Ok(copied)
+}
+
+/// The jobs that are there. One that cannot be read keeps no other from its copy.
+async fn views(cx: &Context, shard: u16, ids: Vec<JobId>) -> Result<Vec<JobView>, Error> {
+    let inspect = &cx.ports.inspect;
+    match inspect.jobs(shard, ids.clone(), Detail::Full).await {
+        Err(port::Error::Corrupt(_)) => {}
+        all => return Ok(all?.into_iter().flatten().collect()),
+    }
+    let mut views = Vec::new();
+    for id in ids {
+        match inspect.jobs(shard, vec![id], Detail::Full).await {
+            Err(port::Error::Corrupt(what)) => {
+                tracing::warn!(%id, what, "a dead letter cannot be read, nor copied")
+            }
+            one => views.extend(one?.into_iter().flatten()),
+        }
+    }
+    Ok(views)
 }
 
 /// The twin of a job that is a dead letter still.
