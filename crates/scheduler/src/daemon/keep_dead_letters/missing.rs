@@ -136,7 +136,7 @@ async fn views(cx: &Context, shard: u16, ids: Vec<JobId>) -> Result<Vec<JobView>
     for id in ids {
         match inspect.jobs(shard, vec![id], Detail::Full).await {
             Err(port::Error::Corrupt(what)) => {
-                tracing::warn!(%id, what, "a dead letter cannot be read, nor copied")
+                tracing::warn!(%id, what, "a dead letter cannot be read, nor copied");
             }
             one => views.extend(one?.into_iter().flatten()),
         }
