@@ -19,6 +19,7 @@ pub(super) struct Forger {
 
 impl Forger {
     pub(super) async fn start(server: String, mutant: Mutant) -> Self {
+        forget_scripts(&server).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let forged = Arc::new(AtomicBool::new(false));
@@ -58,6 +59,18 @@ impl Drop for Forger {
     fn drop(&mut self) {
         self.listening.abort();
     }
+}
+
+/// A script that the server knows from before is not sent again, and could not be changed.
+async fn forget_scripts(server: &str) {
+    let mut server = TcpStream::connect(server).await.unwrap();
+    server
+        .write_all(b"*2\r\n$6\r\nSCRIPT\r\n$5\r\nFLUSH\r\n")
+        .await
+        .unwrap();
+    let mut answer = [0; 5];
+    server.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"+OK\r\n");
 }
 
 async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mutant: Mutant, forged: Arc<AtomicBool>) {
