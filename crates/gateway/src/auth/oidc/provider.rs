@@ -147,7 +147,7 @@ impl Provider {
             known => known,
         };
         let claims = claims.map_err(Unproven::told)?;
-        if role::find(&claims, &self.settings.role_claim).is_some() {
+        if super::role::find(&claims, &self.settings.role_claim).is_some() {
             return Ok(claims);
         }
         self.with_user_info(&party, &answer, claims).await
