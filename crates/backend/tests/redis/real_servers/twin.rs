@@ -526,6 +526,7 @@ impl Twins {
         let now = self.now();
         self.ask("worker_beat", async |side| {
             let paused = side.ports.attempt.worker_beat(worker(now)).await.unwrap();
+            side.ports.attempt.worker_load(worker(now)).await.unwrap();
             (paused, side.ports.inspect.workers().await.unwrap())
         })
         .await;
