@@ -50,8 +50,16 @@ async fn enqueue(rig: &Rig, number: u64, schema: u16) -> JobId {
             envelope: encoded,
         }],
     };
-    let published = ports.publish.publish(vec![message]).await;
-    assert!(published[0].is_confirmed(), "{published:?}");
+    // A queue that was declared just now refuses what comes before it has chosen its leader; the outbox tries again too.
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let published = ports.publish.publish(vec![message.clone()]).await;
+        if published[0].is_confirmed() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < end, "{published:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     ports.enqueue.mark_published(0, vec![(id, 1)]).await.unwrap();
     id
 }
