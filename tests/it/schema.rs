@@ -1,5 +1,7 @@
 //! Messages of builds that are newer or older than the worker that gets them.
 
+use std::time::Duration;
+
 use longshore::{JobStatus, Priority};
 use longshore_backend::Profile;
 use longshore_core::port::broker::message_id;

@@ -84,7 +84,9 @@ const cancelByFilter = inTab(async (page, fleet) => {
   await page.goto(`${fleet.base}/jobs?tag=e2e:stop`);
   await page.getByRole("link", { name: "Cancel all that match…" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel 2 jobs" }).click();
-  await page.waitForURL(/done=all-cancelled/);
+  await page.waitForURL(/operations\?done=operation/);
+  await page.goto(`${fleet.base}/jobs?tag=e2e:stop`);
+  await page.locator("#list .status.cancelled").nth(1).waitFor();
   assert.equal(await page.locator("#list .status.cancelled").count(), 2);
 });
 
