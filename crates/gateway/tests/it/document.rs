@@ -32,3 +32,24 @@ async fn the_committed_description_is_that_of_the_code() {
         }
     }
 }
+
+/// The checker of the stage `contract` cannot ask this: more than twenty wrong tokens at an address are told to wait.
+#[tokio::test]
+async fn no_operation_answers_whoever_has_no_token() {
+    let rig = Rig::new().await;
+    let (_, document) = rig.get("", "/openapi.json").await;
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = path
+            .replace("{id}", "0193f0a1-7c5e-8001-9313-0242ac120002")
+            .replace("{name}", "nightly");
+        for method in item.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let request = rig.request(method.clone(), &path);
+            let response = request.json(&serde_json::json!({})).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 40, "{asked}");
+}
