@@ -41,10 +41,7 @@ pub(crate) async fn begin(
     request: Request,
 ) -> Result<Response, Error> {
     let provider = provider(&state)?;
-    let caller = Caller::of(&state, request.extensions(), request.headers());
-    state
-        .rate()
-        .check(caller, state.settings().rate_limit, state.now())?;
+    caller_within_rate(&state, &request)?;
     let attempt = Attempt::new(&state, state.signer().await?, &asked.next);
     let url = provider.sign_in_url(&attempt, state.now()).await?;
     let secure = cookie::is_https(&state, request.headers());
@@ -72,11 +69,7 @@ pub(crate) async fn finish(
     request: Request,
 ) -> Result<Response, Error> {
     let provider = provider(&state)?;
-    let caller = Caller::of(&state, request.extensions(), request.headers());
-    // Each may cost the provider a request that carries the client's secret.
-    state
-        .rate()
-        .check(caller, state.settings().rate_limit, state.now())?;
+    let caller = caller_within_rate(&state, &request)?;
     let (parts, _) = request.into_parts();
     match judge(&state, &provider, answer, &parts.headers).await {
         Ok((attempt, holder)) => {
@@ -93,6 +86,15 @@ pub(crate) async fn finish(
             Err(error)
         }
     }
+}
+
+/// Whoever asks. Each request may cost the provider one, and the second half carries the client's secret.
+fn caller_within_rate(state: &AppState, request: &Request) -> Result<Caller, Error> {
+    let caller = Caller::of(state, request.extensions(), request.headers());
+    state
+        .rate()
+        .check(caller, state.settings().rate_limit, state.now())?;
+    Ok(caller)
 }
 
 fn provider(state: &AppState) -> Result<Arc<Provider>, Error> {
