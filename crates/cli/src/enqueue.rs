@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::fleet::enqueue::{Broken, Handed};
-use crate::output::{Format, Out, warn};
+use crate::job::nobody;
+use crate::output::{Format, Out, plain, warn};
 use input::{Input, Lines};
 
 /// Hands the job or jobs over and answers their ids. With `watched` the JSON document is left to who follows them.
@@ -27,8 +28,13 @@ pub(crate) async fn run(
 ) -> Result<Vec<JobId>, Failure> {
     match input {
         Input::One(spec) => {
+            let (function, queue) = (spec.function_name.clone(), spec.queue.clone());
             let handed = fleet.enqueue(*spec).await?;
             tell_one(&handed, watched, out)?;
+            // Who follows the job is told by that.
+            if !watched && let Some(why) = nobody::takes(fleet, &function, &queue).await {
+                warn(plain(&why));
+            }
             Ok(vec![handed.id])
         }
         Input::Many(lines) => many(fleet, lines, watched, out).await,

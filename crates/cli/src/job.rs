@@ -3,7 +3,7 @@
 mod cleanup;
 pub(crate) mod document;
 mod log;
-mod nobody;
+pub(crate) mod nobody;
 pub(crate) mod show;
 pub(crate) mod watch;
 mod why;

@@ -18,9 +18,11 @@ fn parse(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && !url.cannot_be_a_base());
-    let url = url
-        .as_mut()
-        .ok_or("is no address of a gateway; use one such as https://jobs.example/longshore/")?;
+    // The text is not repeated: what is no address may be a secret that came to the wrong place.
+    let url = url.as_mut().ok_or(
+        "is no address of a gateway: it begins with https:// (or http:// on this machine), as in \
+         https://jobs.example/longshore/",
+    )?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user or password; leave it out, and give the token as api.token".to_owned());
     }

@@ -86,6 +86,33 @@ fn a_job_that_nobody_can_run_says_so_when_it_is_shown() {
     assert!(shown.contains("waits        no worker is live"), "{shown}");
 }
 
+#[tokio::test]
+async fn a_slip_in_a_function_or_a_queue_is_told_to_whoever_hands_the_job_over() {
+    let folder = Folder::new();
+    let of = |args: &[&str]| {
+        let done = folder.run(args);
+        assert!(done.status.success(), "{}", said(done.stderr.clone()));
+        said(done.stderr)
+    };
+    let alone = of(&["enqueue", "sample.hash_flie"]);
+    assert!(
+        !alone.contains("no live worker"),
+        "workers may come later: {alone}"
+    );
+    let _dev = folder.dev(&["--samples", "off", "--listen", "127.0.0.1:0"]).await;
+    let function = of(&["enqueue", "sample.hash_flie"]);
+    assert!(
+        function.contains("no live worker has the function sample.hash_flie"),
+        "{function}"
+    );
+    assert!(function.contains("Did you mean sample.hash_file?"), "{function}");
+    let queue = of(&["enqueue", "sample.hash_file", "--queue", "defualt"]);
+    assert!(queue.contains("consumes the queue defualt"), "{queue}");
+    assert!(queue.contains("Did you mean default?"), "{queue}");
+    let right = of(&["enqueue", "sample.hash_file", "--in", "1h"]);
+    assert!(right.is_empty(), "{right}");
+}
+
 #[test]
 fn options_of_every_command_stand_apart_in_its_help() {
     let help = Folder::bare().ok(&["job", "ls", "--help"]);
