@@ -32,13 +32,14 @@ pub(crate) async fn run(fleet: &Fleet, command: Queue, out: &mut Out) -> Result<
         Queue::Purge(options) => purge::run(fleet, options, out).await,
         Queue::Pause { queue, create } => {
             if !create {
-                known(fleet, &queue).await?;
+                let more = format!("; `longshore queue pause {queue} --create` pauses one before it is used");
+                known(fleet, &queue, &more).await?;
             }
             fleet.set_paused(&queue, true).await?;
             told(&queue, true, out)
         }
         Queue::Resume { queue } => {
-            known(fleet, &queue).await?;
+            known(fleet, &queue, "").await?;
             fleet.set_paused(&queue, false).await?;
             told(&queue, false, out)
         }
@@ -46,7 +47,7 @@ pub(crate) async fn run(fleet: &Fleet, command: Queue, out: &mut Out) -> Result<
 }
 
 /// A mistyped name must not make a queue that stays paused and that nobody misses.
-async fn known(fleet: &Fleet, queue: &QueueName) -> Result<(), Failure> {
+async fn known(fleet: &Fleet, queue: &QueueName, more: &str) -> Result<(), Failure> {
     let mut known: BTreeSet<QueueName> = fleet.queues().await?.into_keys().collect();
     known.insert(QueueName::default());
     known.extend(
@@ -63,8 +64,7 @@ async fn known(fleet: &Fleet, queue: &QueueName) -> Result<(), Failure> {
     Err(Failure::new(
         ExitCode::NotFound,
         format!(
-            "no job and no worker has named the queue {queue}; nothing was changed.{meant} `longshore queue ls` lists \
-             queues; `longshore queue pause {queue} --create` pauses one before it is used"
+            "no job and no worker has named the queue {queue}.{meant} `longshore queue ls` lists queues{more}"
         ),
     ))
 }

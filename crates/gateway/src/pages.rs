@@ -29,6 +29,7 @@ mod queues;
 mod row;
 #[cfg(test)]
 mod sample;
+mod sentence;
 mod share;
 mod stop;
 mod text;

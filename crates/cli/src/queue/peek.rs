@@ -23,10 +23,13 @@ const COLUMNS: [Column<'static>; 5] = [
 /// Shows the first jobs of a queue.
 ///
 /// # Errors
-/// When the store does not answer.
+/// When the store does not answer, or nobody has named the queue.
 pub(super) async fn run(fleet: &Fleet, options: &QueuePeek, out: &mut Out) -> Result<(), Failure> {
     let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let jobs = fleet.next_in_line(&options.queue, limit).await?;
+    if jobs.is_empty() {
+        super::known(fleet, &options.queue, "").await?;
+    }
     if jobs.is_empty() && out.format == Format::Table {
         warn(format!("Nothing waits to start in {}.", options.queue));
         return Ok(());

@@ -12,6 +12,7 @@ use super::graph::Graph;
 use super::history::{Moment, moments};
 use super::log::Log;
 use super::part::{Bar, Status, Urgency, When};
+use super::sentence::{Piece, pieces};
 use super::{family, html, text};
 use crate::error::Error;
 use crate::extract::Path;
@@ -76,13 +77,6 @@ struct Problem {
 struct Obstacle {
     explanation: Vec<Piece>,
     remedy: Vec<Piece>,
-}
-
-/// A piece of a sentence: text, or the id of a job with the way to it.
-#[derive(Debug, PartialEq, Eq)]
-struct Piece {
-    text: String,
-    href: Option<String>,
 }
 
 /// What may be done with it now, by whoever looks.
@@ -175,31 +169,6 @@ fn obstacles(page: &Page, why: &impl serde::Serialize) -> Result<Vec<Obstacle>, 
             remedy: pieces(&told(obstacle, "remedy"), |path| page.state.href(path)),
         })
         .collect())
-}
-
-/// A sentence with its jobs as links. What a terminal is told to ask is a click here.
-fn pieces(sentence: &str, href: impl Fn(&str) -> String) -> Vec<Piece> {
-    let piece = |text: &str, href| Piece {
-        text: text.to_owned(),
-        href,
-    };
-    let mut pieces = Vec::new();
-    let mut plain = 0;
-    let bounds = sentence.match_indices(|letter: char| !letter.is_ascii_hexdigit() && letter != '-');
-    let ends = bounds.map(|(at, letter)| (at, at + letter.len()));
-    let mut from = 0;
-    for (end, next) in ends.chain([(sentence.len(), sentence.len())]) {
-        let word = sentence.get(from..end).unwrap_or_default();
-        if word.len() == 36 && word.parse::<JobId>().is_ok() {
-            pieces.push(piece(sentence.get(plain..from).unwrap_or_default(), None));
-            pieces.push(piece(word, Some(href(&format!("/jobs/{word}")))));
-            plain = end;
-        }
-        from = next;
-    }
-    pieces.push(piece(sentence.get(plain..).unwrap_or_default(), None));
-    pieces.retain(|piece| !piece.text.is_empty());
-    pieces
 }
 
 fn facts(page: &Page, frame: &Frame, job: &JobView, envelope: Option<&Envelope>) -> Vec<Fact> {
@@ -316,32 +285,4 @@ fn problem(frame: &Frame, job: &JobView, fingerprint: longshore::Fingerprint) ->
 /// A text without its quotes, another value as JSON.
 fn plain(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jobs_in_a_sentence_are_links() {
-        let id = "0193f0a1-7c5e-8001-9313-0242ac120002";
-        let said = |sentence: &str| -> Vec<(String, bool)> {
-            let pieces = pieces(sentence, |path| format!("/base{path}"));
-            pieces
-                .into_iter()
-                .map(|piece| (piece.text, piece.href.is_some()))
-                .collect()
-        };
-        let text = |text: &str| (text.to_owned(), false);
-        assert_eq!(
-            said(&format!("ask `longshore job why {id}`; it knows")),
-            [
-                text("ask `longshore job why "),
-                (id.to_owned(), true),
-                text("`; it knows")
-            ]
-        );
-        assert_eq!(said(id), [(id.to_owned(), true)]);
-        assert_eq!(said("wait — or not"), [text("wait — or not")]);
-    }
 }
