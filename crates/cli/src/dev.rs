@@ -60,7 +60,7 @@ pub(crate) async fn run(
             ),
         ));
     }
-    let client = Setting::client(&backend)?;
+    let client = setting.client(&backend)?;
     let stop = setting.stop.gentle.child_token();
     let extra = Extra {
         queues: Vec::new(),
