@@ -7,6 +7,7 @@ mod gateway;
 mod hog;
 mod least_privilege;
 mod long_life;
+mod makespan;
 mod outages;
 mod pause;
 mod paused;

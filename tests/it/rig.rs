@@ -10,6 +10,7 @@ use longshore_backend::{Backend, BackendConfig, Endpoints, Profile};
 use longshore_core::port::Ports;
 use longshore_gateway::Gateway;
 use longshore_scheduler::{Intervals, Scheduler};
+use longshore_testkit::bundles;
 use longshore_testkit::wait::eventually;
 use longshore_worker::{JobContext, State, Worker, WorkerStats};
 use serde::{Deserialize, Serialize};
@@ -116,6 +117,14 @@ async fn step(job: Step, ctx: JobContext, State(book): State<Book>) -> Result<u6
     Ok(job.number)
 }
 
+fn producer(backend: &Backend, jobs: Option<usize>) -> Client {
+    let builder = match jobs {
+        Some(jobs) => Client::builder().bundle_max(jobs),
+        None => Client::builder(),
+    };
+    builder.backend(backend).unwrap()
+}
+
 /// One producer, and the workers and schedulers that a test adds, each with its own connections unless the store is
 /// embedded.
 pub(crate) struct Rig {
@@ -144,7 +153,7 @@ impl Rig {
     async fn start(config: BackendConfig, embedded: bool) -> Self {
         let backend = Backend::connect(&config).await.unwrap();
         Self {
-            client: Client::builder().backend(&backend).unwrap(),
+            client: producer(&backend, bundles::most()),
             book: Book::new(),
             backend,
             config,
@@ -160,6 +169,12 @@ impl Rig {
         } else {
             Backend::connect(&self.config).await.unwrap()
         }
+    }
+
+    /// Another producer, which puts up to so many jobs into a message; by what is known of their function when nothing is
+    /// said.
+    pub(crate) fn bundling(&self, jobs: Option<usize>) -> Client {
+        producer(&self.backend, jobs)
     }
 
     /// Adds a worker of queue `default`.
@@ -182,6 +197,7 @@ impl Rig {
     pub(crate) async fn scheduler(&mut self, intervals: Intervals) {
         let scheduler = Scheduler::builder(self.connect().await.ports().clone())
             .intervals(intervals)
+            .bundle_max(bundles::most().unwrap_or(1))
             .shutdown(self.stop.clone());
         self.tasks.spawn(async move { drop(scheduler.run().await) });
     }

@@ -13,7 +13,7 @@ use longshore_service::exit::ExitCode;
 use longshore_worker::BackendSource;
 use serde_json::json;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Dev, Samples};
@@ -30,6 +30,10 @@ use crate::{gateway, notify, scheduler, worker};
 const ROUND: Duration = Duration::from_secs(30);
 /// How often the board is drawn.
 const REDRAW: Duration = Duration::from_millis(150);
+/// How often at first, while somebody waits to see the first jobs.
+const REDRAW_FIRST: Duration = Duration::from_millis(20);
+/// How long that is.
+const FIRST: Duration = Duration::from_secs(1);
 /// Columns from which an event is shown with its priority and a long name.
 const EVENT_WIDE: usize = 120;
 /// Jobs that the board looks at.
@@ -60,7 +64,7 @@ pub(crate) async fn run(
             ),
         ));
     }
-    let client = Setting::client(&backend)?;
+    let client = setting.client(&backend)?;
     let stop = setting.stop.gentle.child_token();
     let extra = Extra {
         queues: Vec::new(),
@@ -187,10 +191,14 @@ async fn watch(
         started: Instant::now(),
     };
     let mut producer = Some(producer);
-    let mut ticks = interval(REDRAW);
     while !stop.is_cancelled() {
+        let pause = if view.started.elapsed() < FIRST {
+            REDRAW_FIRST
+        } else {
+            REDRAW
+        };
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = sleep(pause) => {}
             () = stop.cancelled() => break,
         }
         if let Some(task) = producer.take_if(|task| task.is_finished()) {

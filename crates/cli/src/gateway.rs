@@ -30,7 +30,7 @@ pub(crate) async fn run(setting: &Setting, options: &args::Gateway, out: &mut Ou
     let Some(backend) = setting.connect(Purpose::Service).await? else {
         return Ok(());
     };
-    let client = Setting::client(&backend)?;
+    let client = setting.client(&backend)?;
     setting.health.add(health::part(health::Gateway {
         stop: setting.stop.gentle.clone(),
     }));

@@ -204,7 +204,7 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
     if matches!(command, Command::Enqueue(_)) {
         warn_of_nobody(setting, &backend);
     }
-    let fleet = Fleet::direct(Setting::client(&backend)?, backend.ports().clone());
+    let fleet = Fleet::direct(setting.client(&backend)?, backend.ports().clone());
     let ended = match command {
         Command::Notify(_) => unless(stop, notify::list(&setting.config, backend.ports(), out)).await,
         command => Box::pin(ask(setting, &fleet, command, input, entry, out)).await,

@@ -230,8 +230,12 @@ impl Setting {
     ///
     /// # Errors
     /// When a failpoint is asked for that there is not.
-    pub(crate) fn client(backend: &Backend) -> Result<Client, Failure> {
-        Client::builder()
+    pub(crate) fn client(&self, backend: &Backend) -> Result<Client, Failure> {
+        let builder = match self.config.bundle_max {
+            Some(jobs) => Client::builder().bundle_max(jobs),
+            None => Client::builder(),
+        };
+        builder
             .ports(failpoint::ports(backend.ports())?)
             .map_err(|error| Failure::from_error(ExitCode::Failure, &error))
     }

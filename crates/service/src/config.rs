@@ -52,6 +52,8 @@ pub struct Config {
     pub profile: Profile,
     /// Shards of a new installation; `None` leaves it to the store.
     pub shards: Option<Shards>,
+    /// Most jobs that a producer puts into one message; `None` leaves it to their run times.
+    pub bundle_max: Option<usize>,
     /// Start although Redis may lose jobs.
     pub allow_degraded: bool,
     /// How much a write to Redis waits for.

@@ -85,6 +85,11 @@ impl Factory {
         JobSpec::new(FunctionName::new("work").expect("a valid name"), args)
     }
 
+    /// An id of `shard` that no other job has.
+    pub fn id(&self, shard: u16) -> JobId {
+        JobId::generate(self.clock.now(), shard, &self.random)
+    }
+
     /// A nonce that no other claim has.
     pub fn nonce(&self) -> Nonce {
         Nonce::generate(&self.random)

@@ -1,5 +1,6 @@
 //! Conformance suite, private servers and fault injection for the tests.
 
+pub mod bundles;
 pub mod clock;
 pub mod conformance;
 pub mod factory;

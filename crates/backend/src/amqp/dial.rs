@@ -15,6 +15,10 @@ use crate::secret::SecretUrl;
 
 /// Seconds between heartbeats, in both directions; two missed ones end the connection.
 const HEARTBEAT_SECS: u16 = 10;
+/// Bytes of a frame, unless the URL says otherwise. The client keeps two buffers of 32 frames for each connection, and fills
+/// them with zeroes at once: with RabbitMQ's own 128 KiB those are 8 MiB of a process. Headers of the largest message take
+/// less than a frame; a larger body takes several, which costs nothing to speak of.
+const FRAME_MAX: u32 = 32 * 1024;
 /// How long a connection may take, from the socket to the open virtual host.
 const DIAL_TIMEOUT: Duration = RPC_TIMEOUT;
 
@@ -174,6 +178,7 @@ pub(super) fn uri(url: &SecretUrl) -> Result<AMQPUri, Error> {
         address.clone_into(&mut uri.authority.host);
     }
     uri.query.heartbeat = Some(HEARTBEAT_SECS);
+    uri.query.frame_max.get_or_insert(FRAME_MAX);
     Ok(uri)
 }
 
@@ -191,6 +196,12 @@ mod tests {
         assert_eq!(parsed("amqp://h").vhost, "/");
         assert_eq!(parsed("amqp://h/%2f").vhost, "/");
         assert_eq!(parsed("amqp://h/jobs").vhost, "jobs");
+    }
+
+    #[test]
+    fn frames_are_small_unless_the_url_says_otherwise() {
+        assert_eq!(parsed("amqp://h").query.frame_max, Some(FRAME_MAX));
+        assert_eq!(parsed("amqp://h?frame_max=131072").query.frame_max, Some(131_072));
     }
 
     #[test]

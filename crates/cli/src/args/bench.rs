@@ -67,7 +67,7 @@ pub(crate) enum Mode {
     EndToEnd,
     /// Time from an enqueue to its start, at a rate
     Latency,
-    /// One parent whose children all wait for it
+    /// The children of one parent that all wait for it are released
     FanOut,
     /// Jobs of which each waits for the one before
     Chain,

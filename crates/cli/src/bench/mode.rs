@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use longshore::Batch;
 use longshore_backend::floor::Floor;
-use longshore_core::Priority;
+use longshore_core::{JobStatus, Priority};
 use longshore_service::exit::ExitCode;
 
 use super::cost::Meters;
@@ -182,7 +182,7 @@ async fn latency(rig: &Rig, meters: &Meters, jobs: usize, rate: u32) -> Result<R
     Ok(row.with_waits(rig.seen.take_waits()))
 }
 
-/// From the start of the parent to the end of its last child.
+/// From the start of the parent until the last of its children can run. That they all run is waited for, not measured.
 async fn fan_out(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     let mut batch = Batch::new();
     let parent = batch.add(rig.job(0)).queue(rig.queue()).reference();
@@ -192,8 +192,9 @@ async fn fan_out(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     rig.client.enqueue_many(batch).await?;
     let start = meters.start().await;
     let worker = rig.worker()?;
-    rig.until_done(jobs + 1).await?;
+    rig.until_none_is(JobStatus::Blocked).await?;
     let row = Row::new(Mode::FanOut, System::Longshore, jobs, &meters.stop(start).await);
+    rig.until_done(jobs + 1).await?;
     worker.end().await?;
     Ok(row)
 }
@@ -223,7 +224,7 @@ async fn promote(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     let due = rig.enqueue_for_later(jobs).await?;
     tokio::time::sleep_until(due).await;
     let start = meters.start().await;
-    rig.until_promoted().await?;
+    rig.until_none_is(JobStatus::Scheduled).await?;
     let row = Row::new(Mode::Promote, System::Longshore, jobs, &meters.stop(start).await);
     let worker = rig.worker()?;
     rig.until_done(jobs).await?;

@@ -232,9 +232,9 @@ impl Rig {
         Ok(due)
     }
 
-    /// Until no job waits for its time any more.
-    pub(super) async fn until_promoted(&self) -> Result<(), Failure> {
-        while count(&self.client, &self.queue, |status| status == JobStatus::Scheduled).await? > 0 {
+    /// Until no job has this status any more.
+    pub(super) async fn until_none_is(&self, status: JobStatus) -> Result<(), Failure> {
+        while count(&self.client, &self.queue, |other| other == status).await? > 0 {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use longshore_testkit::bundles;
 use longshore_testkit::process::{Error, Proc, ServerDir, run};
 use longshore_testkit::servers::SharedServers;
 use serde_json::Value;
@@ -84,8 +85,13 @@ impl Fleet {
             .env_remove("LONGSHORE_SOAK_SEED")
             .env("LONGSHORE_AMQP_URL", &self.amqp)
             .env("LONGSHORE_REDIS_URL", &self.redis)
-            .env("LONGSHORE_PROFILE", self.profile)
-            .envs(&self.env);
+            .env("LONGSHORE_PROFILE", self.profile);
+        if let Some(jobs) = bundles::most() {
+            command
+                .env("LONGSHORE_BUNDLE_MAX", jobs.to_string())
+                .env("LONGSHORE_SCHEDULER__BUNDLE_MAX", jobs.to_string());
+        }
+        command.envs(&self.env);
         command
     }
 

@@ -28,6 +28,7 @@ pub(super) fn build(mut values: Values, problems: &mut Vec<Problem>) -> Option<C
             Profile::Quorum
         },
         shards: values.count("shards").and_then(|count| Shards::new(count).ok()),
+        bundle_max: values.count("bundle_max"),
         allow_degraded: values.switch("allow_degraded"),
         durability: if values.text("durability") == "strict" {
             Durability::Strict

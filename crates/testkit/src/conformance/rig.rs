@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use longshore_core::clock::Timestamp;
+use longshore_core::limits::BUNDLE_BYTES_MAX;
 use longshore_core::message::{Gen, Message, MessageJob};
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::Ports;
@@ -19,6 +20,7 @@ use longshore_core::port::schedule::{LeasesExpired, Publishable};
 use longshore_core::view::{Detail, JobFilter, JobView, RunTime, WorkerView};
 use longshore_core::{FunctionName, JobId, JobSpec, JobStatus, Nonce, QueueName, WorkerId};
 
+use crate::bundles::Company;
 use crate::factory::Factory;
 
 /// The trace context of a message.
@@ -55,6 +57,7 @@ pub struct Rig {
     /// The backend.
     pub ports: Ports,
     factory: Arc<Factory>,
+    company: Arc<Company>,
     stage: Arc<dyn Stage>,
     sabotage: Option<Arc<dyn Sabotage>>,
 }
@@ -89,6 +92,7 @@ impl Rig {
         Self {
             ports,
             factory: Arc::new(factory),
+            company: Arc::new(Company::new(rand::random())),
             stage,
             sabotage,
         }
@@ -214,28 +218,32 @@ impl Rig {
     }
 
     pub(super) async fn mark_published(&self, id: JobId, gen_: Gen) {
+        let (marks, _) = self.in_company(id, (id, gen_), |stranger| (stranger, 1));
         self.ports
             .enqueue
-            .mark_published(self.shard_of(id), vec![(id, gen_)])
+            .mark_published(self.shard_of(id), marks)
             .await
             .unwrap();
     }
 
     pub(super) async fn claim(&self, id: JobId, gen_: Gen, nonce: Nonce) -> Claimed {
-        let claim = Claim {
+        let claim = |id, gen_, nonce| Claim {
             id,
             gen_,
             nonce,
             worker: WorkerId("tester-1".to_owned()),
         };
-        let (_, mut claimed) = self
+        let (claims, at) = self.in_company(id, claim(id, gen_, nonce), |id| claim(id, 1, self.nonce()));
+        let count = claims.len();
+        let (_, claimed) = self
             .ports
             .attempt
-            .step(self.shard_of(id), Vec::new(), vec![claim])
+            .step(self.shard_of(id), Vec::new(), claims)
             .await
             .unwrap();
-        assert_eq!(claimed.len(), 1);
-        claimed.remove(0)
+        own_of(claimed, at, count, |answer| {
+            matches!(answer, Claimed::Missing { .. })
+        })
     }
 
     /// Claims with a fresh nonce.
@@ -267,20 +275,23 @@ impl Rig {
     }
 
     pub(super) async fn finish_as(&self, id: JobId, nonce: Nonce, outcome: Outcome) -> Finished {
-        let finish = Finish {
+        let finish = |id, nonce, outcome| Finish {
             id,
             nonce,
             outcome,
             progress: None,
         };
-        let (mut finished, _) = self
+        let (finishes, at) = self.in_company(id, finish(id, nonce, outcome), |id| {
+            finish(id, self.nonce(), completed())
+        });
+        let count = finishes.len();
+        let (finished, _) = self
             .ports
             .attempt
-            .step(self.shard_of(id), vec![finish], Vec::new())
+            .step(self.shard_of(id), finishes, Vec::new())
             .await
             .unwrap();
-        assert_eq!(finished.len(), 1);
-        finished.remove(0)
+        own_of(finished, at, count, |answer| *answer == Finished::Missing)
     }
 
     /// A job that ended with `outcome`, which must be terminal.
@@ -302,31 +313,56 @@ impl Rig {
     }
 
     pub(super) async fn beat(&self, id: JobId, nonce: Nonce) -> Beaten {
-        self.ports
-            .attempt
-            .beat(self.shard_of(id), vec![(id, nonce)])
-            .await
-            .unwrap()[0]
+        let (beats, at) = self.in_company(id, (id, nonce), |id| (id, self.nonce()));
+        let count = beats.len();
+        let beaten = self.ports.attempt.beat(self.shard_of(id), beats).await.unwrap();
+        own_of(beaten, at, count, |answer| *answer == Beaten::Missing)
     }
 
     pub(super) async fn give_back(&self, id: JobId, gen_: Gen, reason: GiveBackReason) -> GivenBack {
-        self.ports
+        let own = GiveBack { id, gen_, reason };
+        let (jobs, at) = self.in_company(id, own, |id| GiveBack {
+            id,
+            gen_: 1,
+            reason: GiveBackReason::Unstarted,
+        });
+        let count = jobs.len();
+        let given = self
+            .ports
             .attempt
-            .give_back(self.shard_of(id), vec![GiveBack { id, gen_, reason }])
+            .give_back(self.shard_of(id), jobs)
             .await
-            .unwrap()[0]
+            .unwrap();
+        own_of(given, at, count, |answer| {
+            matches!(answer, GivenBack::Missing { .. })
+        })
     }
 
     pub(super) async fn cancel(&self, id: JobId) -> CancelReply {
-        let request = CancelRequest {
+        let request = |id| CancelRequest {
             id,
             reason: "not needed any more".to_owned(),
         };
-        self.ports
+        let (requests, at) = self.in_company(id, request(id), request);
+        let count = requests.len();
+        let replies = self
+            .ports
             .enqueue
-            .cancel(self.shard_of(id), vec![request])
+            .cancel(self.shard_of(id), requests)
             .await
-            .unwrap()[0]
+            .unwrap();
+        own_of(replies, at, count, |answer| *answer == CancelReply::Unknown)
+    }
+
+    /// A request among others of its kind about jobs of its shard that nobody knows, as many as the run is told; and
+    /// its place.
+    fn in_company<T>(&self, id: JobId, own: T, stranger: impl Fn(JobId) -> T) -> (Vec<T>, usize) {
+        let (before, after) = self.company.strangers();
+        let other = |_| stranger(self.factory.id(self.shard_of(id)));
+        let mut requests: Vec<T> = (0..before).map(other).collect();
+        requests.push(own);
+        requests.extend((0..after).map(other));
+        (requests, before)
     }
 
     // What is seen.
@@ -348,11 +384,10 @@ impl Rig {
 
     /// As producers see it: tombstones count.
     pub(super) async fn status(&self, id: JobId) -> Option<JobStatus> {
-        self.ports
-            .enqueue
-            .statuses(self.shard_of(id), vec![id])
-            .await
-            .unwrap()[0]
+        let (ids, at) = self.in_company(id, id, |id| id);
+        let count = ids.len();
+        let statuses = self.ports.enqueue.statuses(self.shard_of(id), ids).await.unwrap();
+        own_of(statuses, at, count, Option::is_none)
     }
 
     /// Leases what is due in the outbox of shard 0.
@@ -466,6 +501,8 @@ impl Rig {
             losts: 0,
             envelope: job.envelope.clone(),
         };
+        let fill = self.fill(jobs);
+        let fill: Vec<_> = fill.iter().collect();
         Message {
             traceparent: Some(TRACEPARENT.to_owned()),
             id: longshore_core::port::broker::message_id(),
@@ -475,8 +512,25 @@ impl Rig {
             epoch: 11,
             published_at: self.now(),
             norecord: false,
-            jobs: jobs.iter().map(travelling).collect(),
+            jobs: jobs.iter().chain(&fill).map(travelling).collect(),
         }
+    }
+
+    /// Jobs that fill a message of these to what the run is told.
+    fn fill(&self, jobs: &[&NewJob]) -> Vec<NewJob> {
+        let (before, after) = self.company.strangers();
+        let bytes: usize = jobs.iter().map(|job| job.envelope.len()).sum();
+        if bytes > BUNDLE_BYTES_MAX / 2 {
+            return Vec::new();
+        }
+        let shard = self.shard_of(jobs[0].id);
+        let like = |spec: &mut JobSpec| {
+            spec.queue = jobs[0].queue.clone();
+            spec.priority = jobs[0].priority;
+        };
+        (jobs.len()..=before + after)
+            .map(|_| self.factory.job(shard, like))
+            .collect()
     }
 
     /// Publishes a message that the broker must take.
@@ -494,6 +548,25 @@ impl Rig {
         let source = Source::Jobs(QueueName::new(queue).unwrap());
         self.ports.consume.subscribe(source, prefetch).await.unwrap()
     }
+}
+
+/// The answer at this place. All others are about jobs that nobody knows.
+fn own_of<R: std::fmt::Debug>(
+    answers: Vec<R>,
+    at: usize,
+    count: usize,
+    is_unknown: impl Fn(&R) -> bool,
+) -> R {
+    assert_eq!(answers.len(), count, "one answer a request");
+    let mut own = None;
+    for (place, answer) in answers.into_iter().enumerate() {
+        if place == at {
+            own = Some(answer);
+        } else {
+            assert!(is_unknown(&answer), "nobody knows the job: {answer:?}");
+        }
+    }
+    own.expect("a place among the requests")
 }
 
 /// The next delivery, which must come.

@@ -1,6 +1,6 @@
 //! Where jobs are kept, and how.
 
-use super::{DAY, Key, Kind, SECOND, key};
+use super::{BUNDLE, DAY, Key, Kind, SECOND, key};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -32,6 +32,12 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Count(1, 4096),
         "",
         "Shards of a new installation; 4 on one Redis and embedded, 64 on a cluster unless set. An existing one keeps its number.",
+    ),
+    key(
+        "bundle_max",
+        Kind::Count(1, BUNDLE),
+        "",
+        "Most jobs that `enqueue`, the API and `dev` put into one message; as many as take at most 100 ms of a worker by their measured run times unless set.",
     ),
     key(
         "allow_degraded",
