@@ -14,7 +14,6 @@ mod paused;
 mod priority;
 mod races;
 mod rig;
-mod schema;
 mod tls;
 mod upgrade;
 mod why;

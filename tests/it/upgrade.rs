@@ -85,5 +85,11 @@ async fn a_job_of_a_newer_build_waits_for_a_newer_worker_and_one_of_an_older_bui
         .await;
     let ended = eventually(LONG, "the rest is done", || async { rig.book.ends().len() == 22 });
     ended.await.unwrap();
+    // Who has no newer build can still get rid of it.
+    rig.client
+        .cancel(newer, "nobody has the newer build")
+        .await
+        .unwrap();
+    assert_eq!(view(&rig, newer).await.status, JobStatus::Cancelled);
     rig.stop().await;
 }

@@ -125,7 +125,7 @@ fn blocks(page: &Path) -> Vec<(String, String)> {
 
 /// Who tries what: programs are compiled (above), sessions played (crates/cli/tests/guide.rs), configurations read
 /// (crates/cli/tests/it/pages.rs), commands understood (crates/cli/src/args/tests.rs), values rendered and Dockerfiles linted
-/// (scripts/chart/check).
+/// (scripts/chart/check), Python played (crates/cli/tests/it/migrating.rs).
 #[test]
 fn every_snippet_of_the_guide_is_of_a_kind_that_something_tries() {
     let tried = [
@@ -137,6 +137,7 @@ fn every_snippet_of_the_guide_is_of_a_kind_that_something_tries() {
         "yaml",
         "dockerfile",
         "html",
+        "python",
     ];
     let mut seen = 0;
     for page in pages("guide/") {

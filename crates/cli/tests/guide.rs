@@ -13,7 +13,13 @@ use std::path::Path;
 use place::Place;
 
 /// The pages that have sessions.
-const PAGES: [&str; 4] = ["first-steps", "watching-jobs", "failures", "operating"];
+const PAGES: [&str; 5] = [
+    "quick-start",
+    "first-steps",
+    "watching-jobs",
+    "failures",
+    "operating",
+];
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/guide/{name}.md"));
@@ -77,6 +83,7 @@ macro_rules! pages {
 }
 
 pages! {
+    quick_start "quick-start"
     first_steps "first-steps"
     watching_jobs "watching-jobs"
     failures "failures"

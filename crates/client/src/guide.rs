@@ -11,3 +11,6 @@ struct RetriesAndErrors;
 
 #[doc = include_str!("../../../docs/guide/workflows.md")]
 struct Workflows;
+
+#[doc = include_str!("../../../docs/guide/migrating.md")]
+struct Migrating;

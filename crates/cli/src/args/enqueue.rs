@@ -9,7 +9,7 @@ use longshore_core::{JobId, Priority};
 #[derive(Debug, Args)]
 #[command(after_help = "Durations are numbers with a unit: 500ms, 30s, 5m, 2h, 7d.\n\n\
     Examples:\n  \
-    longshore enqueue sample.hash_file '{\"path\": \"Cargo.lock\"}' --priority high --watch\n  \
+    longshore enqueue sample.hash_file '{\"path\": \"report.pdf\"}' --priority high --watch\n  \
     longshore enqueue send_report '{\"to\": \"a@example.com\"}' --in 1h --tag report\n  \
     longshore enqueue --file jobs.jsonl")]
 pub(crate) struct Enqueue {

@@ -1,12 +1,14 @@
 //! Processes that answer probes, and what happens to them.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use longshore_testkit::process::{PortLease, Proc};
 use longshore_testkit::proxy::Proxy;
 use longshore_testkit::servers::SharedServers;
 use longshore_testkit::wait::eventually;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::process::Fleet;
@@ -212,44 +214,130 @@ impl Drop for StoppedThread {
     }
 }
 
+/// A program that notes its start, and then does what these lines of a shell say.
+struct Noted {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Noted {
+    fn then(lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("noted");
+        let text = format!(
+            "#!/bin/sh\ncat >/dev/null\ncd {}\necho $LONGSHORE_JOB_ID >> starts\n{lines}\n",
+            folder.path().display()
+        );
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder, program }
+    }
+
+    /// The setting that makes it the function `slow`.
+    fn setting(&self) -> (String, String) {
+        (
+            "LONGSHORE_WORKER__COMMANDS__SLOW__PROGRAM".to_owned(),
+            self.program.display().to_string(),
+        )
+    }
+
+    fn started(&self) -> usize {
+        let starts = std::fs::read_to_string(self.folder.path().join("starts"));
+        starts.unwrap_or_default().lines().count()
+    }
+
+    /// Enqueues this many jobs of it.
+    async fn enqueue(&self, fleet: &Fleet, jobs: usize) {
+        let lines = "{\"function_name\":\"slow\",\"args\":{}}\n".repeat(jobs);
+        let file = super::write_jobs(self.folder.path(), &lines);
+        fleet
+            .run(&["enqueue", "--file", file.to_str().unwrap()])
+            .await
+            .unwrap();
+    }
+}
+
+/// Whoever routes work asks for readiness; so it must be gone before anything else is, whatever the control loop does.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_a_worker_that_is_told_to_stop_is_unready_before_it_lets_go_of_its_consumers() {
+    let mut fleet = Fleet::on_shared_servers("quorum").await;
+    let (probed, _port) = Probed::next(&mut fleet);
+    let worker = fleet.start(&["worker", "--samples"]);
+    probed.is_up().await;
+    let held = StoppedThread::hold(worker.pid(), "longshore-contr");
+    worker.term();
+    probed.becomes("/readyz", 503).await;
+    let said: Value = serde_json::from_str(&probed.get("/readyz").await.1).unwrap();
+    let check = |name: &str| {
+        let mut checks = said["checks"].as_array().unwrap().iter();
+        let found = checks.find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {said}")).clone()
+    };
+    assert_eq!(check("drain")["ok"], false, "{said}");
+    // The loop has not heard of it, and still has its consumer.
+    assert_eq!(check("queue default")["ok"], true, "{said}");
+    drop(held);
+    let status = worker.wait(LONG).await.unwrap();
+    assert!(status.success(), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_jobs_that_outlast_the_drain_are_handed_over_and_burn_no_attempt() {
+    const JOBS: usize = 3;
+    let slow = Noted::then("if [ -e again ]; then exit 0; fi\nexec sleep 300");
+    let mut fleet = Fleet::on_shared_servers("quorum").await;
+    fleet.env([
+        slow.setting(),
+        ("LONGSHORE_WORKER__DRAIN_DEADLINE".to_owned(), "1s".to_owned()),
+        ("LONGSHORE_WORKER__CANCEL_GRACE".to_owned(), "1s".to_owned()),
+    ]);
+    let _scheduler = fleet.start(&["scheduler"]);
+    let ending = fleet.start(&["worker", "--max-workers", "3"]);
+    slow.enqueue(&fleet, JOBS).await;
+    eventually(LONG, "all of them run", || async { slow.started() == JOBS })
+        .await
+        .unwrap();
+    std::fs::write(slow.folder.path().join("again"), "").unwrap();
+
+    // The drain, the grace, and what the last calls to the servers may take.
+    let took = end_gently(ending).await;
+    assert!(took < Duration::from_secs(15), "within the grace: {took:?}");
+    for job in fleet.jobs(&[]).await {
+        assert_eq!(
+            (&job["status"], &job["attempts"]),
+            (&json!("queued"), &json!(0)),
+            "{job}"
+        );
+    }
+    let _other = fleet.start(&["worker", "--max-workers", "3"]);
+    let done = eventually(LONG, "another worker does them", || async {
+        let jobs = fleet.jobs(&["--status", "completed"]).await;
+        if jobs.len() == JOBS {
+            Ok(jobs)
+        } else {
+            Err(jobs.len())
+        }
+    });
+    for job in done.await.unwrap() {
+        assert_eq!(job["attempts"], 1, "{job}");
+    }
+    assert_eq!(slow.started(), 2 * JOBS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn real_servers_a_worker_that_is_told_to_stop_under_load_leaves_nothing_and_burns_no_attempt() {
     const JOBS: usize = 60;
-    let folder = tempfile::tempdir().unwrap();
+    let slow = Noted::then("sleep 1");
     let mut fleet = Fleet::on_shared_servers("quorum").await;
-    let program = folder.path().join("slow");
-    let starts = folder.path().join("starts");
-    let text = format!(
-        "#!/bin/sh\ncat >/dev/null\necho $LONGSHORE_JOB_ID >> {}\nsleep 1\n",
-        starts.display()
-    );
-    std::fs::write(&program, text).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     fleet.env([
-        (
-            "LONGSHORE_WORKER__COMMANDS__SLOW__PROGRAM".to_owned(),
-            program.display().to_string(),
-        ),
+        slow.setting(),
         ("LONGSHORE_WORKER__DRAIN_DEADLINE".to_owned(), "20s".to_owned()),
     ]);
     let (probed, _port) = Probed::next(&mut fleet);
     let worker = fleet.start(&["worker", "--max-workers", "4"]);
     probed.is_up().await;
-    let lines: String = (0..JOBS)
-        .map(|_| "{\"function_name\":\"slow\",\"args\":{}}\n")
-        .collect();
-    let file = super::write_jobs(folder.path(), &lines);
-    fleet
-        .run(&["enqueue", "--file", file.to_str().unwrap()])
-        .await
-        .unwrap();
-    let started = || {
-        std::fs::read_to_string(&starts)
-            .unwrap_or_default()
-            .lines()
-            .count()
-    };
-    eventually(LONG, "jobs run", || async { started() >= 8 })
+    slow.enqueue(&fleet, JOBS).await;
+    eventually(LONG, "jobs run", || async { slow.started() >= 8 })
         .await
         .unwrap();
 
@@ -263,7 +351,7 @@ async fn real_servers_a_worker_that_is_told_to_stop_under_load_leaves_nothing_an
         200,
         "a process that drains is alive"
     );
-    let after = started();
+    let after = slow.started();
     let status = worker.wait(LONG).await.unwrap();
     assert!(status.success(), "{status:?}");
     assert!(
@@ -272,13 +360,13 @@ async fn real_servers_a_worker_that_is_told_to_stop_under_load_leaves_nothing_an
         began.elapsed()
     );
     // A claim that was granted before the stop may have started after the look.
-    assert!(started() <= after + 4, "{} then {}", after, started());
+    assert!(slow.started() <= after + 4, "{} then {}", after, slow.started());
     let jobs = fleet.jobs(&["--limit", "1000"]).await;
     let of = |status: &str| jobs.iter().filter(|job| job["status"] == status).count();
     assert_eq!(of("completed") + of("queued"), JOBS, "{jobs:?}");
     assert_eq!(
         of("completed"),
-        started(),
+        slow.started(),
         "what has started has ended: nothing runs twice"
     );
     for job in jobs.iter().filter(|job| job["status"] == "queued") {
@@ -294,5 +382,5 @@ async fn real_servers_a_worker_that_is_told_to_stop_under_load_leaves_nothing_an
     })
     .await
     .unwrap();
-    assert_eq!(started(), JOBS, "each job has started once");
+    assert_eq!(slow.started(), JOBS, "each job has started once");
 }

@@ -11,6 +11,7 @@ mod container;
 mod cron;
 mod dead_letters;
 mod dev;
+mod migrating;
 mod names;
 mod notify;
 mod output;

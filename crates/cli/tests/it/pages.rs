@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::binary::Folder;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -23,7 +23,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 /// The fenced blocks of a page in this language.
-fn blocks(page: &Path, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &Path, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();
     let (mut blocks, mut open) = (Vec::new(), None::<(String, String)>);
     for line in text.lines() {

@@ -63,9 +63,16 @@ pub fn run_span_id(id: JobId, gen_: Gen, losts: u32) -> [u8; 8] {
 /// The context of a run of a job, for a link: in the trace of the job's `traceparent`, or in the one that is made of its id.
 pub fn run(traceparent: Option<&str>, id: JobId, gen_: Gen, losts: u32) -> String {
     let span = hex(&run_span_id(id, gen_, losts));
+    let flags = traceparent.and_then(parts).map_or("01", |(_, flags)| flags);
+    format!("00-{}-{span}-{flags}", trace_of(traceparent, id))
+}
+
+/// The id of the trace that holds a job's runs, as hexadecimal digits: that of its `traceparent`, or the one that is made of its
+/// id.
+pub fn trace_of(traceparent: Option<&str>, id: JobId) -> String {
     match traceparent.and_then(parts) {
-        Some((trace, flags)) => format!("00-{trace}-{span}-{flags}"),
-        None => format!("00-{}-{span}-01", hex(&trace_id(id))),
+        Some((trace, _)) => trace.to_owned(),
+        None => hex(&trace_id(id)),
     }
 }
 
@@ -128,6 +135,7 @@ mod tests {
         let id = id();
         let (first, second) = (run(None, id, 1, 0), run(None, id, 2, 0));
         assert_eq!(parts(&first), parts(&second));
+        assert_eq!(parts(&first), Some((trace_of(None, id).as_str(), "01")));
         assert_eq!(first.len(), PARENT.len());
         assert_ne!(parts(&first), parts(&run(None, self::id(), 1, 0)));
     }

@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 use longshore::{JobId, JobStatus, JobView};
 use longshore_core::Envelope;
+use longshore_core::telemetry::context;
 
 use super::frame::{Frame, Page};
 use super::graph::Graph;
@@ -16,6 +17,7 @@ use super::sentence::{Piece, pieces};
 use super::{family, html, text};
 use crate::error::Error;
 use crate::extract::Path;
+use crate::trace_url::TraceUrl;
 
 /// The page.
 #[derive(Debug, Template)]
@@ -201,25 +203,23 @@ fn facts(page: &Page, frame: &Frame, job: &JobView, envelope: Option<&Envelope>)
     for (name, value) in envelope.map(policy).unwrap_or_default() {
         fact(name, Value::Text(value));
     }
-    if let Some(id) = envelope.and_then(trace_id) {
-        let url = page.state.settings().trace_url.as_ref();
-        fact(
-            "trace",
-            match url.and_then(|url| url.of(id)) {
-                Some(href) => Value::Elsewhere {
-                    text: id.to_owned(),
-                    href,
-                },
-                None => Value::Mono(id.to_owned()),
-            },
-        );
+    let trace =
+        envelope.and_then(|envelope| trace(job.id, envelope, page.state.settings().trace_url.as_ref()));
+    if let Some(trace) = trace {
+        fact("trace", trace);
     }
     facts
 }
 
-/// The trace that it belongs to.
-fn trace_id(envelope: &Envelope) -> Option<&str> {
-    envelope.traceparent.as_deref()?.split('-').nth(1)
+/// The trace that it belongs to. A job that nobody traced has one of its own; it is told where traces can be looked at, for
+/// only there somebody is likely to have its runs.
+fn trace(id: JobId, envelope: &Envelope, url: Option<&TraceUrl>) -> Option<Value> {
+    let traceparent = envelope.traceparent.as_deref();
+    let text = (traceparent.is_some() || url.is_some()).then(|| context::trace_of(traceparent, id))?;
+    Some(match url.and_then(|url| url.of(&text)) {
+        Some(href) => Value::Elsewhere { text, href },
+        None => Value::Mono(text),
+    })
 }
 
 /// From when it could first run to the start of its last attempt, for a job that ran once.

@@ -14,4 +14,5 @@ mod operators;
 mod rawhttp;
 mod replicas;
 mod rig;
+mod traces;
 mod watch;

@@ -28,7 +28,7 @@ scale up from.
 
 Slots count whether they are busy or not: what waits keeps each of them busy, and one that is free now works off a second of
 work a second as soon as it gets one. Counting only those in use would tell a fleet that has just been scaled up that nothing
-has changed.
+has changed ([why, at length](../adr/0011-chart.md)). For workers with several queues, add the queues up.
 
 **Exemplars.** Who asks for OpenMetrics (`Accept: application/openmetrics-text`, as Prometheus does) gets with each bucket of
 `longshore_job_wait_duration_seconds`, `longshore_job_run_duration_seconds` and `http_server_request_duration_seconds` the
