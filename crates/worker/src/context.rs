@@ -99,7 +99,9 @@ impl JobContext {
     /// `process` span with target [`crate::names::TARGET_JOB_LOG`].
     pub fn log(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        tracing::info!(target: crate::names::TARGET_JOB_LOG, id = %self.id(), "{text}");
+        // What a program printed ends with a line break, which the log would show.
+        let line = text.trim_end_matches(['\r', '\n']);
+        tracing::info!(target: crate::names::TARGET_JOB_LOG, id = %self.id(), "{line}");
         if self.inner.progress.log(text) {
             self.inner.inbox.progress(self.inner.key);
         }

@@ -106,10 +106,18 @@ impl Door {
     }
 
     async fn enqueue(&self) -> String {
-        let asked = self
+        self.enqueue_in(None).await
+    }
+
+    /// As a caller does that is in a trace itself.
+    async fn enqueue_in(&self, traceparent: Option<&str>) -> String {
+        let mut asked = self
             .ask(reqwest::Method::POST, "/api/v1/jobs")
             .header("content-type", "application/json")
             .body(r#"{"function_name": "parent", "args": {}}"#);
+        if let Some(context) = traceparent {
+            asked = asked.header("traceparent", context);
+        }
         let answer = asked.send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
         let said: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
@@ -293,4 +301,59 @@ fn below_its_request(spans: &[Span], id: &str) -> String {
         .unwrap();
     assert_eq!((&run.trace, &run.parent), (&enqueue.trace, &enqueue.id));
     run.trace.clone()
+}
+
+/// Nothing is sampled of what nobody asked for, and all of what a caller samples; its lines of the log name its trace.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_servers_a_caller_that_samples_is_followed_where_the_ratio_samples_nothing() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let tap = Tap::start().await;
+    let mut fleet = Fleet::on_shared_servers("quorum").await;
+    let settings = [
+        ("TELEMETRY__ENDPOINT", tap.endpoint().as_str()),
+        ("TELEMETRY__PROTOCOL", "http"),
+        ("TELEMETRY__SAMPLE_RATIO", "0"),
+        ("LOG__FORMAT", "json"),
+        ("WORKER__COMMANDS__PARENT__PROGRAM", "echo"),
+        ("WORKER__COMMANDS__PARENT__ARGS", "said by the job"),
+    ]
+    .map(|(name, value)| (format!("LONGSHORE_{name}"), value.to_owned()));
+    fleet.env(settings);
+    let worker = fleet.start(&["worker"]);
+    let (on_gateway, _gateway_port) = Probed::next(&mut fleet);
+    let door = Door::open(&fleet).await;
+    on_gateway.is_up().await;
+    fleet.env([("LONGSHORE_HEALTH__LISTEN".to_owned(), "127.0.0.1:0".to_owned())]);
+
+    let plain = door.enqueue().await;
+    let traced = door
+        .enqueue_in(Some(&format!("00-{TRACE}-b7ad6b7169203331-01")))
+        .await;
+    for id in [&plain, &traced] {
+        eventually(LONG, "the job is completed", || async {
+            fleet.job(id).await["status"] == "completed"
+        })
+        .await
+        .unwrap();
+    }
+    let Door { process: gateway, .. } = door;
+    for process in [worker, gateway] {
+        end_gently(process).await;
+    }
+
+    let spans = tap.spans();
+    assert!(spans.iter().all(|span| span.trace == TRACE), "{spans:#?}");
+    let run = spans
+        .iter()
+        .find(|span| span.is("process", "longshore.job.id", &traced));
+    assert!(run.is_some(), "{spans:#?}");
+    let log = std::fs::read_to_string(fleet.folder().join("worker-0.log")).unwrap();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let said: Vec<_> = lines
+        .filter(|line| line["message"] == "said by the job")
+        .map(|line| (line["id"].clone(), line["trace_id"].clone()))
+        .collect();
+    assert!(said.contains(&(traced.into(), TRACE.into())), "{log}");
 }
