@@ -13,6 +13,7 @@ use longshore_core::random::{Random, SystemRandom};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::context::Context;
 use crate::cron::{CronFile, Unread};
@@ -103,19 +104,19 @@ impl Scheduler {
     }
 
     /// Runs every daemon until the shutdown token is cancelled, then ends the passes in hand and gives the shards
-    /// back. No error of a server or daemon ends it earlier.
+    /// back. No error of a server or daemon ends it earlier. Dropping the future ends it as a crash does: nothing is
+    /// given back, and others have its shards when their leases end, after four intervals.
     pub async fn run(self) -> Report {
         let stop = self.context.stop.clone();
-        let leases = tokio::spawn(self.leases.hold(self.held, stop.clone()));
+        // Shards that a task of nobody goes on to lease are shards that nobody works on.
+        let leases = AbortOnDropHandle::new(tokio::spawn(self.leases.hold(self.held, stop.clone())));
         let driver = Driver {
             context: self.context,
             trouble: Arc::default(),
             random: self.random,
         };
-        let listening = tokio::spawn(hints::listen(
-            Arc::clone(&driver.context),
-            Arc::clone(&driver.random),
-        ));
+        let listening = hints::listen(Arc::clone(&driver.context), Arc::clone(&driver.random));
+        let listening = AbortOnDropHandle::new(tokio::spawn(listening));
         let mut daemons = JoinSet::new();
         for (daemon, status) in self.senders {
             daemons.spawn(driver.clone().run(daemon, status));
@@ -127,7 +128,7 @@ impl Scheduler {
         .await;
         crate::daemon::finish_notifications(&self.handle.context, STOP_DEADLINE).await;
         self.handle.context.publisher.finish(PUBLISH_DEADLINE).await;
-        listening.abort();
+        drop(listening);
         let dropped = if ended.is_ok() { 0 } else { daemons.len() };
         daemons.shutdown().await;
         if tokio::time::timeout(STOP_DEADLINE, leases).await.is_err() {

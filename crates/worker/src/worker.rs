@@ -98,6 +98,19 @@ impl Worker {
             .map_err(Error::Thread)?;
         reported.await.unwrap_or(Err(Error::ControlLost))
     }
+
+    /// As [`Worker::run`], with everything on the runtime that this is called on. For simulations, in which one time that
+    /// stands still moves all: a handler that blocks would hold the beats up as well. Dropping the future is a crash:
+    /// nothing is handed back, and handlers that run go on.
+    ///
+    /// # Errors
+    /// When there is no runtime, or the backend cannot be reached at the start.
+    #[doc(hidden)]
+    pub async fn run_in_place(self) -> Result<RunReport, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let shutdown = self.shutdown.child_token();
+        Box::pin(control(self, runtime, shutdown)).await
+    }
 }
 
 fn control_thread(worker: Worker, handlers: Handle, shutdown: CancellationToken) -> Result<RunReport, Error> {

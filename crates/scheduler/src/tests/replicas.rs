@@ -129,6 +129,27 @@ async fn two_schedulers_share_the_shards_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_that_is_dropped_lets_go_of_its_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let (first, _never, running) = start(&store, "first", fast_leases());
+    eventually(SOON, "the first to have every shard", async || {
+        first.shards().len() == 4
+    })
+    .await
+    .unwrap();
+    running.abort();
+    let (second, stop, running) = start(&store, "second", fast_leases());
+    eventually(SOON, "the second to get every shard", async || {
+        second.shards().len() == 4
+    })
+    .await
+    .unwrap();
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_away_ends_no_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

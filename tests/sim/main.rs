@@ -1,0 +1,249 @@
+//! Simulations: a fleet of real clients, workers and schedulers lives hours of faults in seconds, and the history checker
+//! decides whether a promise was broken. A seed is a history: the same one again is the same, line by line.
+//!
+//! Each seed runs in a process of its own with a library before the system's: time stands still while anybody works, and
+//! randomness follows from the seed, in maps and in the runtime's choices, too. Nothing else is replaced.
+//!
+//! One seed with its story: `LONGSHORE_SOAK_SEED=7 cargo nextest run -p longshore-tests --test sim --no-capture hours`.
+#![cfg(test)]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use weaker::Without;
+
+mod fleet;
+mod gate;
+mod handler;
+mod life;
+mod producer;
+mod storm;
+mod weaker;
+mod world;
+
+/// Seeds of the default run; any others do as well.
+const SEEDS: [u64; 2] = [1, 2];
+/// How long faults come in it.
+const STORM: u64 = 3_600;
+/// Seeds of the long run, from the first of the environment or this one on.
+const SOAK: u64 = 200;
+const SOAK_FIRST: u64 = 1_000;
+const SOAK_STORM: u64 = 2 * 3_600;
+/// Seeds after which a weaker fleet must have been found out.
+const WEAKER: u64 = 12;
+/// What a child prints before its story.
+const STORY: &str = "== story";
+
+/// What tells a child what to live.
+const SEED: &str = "SIM_SEED";
+const SECONDS: &str = "SIM_STORM_SECONDS";
+const WITHOUT: &str = "SIM_WITHOUT";
+
+/// The library that answers for the system's time and randomness; needs `cc`, as Rust does.
+struct Library {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn library() -> Library {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, path) = (folder.path().join("fixed.c"), folder.path().join("fixed.so"));
+    std::fs::write(&source, include_str!("fixed.c")).unwrap();
+    let built = Command::new("cc")
+        .args(["-O1", "-shared", "-fPIC", "-o"])
+        .args([&path, &source])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    Library {
+        _folder: folder,
+        path,
+    }
+}
+
+/// One seed in a process of its own, whose time and randomness it decides.
+fn simulate(library: &Path, seed: u64, seconds: u64, without: Option<Without>) -> Output {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "one_seed_in_this_process", "--ignored", "--nocapture"])
+        .arg("--test-threads=1")
+        .env("LD_PRELOAD", library)
+        .env(SEED, seed.to_string())
+        .env(SECONDS, seconds.to_string());
+    if let Some(without) = without {
+        child.env(WITHOUT, format!("{without:?}"));
+    }
+    child.output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The line that sums a run up.
+fn summary(text: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with("seed "));
+    line.unwrap_or("no summary").to_owned()
+}
+
+fn story(text: &str) -> &str {
+    let (_, story) = text.split_once(STORY).expect("a story");
+    story.split("== end").next().unwrap()
+}
+
+fn seed_of_the_environment() -> Option<u64> {
+    let seed = std::env::var("LONGSHORE_SOAK_SEED").ok()?;
+    Some(seed.parse().expect("LONGSHORE_SOAK_SEED is a number"))
+}
+
+/// Lives these seeds, some at once, and tells of those that broke a promise.
+fn hold(seeds: &[u64], seconds: u64, threads: usize) {
+    let (library, next, broken) = (library(), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if let Some(told) = breaks(&library.path, *seed, seconds) {
+                        eprintln!("{told}");
+                        broken.lock().push(*seed);
+                    }
+                }
+            });
+        }
+    });
+    let broken = broken.into_inner();
+    assert!(
+        broken.is_empty(),
+        "seeds {broken:?} broke a promise; one again: LONGSHORE_SOAK_SEED={} cargo nextest run -p longshore-tests \
+         --test sim --no-capture hours",
+        broken[0]
+    );
+}
+
+/// What a seed tells when it breaks a promise, or when its story was asked for.
+fn breaks(library: &Path, seed: u64, seconds: u64) -> Option<String> {
+    let output = simulate(library, seed, seconds, None);
+    let text = told(&output);
+    eprintln!("{}", summary(&text));
+    // A child that ran nothing succeeds as well.
+    let held = output.status.success() && text.contains(STORY);
+    if held && seed_of_the_environment() == Some(seed) {
+        eprintln!("{text}");
+    }
+    (!held).then(|| format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Whether one of the first seeds finds a weaker fleet out: the seed, and what it says.
+fn found_out(library: &Path, without: Without) -> Option<(u64, String)> {
+    (1..=WEAKER).find_map(|seed| {
+        let output = simulate(library, seed, STORM, Some(without));
+        let text = told(&output);
+        assert!(
+            text.contains(STORY),
+            "{text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (!output.status.success()).then(|| (seed, summary(&text)))
+    })
+}
+
+fn are_found_out(weaker: &[Without]) {
+    let library = library();
+    let mut unseen = Vec::new();
+    for without in weaker {
+        match found_out(&library.path, *without) {
+            Some((_, summary)) => eprintln!("without {without:?}: {summary}"),
+            None => unseen.push(*without),
+        }
+    }
+    assert!(
+        unseen.is_empty(),
+        "no seed up to {WEAKER} shows what is wrong without {unseen:?}"
+    );
+}
+
+/// The child: lives the seed of the environment and tells its story.
+#[test]
+#[ignore = "is what the others start, with the library"]
+fn one_seed_in_this_process() {
+    // Without the library this would take hours.
+    let Ok(seed) = std::env::var(SEED) else { return };
+    let seed: u64 = seed.parse().unwrap();
+    let storm = Duration::from_secs(std::env::var(SECONDS).unwrap().parse().unwrap());
+    let without = std::env::var(WITHOUT).ok();
+    let without = without.map(|name| Without::named(&name).expect("a weakness"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let lived = tokio::task::LocalSet::new().block_on(&runtime, Box::pin(life::live(seed, without, storm)));
+    let verdict = lived.verdict.to_string();
+    let first = verdict.lines().next().unwrap_or_default();
+    let mut wrong = String::new();
+    for law in &lived.broken {
+        writeln!(wrong, "{law}").unwrap();
+    }
+    let one = lived
+        .broken
+        .first()
+        .map(|law| format!("; {law}"))
+        .unwrap_or_default();
+    println!(
+        "\nseed {seed}: {:?} simulated, {} faults, {} ticks: {first}{one}",
+        lived.simulated, lived.faults, lived.ticks
+    );
+    println!("{STORY}\n{}== end", lived.story);
+    assert!(
+        lived.verdict.acknowledged > 100,
+        "{} jobs",
+        lived.verdict.acknowledged
+    );
+    assert!(lived.ticks > 5, "{} ticks", lived.ticks);
+    let held = lived.verdict.violations.is_empty() && lived.broken.is_empty();
+    assert!(held, "seed {seed}: {}\n{wrong}", lived.verdict);
+}
+
+#[test]
+fn hours_of_faults_break_no_promise() {
+    match seed_of_the_environment() {
+        Some(seed) => hold(&[seed], STORM, 1),
+        None => hold(&SEEDS, STORM, 1),
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    let library = library();
+    let [one, again, other] = [11, 11, 12].map(|seed| told(&simulate(&library.path, seed, 600, None)));
+    let differ = story(&one)
+        .lines()
+        .zip(story(&again).lines())
+        .position(|(one, again)| one != again);
+    assert_eq!(differ, None, "the line where two runs of one seed part");
+    assert_eq!(story(&one).len(), story(&again).len());
+    assert_ne!(story(&one), story(&other));
+}
+
+#[test]
+fn a_fleet_that_lacks_a_safety_is_found_out() {
+    are_found_out(&[Without::Owner, Without::Outbox]);
+}
+
+#[test]
+#[ignore = "takes minutes: scripts/test soak"]
+fn soak_simulations_of_many_seeds_break_no_promise() {
+    let first = seed_of_the_environment().unwrap_or(SOAK_FIRST);
+    let seeds: Vec<u64> = (first..first + SOAK).collect();
+    hold(&seeds, SOAK_STORM, 2);
+}
+
+#[test]
+#[ignore = "takes minutes: scripts/test soak"]
+fn soak_simulations_find_every_weaker_fleet_out() {
+    are_found_out(&Without::ALL);
+}
