@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use longshore_backend::redis::Store;
 use longshore_core::clock::{Clock as _, SystemClock};
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::attempt::{Claimed, Finished};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
-use longshore_core::port::{AttemptPort as _, EnqueuePort as _};
+use longshore_core::port::{AttemptPort as _, EnqueuePort as _, InspectPort as _};
+use longshore_core::view::JobFilter;
+use longshore_core::{JobId, JobStatus};
 use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::Redis;
 use tokio::time::Instant;
@@ -100,6 +103,63 @@ async fn a_vector_of_256_is_one_call() {
         "{stats}"
     );
     assert_eq!(calls("cmdstat_eval:"), 2);
+}
+
+/// All jobs of a status, page by page, and how many pages that took.
+async fn listed(store: &Store, status: JobStatus) -> (Vec<JobId>, usize) {
+    let (mut ids, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let filter = JobFilter {
+            statuses: vec![status],
+            ..JobFilter::default()
+        };
+        let page = store.inspect_port().list(filter, after, 50).await.unwrap();
+        ids.extend(page.jobs.into_iter().map(|job| job.id));
+        pages += 1;
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return (ids, pages),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_by_a_status_that_few_jobs_have_passes_the_others_over() {
+    let (redis, store) = store().await;
+    let jobs = jobs(&factory(), 1_400);
+    store.enqueue(0, jobs.clone()).await.unwrap();
+    let (many, few) = jobs.split_at(1_390);
+    let claims: Vec<_> = many.iter().map(claim).collect();
+    store.step(0, Vec::new(), claims.clone()).await.unwrap();
+    store
+        .step(0, claims.iter().map(complete).collect(), Vec::new())
+        .await
+        .unwrap();
+
+    redis.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    let (mut ids, pages) = listed(&store, JobStatus::Queued).await;
+    let stats = redis.cli(&["INFO", "commandstats"]).await.unwrap();
+    let looks = stats.lines().find(|line| line.starts_with("cmdstat_hmget:"));
+    let looks = looks.map_or("0", |line| line.split(['=', ',']).nth(1).unwrap());
+    assert!(
+        looks.parse::<usize>().unwrap() < 50,
+        "{looks} records were looked at"
+    );
+    assert_eq!(pages, 1);
+    ids.sort_unstable();
+    let mut queued: Vec<_> = few.iter().map(|job| job.id).collect();
+    queued.sort_unstable();
+    assert_eq!(ids, queued);
+
+    let (mut ids, _) = listed(&store, JobStatus::Completed).await;
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(
+        ids.len(),
+        many.len(),
+        "more than the indexes are asked for: all are found"
+    );
+    assert_eq!(listed(&store, JobStatus::Failed).await, (Vec::new(), 1));
 }
 
 /// Prints rates; asserts only what any machine must reach.
