@@ -7,7 +7,7 @@ use longshore_core::clock::{Clock as _, SystemClock};
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::attempt::{Claimed, Finished};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
-use longshore_core::port::{AttemptPort as _, EnqueuePort as _, InspectPort as _};
+use longshore_core::port::{AttemptPort as _, EnqueuePort as _};
 use longshore_core::view::JobFilter;
 use longshore_core::{JobId, JobStatus};
 use longshore_testkit::factory::Factory;
