@@ -55,10 +55,14 @@ pub(crate) async fn run_on(
         let clock = Arc::new(SystemClock);
         read_fleet(metrics, ports.clone(), clock, stop.clone())
     });
-    let scheduler = Scheduler::builder(ports)
+    let builder = Scheduler::builder(ports);
+    let builder = match config.bundle_max {
+        Some(jobs) => builder.bundle_max(jobs),
+        None => builder,
+    };
+    let scheduler = builder
         .intervals(intervals(&config.intervals))
         .retention(retention(&config.retention))
-        .bundle_max(config.bundle_max)
         .hold_limit(config.hold_limit)
         .audit_rate(config.audit_rate)
         .cron(setting.config.cron.clone())

@@ -6,7 +6,6 @@
 mod bundle;
 mod edges;
 mod marks;
-mod paces;
 pub(crate) mod retry;
 pub(crate) mod stages;
 pub(crate) mod trips;

@@ -20,6 +20,7 @@ pub mod message;
 pub mod name;
 pub mod notice;
 pub mod outcome;
+pub mod pace;
 pub mod port;
 pub mod priority;
 pub mod random;

@@ -12,12 +12,13 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use longshore_core::clock::Clock;
-use longshore_core::limits::OUTBOX_LEASE;
+use longshore_core::limits::{BUNDLE_JOBS_MAX, OUTBOX_LEASE};
 use longshore_core::message::{Gen, Message};
+use longshore_core::pace::{BUNDLE_TIME, Paces};
 use longshore_core::port::Ports;
 use longshore_core::port::broker::Published;
-use longshore_core::port::schedule::Leased;
-use longshore_core::{JobId, port};
+use longshore_core::port::schedule::{Leased, Publishable};
+use longshore_core::{Envelope, JobId, port};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
-    bundle_max: usize,
+    /// Jobs of a message; as many as their run times allow when nothing is said.
+    bundle_max: Option<usize>,
+    paces: Arc<Paces>,
     confirms: Arc<Semaphore>,
     /// Publishes under way; some outlive their pass.
     tasks: TaskTracker,
@@ -69,8 +72,9 @@ struct Group {
 type Rows = Vec<(JobId, Gen)>;
 
 impl Publisher {
-    pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: usize) -> Self {
+    pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: Option<usize>) -> Self {
         Self {
+            paces: Arc::new(Paces::new(&ports.inspect)),
             shared: Arc::new(Shared {
                 ports,
                 clock,
@@ -115,7 +119,7 @@ impl Publisher {
         leased: Leased,
         mut room: OwnedSemaphorePermit,
     ) -> Result<Done, Error> {
-        let messages = message::build(shard, leased, self.bundle_max, self.shared.clock.now());
+        let messages = self.bundles(shard, leased);
         let (mut total, mut under_way) = (Done::default(), FuturesUnordered::new());
         let mut failed = None;
         for group in groups(shard, messages) {
@@ -154,6 +158,38 @@ impl Publisher {
             }
         }
         failed.map_or(Ok(total), Err)
+    }
+
+    /// Dispatches put into messages: as many in one as was said, or as their measured run times allow.
+    fn bundles(&self, shard: u16, leased: Leased) -> Vec<Message> {
+        let now = self.shared.clock.now();
+        if let Some(jobs_max) = self.bundle_max {
+            return message::build(shard, leased, jobs_max, |_| Duration::ZERO, now);
+        }
+        if leased.jobs.len() < 2 {
+            return message::build(shard, leased, 1, |_| BUNDLE_TIME, now);
+        }
+        if self.paces.is_old(&*self.shared.clock) {
+            let paces = Arc::clone(&self.paces);
+            let reading = self.end.clone().run_until_cancelled_owned(async move {
+                match tokio::time::timeout(PATIENCE, paces.read()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "how long functions take was not read; asked again later");
+                    }
+                    Err(_) => {
+                        tracing::debug!("how long functions take was not read in time; asked again later")
+                    }
+                }
+            });
+            self.tasks.spawn(reading);
+        }
+        // Whoever cannot read an envelope leaves it to a worker that can.
+        let pace = |job: &Publishable| {
+            Envelope::decode(&job.envelope)
+                .map_or(BUNDLE_TIME, |envelope| self.paces.of(&envelope.function_name))
+        };
+        message::build(shard, leased, BUNDLE_JOBS_MAX, pace, now)
     }
 
     /// Waits until what is under way has its end, as long as the caller does; then drops it. The rows come again when

@@ -160,8 +160,8 @@ impl Retention {
 pub(crate) struct Settings {
     pub(crate) intervals: Intervals,
     pub(crate) retention: Retention,
-    /// Most jobs in one message.
-    pub(crate) bundle_max: usize,
+    /// Most jobs in one message; as many as their run times allow when nothing is said.
+    pub(crate) bundle_max: Option<usize>,
     /// How long a worker may hold a message unstarted.
     pub(crate) hold_limit: Duration,
     /// Rows a second that the audit may publish again.
@@ -173,7 +173,7 @@ impl Default for Settings {
         Self {
             intervals: Intervals::default(),
             retention: Retention::default(),
-            bundle_max: 1,
+            bundle_max: None,
             hold_limit: Duration::from_secs(300),
             audit_rate: 1_000,
         }

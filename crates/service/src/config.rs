@@ -175,8 +175,8 @@ pub struct HttpFunction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scheduler {
-    /// Most jobs in one message.
-    pub bundle_max: usize,
+    /// Most jobs in one message; as many as their run times allow when `None`.
+    pub bundle_max: Option<usize>,
     /// The audit takes nothing for lost before this.
     pub hold_limit: Duration,
     /// Jobs a second that the audit publishes again.

@@ -168,6 +168,8 @@ pub(crate) struct Control {
     /// When the time that a drain was given is over.
     drain_by: Instant,
     wake_at: Instant,
+    /// When a call departs that waits for more.
+    gathers_until: Option<Instant>,
 }
 
 impl Control {
@@ -231,6 +233,7 @@ impl Control {
             cause: StopCause::Asked,
             drain_by: now,
             wake_at: now,
+            gathers_until: None,
         }
     }
 
@@ -259,6 +262,7 @@ impl Control {
     async fn wait(&mut self, shutdown: &CancellationToken) {
         let accepting = self.accepts();
         let working = self.phase.is_working();
+        let until = self.gathers_until.map_or(self.wake_at, |at| at.min(self.wake_at));
         tokio::select! {
             biased;
             Some(event) = self.events.recv() => self.on_event(event),
@@ -266,7 +270,7 @@ impl Control {
             Some(hint) = self.hints.recv() => self.on_hint(&hint),
             Some(arrival) = self.arrivals.recv(), if accepting => self.on_arrival(arrival),
             () = shutdown.cancelled(), if working => {}
-            () = tokio::time::sleep_until(self.wake_at) => {}
+            () = tokio::time::sleep_until(until) => {}
         }
     }
 

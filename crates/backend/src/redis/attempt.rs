@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use longshore_core::clock::duration_millis;
+use longshore_core::clock::{Timestamp, duration_millis};
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::limits::BEAT;
+use longshore_core::message::Gen;
 use longshore_core::name::QueueName;
 use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
 use longshore_core::port::attempt::{
@@ -170,7 +171,9 @@ impl Store {
         let mut claimed = Vec::with_capacity(claims.len());
         let bytes = |ask: &Finish| outcome_bytes(&ask.outcome) + ask.progress.as_ref().map_or(0, log_bytes);
         let mut finishing = calls(&finishes, bytes).into_iter().peekable();
-        let mut claiming = calls(&claims, light).into_iter();
+        // A call names one worker.
+        let of_one = claims.chunk_by(|one, other| one.worker == other.worker);
+        let mut claiming = of_one.flat_map(|claims| calls(claims, light));
         // The last finishes and the first claims travel together.
         while let Some(finishes) = finishing.next() {
             let claims = match finishing.peek() {
@@ -196,21 +199,17 @@ impl Store {
         claimed: &mut Vec<Claimed>,
     ) -> Result<(), Error> {
         let mut call = Self::script(&script::STEP, shard);
-        call.arg(finishes.len());
-        for ask in finishes {
-            put_finish(&mut call, ask);
-        }
+        call.arg(claims.first().map_or("", |ask| ask.worker.0.as_str()));
+        put_finishes(&mut call, finishes);
         for ask in claims {
-            call.id(ask.id)
-                .arg(ask.gen_)
-                .nonce(ask.nonce)
-                .arg(ask.worker.0.as_str());
+            call.id(ask.id).arg(ask.gen_).nonce(ask.nonce);
         }
         // A claim alone promises nothing that a lost write could break.
         let mut answer = match finishes {
             [] => self.run(&call).await?,
             _ => self.run_strictly(&call).await?,
         };
+        let now_us = answer.number()?;
         for _ in finishes {
             finished.push(match answer.signed()? {
                 -2 => Finished::Missing,
@@ -218,10 +217,37 @@ impl Store {
                 code => Finished::Accepted(status(code.unsigned_abs())?),
             });
         }
-        for _ in claims {
-            claimed.push(claim_answer(&mut answer)?);
+        for ask in claims {
+            claimed.push(step_answer(&mut answer, ask.gen_, now_us)?);
         }
         Ok(())
+    }
+}
+
+/// The finishes of a call: the plain ones that lead them, then the others.
+fn put_finishes(call: &mut Call, finishes: &[Finish]) {
+    let plain = finishes
+        .iter()
+        .position(|ask| plain_result(ask).is_none())
+        .unwrap_or(finishes.len());
+    let (plain, others) = finishes.split_at(plain);
+    call.arg(plain.len());
+    for ask in plain {
+        call.id(ask.id)
+            .nonce(ask.nonce)
+            .arg(plain_result(ask).unwrap_or_default());
+    }
+    call.arg(others.len());
+    for ask in others {
+        put_finish(call, ask);
+    }
+}
+
+/// The result of a finish that completes a job and says nothing else.
+fn plain_result(ask: &Finish) -> Option<&[u8]> {
+    match &ask.outcome {
+        Outcome::Completed { result } if ask.progress.is_none() => Some(result),
+        _ => None,
     }
 }
 
@@ -277,8 +303,30 @@ fn line(error: &ErrorInfo) -> String {
     text
 }
 
+/// The answer to a claim of this gen in a call that ran at `now_us`.
+fn step_answer(answer: &mut Reader, gen_: Gen, now_us: u64) -> Result<Claimed, Error> {
+    let word = answer.bytes()?;
+    if &*word != b"first" {
+        return claimed(&String::from_utf8_lossy(&word), answer);
+    }
+    Ok(Claimed::Run(Grant {
+        attempt: 1,
+        retries: 0,
+        losts: 0,
+        fence: now_us,
+        gen_,
+        started_at: Timestamp(now_us / 1_000),
+        cancel_requested: false,
+    }))
+}
+
 fn claim_answer(answer: &mut Reader) -> Result<Claimed, Error> {
-    match answer.text()?.as_str() {
+    let word = answer.text()?;
+    claimed(&word, answer)
+}
+
+fn claimed(word: &str, answer: &mut Reader) -> Result<Claimed, Error> {
+    match word {
         "run" => Ok(Claimed::Run(Grant {
             attempt: answer.small()?,
             retries: answer.small()?,

@@ -100,6 +100,34 @@ impl Call {
         self.arg(duration_millis(duration))
     }
 
+    /// New jobs of which none has parents, in groups of what they have in common, as the script `enqueue` reads them.
+    pub(super) fn groups(&mut self, jobs: &[NewJob]) -> &mut Self {
+        for group in jobs.chunk_by(is_alike) {
+            if let [first, ..] = group {
+                self.arg(group.len()).shared(first);
+            }
+            for job in group {
+                self.id(job.id)
+                    .arg(format!("{:016x}", job.fingerprint))
+                    .time(job.created_at)
+                    .arg(&*job.envelope);
+            }
+        }
+        self
+    }
+
+    /// What the jobs of a group have in common.
+    fn shared(&mut self, job: &NewJob) -> &mut Self {
+        self.arg(job.function_name.as_str())
+            .arg(job.name.as_deref().unwrap_or_default())
+            .arg(job.queue.as_str())
+            .arg(job.priority.level())
+            .opt((!job.tags.is_empty()).then(|| pack(&job.tags)))
+            .opt(job.run_at.map(Timestamp::millis))
+            .opt(job.expires_at.map(Timestamp::millis))
+            .opt(job.deadline.map(Timestamp::millis))
+    }
+
     /// A new job, as `read_job` in the scripts reads it.
     pub(super) fn job(&mut self, job: &NewJob) -> &mut Self {
         self.id(job.id)
@@ -120,6 +148,16 @@ impl Call {
         }
         self
     }
+}
+
+/// Whether two jobs have everything in common that [`Call::groups`] says once.
+fn is_alike(one: &NewJob, other: &NewJob) -> bool {
+    one.function_name == other.function_name
+        && one.queue == other.queue
+        && one.priority == other.priority
+        && one.name == other.name
+        && one.tags == other.tags
+        && (one.run_at, one.expires_at, one.deadline) == (other.run_at, other.expires_at, other.deadline)
 }
 
 /// Cuts requests into calls: at most [`SCRIPT_JOBS_MAX`] of them and about 4 MiB in each.

@@ -15,7 +15,7 @@ use longshore_core::port::{Error, Reply};
 use longshore_core::shard::Shards;
 
 use super::Store;
-use super::call::{calls, light};
+use super::call::{Call, calls, light};
 use super::reply::{self, Reader, pack};
 use super::script;
 
@@ -32,10 +32,7 @@ impl EnqueuePort for Store {
             };
             for jobs in calls(&jobs, |job| job.envelope.len()) {
                 let mut call = Self::script(&script::ENQUEUE, shard);
-                call.arg(jobs.len());
-                for job in jobs {
-                    call.job(job);
-                }
+                put_jobs(&mut call, jobs);
                 let mut answer = self.run_strictly(&call).await?;
                 all.epoch = answer.number()?;
                 for _ in jobs {
@@ -198,11 +195,30 @@ impl Store {
     }
 }
 
+/// Jobs as the script `enqueue` reads them.
+fn put_jobs(call: &mut Call, jobs: &[NewJob]) {
+    if jobs.iter().all(|job| job.parents.is_empty()) {
+        call.arg(0).groups(jobs);
+        return;
+    }
+    call.arg(jobs.len());
+    for job in jobs {
+        call.job(job);
+    }
+}
+
 pub(super) fn enqueued(answer: &mut Reader) -> Result<Enqueued, Error> {
-    let (kind, status) = (answer.text()?, answer.status()?);
+    let kind = answer.bytes()?;
+    let created = |status, gen_| Ok(Enqueued::Created { status, gen_ });
+    match &*kind {
+        b"queued" => return created(JobStatus::Queued, 1),
+        b"scheduled" => return created(JobStatus::Scheduled, 0),
+        _ => {}
+    }
+    let status = answer.status()?;
     let (gen_, unpublished) = (answer.small()?, answer.number()? == 1);
-    match kind.as_str() {
-        "new" => Ok(Enqueued::Created { status, gen_ }),
+    match &*String::from_utf8_lossy(&kind) {
+        "new" => created(status, gen_),
         "known" => Ok(Enqueued::Existing {
             status,
             gen_,

@@ -72,7 +72,7 @@ impl InspectPort for Store {
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
-        Box::pin(async move { self.0.hub.watch(ids).await })
+        Box::pin(self.watched(ids))
     }
 
     fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use longshore_core::clock::duration_millis;
 use longshore_core::limits;
 
-/// Ended jobs in one bucket of their index; Redis keeps sorted sets of up to 128 small, unless configured.
-const FINISHED_BUCKET: u64 = 100;
+/// Ended jobs in one bucket of their index. Redis keeps sorted sets of up to 128 small, unless configured, and looks through
+/// a small one for each row.
+const FINISHED_BUCKET: u64 = 40;
 
 /// Bytes of a result up to which it stands in the record; the record stays small in Redis up to 64.
 const RESULT_IN_RECORD: u64 = 48;
@@ -16,6 +17,7 @@ const COUNT: &str = include_str!("lua/count.lua");
 const BASE: &str = include_str!("lua/base.lua");
 const LIB: &str = include_str!("lua/lib.lua");
 const DIRECT: &str = include_str!("lua/direct.lua");
+const DUE: &str = include_str!("lua/due.lua");
 
 /// Bytes of payloads after which an answer takes no more jobs.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -46,6 +48,15 @@ impl Script {
     /// A script of a shard that runs for every job: what stands before the line `---- direct` is the way of the jobs
     /// that take a turn, and is made, with the shared part, when the first of them comes.
     fn direct(name: &'static str, own: &str) -> Self {
+        Self::by_hand(name, own, "")
+    }
+
+    /// The same, of a script that takes what is due.
+    fn due(name: &'static str, own: &str) -> Self {
+        Self::by_hand(name, own, DUE)
+    }
+
+    fn by_hand(name: &'static str, own: &str, more: &str) -> Self {
         let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
         let (rare, direct) = body.split_once("---- direct\n").unwrap_or(("", body));
         let bounds = &*BOUNDS;
@@ -57,7 +68,7 @@ impl Script {
         );
         Self::new(
             name,
-            format!("{flags}\n{bounds}{COUNT}\n{BASE}\n{rare}\n{DIRECT}\n{direct}"),
+            format!("{flags}\n{bounds}{COUNT}\n{BASE}\n{rare}\n{DIRECT}\n{more}\n{direct}"),
         )
     }
 
@@ -133,13 +144,16 @@ macro_rules! scripts {
     };
 }
 
-scripts! { Script::direct: ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STEP = "step" }
+scripts! { Script::direct:
+    ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STEP = "step", SETTLE_EDGES = "settle_edges",
+}
+scripts! { Script::due: PROMOTE = "promote", LEASE_OUTBOX = "lease_outbox" }
 scripts! { Script::shared:
     STATUSES = "statuses", REGISTER = "register",
-    SETTLE_EDGES = "settle_edges", EDGES_VERIFIED = "edges_verified", FAIL_BLOCKED = "fail_blocked",
+    EDGES_VERIFIED = "edges_verified", FAIL_BLOCKED = "fail_blocked",
     ABORT = "abort", CANCEL = "cancel", REBUILD = "rebuild", BEAT = "beat",
-    GIVE_BACK = "give_back", PROGRESS = "progress", QUARANTINE = "quarantine", LEASE_OUTBOX = "lease_outbox",
-    EXTEND_OUTBOX = "extend_outbox", PROMOTE = "promote", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
+    GIVE_BACK = "give_back", PROGRESS = "progress", QUARANTINE = "quarantine",
+    EXTEND_OUTBOX = "extend_outbox", AUDIT = "audit", EXPIRE_LEASES = "expire_leases",
     EXPIRE_WAITING = "expire_waiting", RELATIONS = "relations", RELATIONS_TOLD = "relations_told",
     OPEN_EDGES = "open_edges", PARENTS_UNKNOWN = "parents_unknown", DEAD_UNCOPIED = "dead_uncopied", DEAD_COPIED = "dead_copied",
     DEAD_TWINS = "dead_twins", BROKER_GAVE_UP = "broker_gave_up", REQUEUE = "requeue", REQUEUE_EDITED = "requeue_edited", DISCARD = "discard",

@@ -27,10 +27,10 @@ impl Fields {
     }
 
     fn number(&self, field: &'static str) -> Result<Option<u64>, Error> {
-        self.0
-            .get(field.as_bytes())
-            .map(|bytes| parse_number(bytes))
-            .transpose()
+        let found = self.0.get(field.as_bytes());
+        // A confirm leaves an empty time behind.
+        let found = found.filter(|bytes| !bytes.is_empty());
+        found.map(|bytes| parse_number(bytes)).transpose()
     }
 
     fn needed(&self, field: &'static str) -> Result<u64, Error> {
@@ -88,8 +88,9 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
     let function_name = fields.name("fn")?;
     let tags = fields.0.get("t".as_bytes());
     let status = reply::status(fields.needed("s")?)?;
-    // A start leaves these two fields behind.
+    // A start leaves these fields behind, and so does an end.
     let of_queued = |time: Option<Timestamp>| time.filter(|_| status == JobStatus::Queued);
+    let is_open = !status.is_terminal();
     Ok(JobView {
         id,
         name: fields
@@ -114,8 +115,8 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         published_at: of_queued(fields.time("p")?),
         outbox_at: of_queued(fields.time("x")?),
         parked: fields.text("k")?.map(|name| parse(&name)).transpose()?,
-        worker: fields.text("w")?.map(WorkerId),
-        lease_until: fields.time("u")?,
+        worker: fields.text("w")?.filter(|_| is_open).map(WorkerId),
+        lease_until: fields.time("u")?.filter(|_| is_open),
         cancel_reason: fields.text("c")?,
         open_parents: Vec::new(),
         progress: Progress::default(),

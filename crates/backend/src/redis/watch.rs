@@ -61,6 +61,8 @@ struct Watchers {
     /// Counts connections: the end of one ends its watchers, and no others.
     life: u64,
     jobs: HashMap<JobId, Vec<(u64, mpsc::Sender<JobId>)>>,
+    /// Somebody keeps telling the shards of `jobs` that they are watched.
+    are_told: bool,
     /// Who hears a channel of hints.
     hints: HashMap<u64, (&'static str, mpsc::Sender<Hint>)>,
 }
@@ -86,8 +88,9 @@ impl Hub {
         }
     }
 
-    /// Wakes for these jobs, from the moment this answers.
-    pub(super) async fn watch(&self, ids: Vec<JobId>) -> Result<Box<dyn Wakes>, Error> {
+    /// Wakes for these jobs, from the moment this answers, and whether the caller must keep telling the shards of
+    /// [`Hub::watched`] that they are.
+    pub(super) async fn watch(&self, ids: Vec<JobId>) -> Result<(Box<dyn Wakes>, bool), Error> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let mut sink = self.sink.lock().await;
         self.listening(&mut sink).await?;
@@ -105,7 +108,20 @@ impl Hub {
         for channels in channels.chunks(SUBSCRIBE_BITE) {
             self.subscribe(&mut sink, channels).await?;
         }
-        Ok(Box::new(watch))
+        let keeps = std::mem::replace(&mut self.watchers.lock().are_told, true);
+        Ok((Box::new(watch), !keeps))
+    }
+
+    /// Runs a task where the connection's own run.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// The jobs that somebody watches. With none, whoever tells their shards is done.
+    pub(super) fn watched(&self) -> Vec<JobId> {
+        let mut watchers = self.watchers.lock();
+        watchers.are_told = !watchers.jobs.is_empty();
+        watchers.jobs.keys().copied().collect()
     }
 
     /// Hints for a worker.

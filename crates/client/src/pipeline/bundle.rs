@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use longshore_core::Clock;
-use longshore_core::limits::{BUNDLE_BYTES_MAX, BUNDLE_JOBS_MAX};
 use longshore_core::message::{Epoch, Gen, Message, MessageJob};
+use longshore_core::pace::Load;
 use longshore_core::port::broker::message_id;
 use longshore_core::port::enqueue::NewJob;
-
-use super::paces::BUNDLE_TIME;
 
 /// A job that is to be published.
 #[derive(Clone, Debug)]
@@ -29,8 +27,8 @@ pub(crate) struct Address {
 }
 
 /// The messages for these dispatches, and for each which dispatches it carries. The most urgent come first; jobs of
-/// one queue and priority travel together, at most `jobs_max`, [`BUNDLE_BYTES_MAX`] bytes and [`BUNDLE_TIME`] of work a
-/// message; `pace` says how long a job takes.
+/// one queue and priority travel together, as many as a message's [`Load`] takes of at most `jobs_max`; `pace` says how
+/// long a job takes.
 pub(crate) fn bundle(
     jobs: &[Dispatch],
     address: Address,
@@ -38,7 +36,6 @@ pub(crate) fn bundle(
     pace: impl Fn(&NewJob) -> Duration,
     clock: &dyn Clock,
 ) -> Vec<(Message, Vec<usize>)> {
-    let jobs_max = jobs_max.clamp(1, BUNDLE_JOBS_MAX);
     let mut order: Vec<(usize, &Dispatch)> = jobs.iter().enumerate().collect();
     order.sort_by(|(_, a), (_, b)| {
         let urgency = b.job.priority.cmp(&a.job.priority);
@@ -46,24 +43,21 @@ pub(crate) fn bundle(
     });
     let published_at = clock.now();
     let mut messages: Vec<(Message, Vec<usize>)> = Vec::with_capacity(order.len());
-    let (mut bytes, mut work) = (0, Duration::ZERO);
+    let mut load = Load::default();
     for (index, dispatch) in order {
         let (size, takes) = (dispatch.job.envelope.len(), pace(&dispatch.job));
         let open = messages.last_mut().filter(|(message, _)| {
-            message.jobs.len() < jobs_max
-                && bytes + size <= BUNDLE_BYTES_MAX
-                && work + takes <= BUNDLE_TIME
-                && message.priority == dispatch.job.priority
+            message.priority == dispatch.job.priority
                 && message.queue == dispatch.job.queue
+                && load.takes(size, takes, jobs_max)
         });
         if let Some((message, carried)) = open {
             message.jobs.push(message_job(dispatch));
             carried.push(index);
-            bytes += size;
-            work += takes;
             continue;
         }
-        (bytes, work) = (size, takes);
+        load = Load::default();
+        load.takes(size, takes, jobs_max);
         let message = Message {
             id: message_id(),
             queue: dispatch.job.queue.clone(),
@@ -94,6 +88,7 @@ fn message_job(dispatch: &Dispatch) -> MessageJob {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longshore_core::pace::BUNDLE_TIME;
     use longshore_core::random::SystemRandom;
     use longshore_core::{Envelope, FunctionName, JobId, JobSpec, Priority, QueueName, SystemClock, value};
 

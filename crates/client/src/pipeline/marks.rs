@@ -21,7 +21,7 @@ const MARKS_MAX: usize = 100_000;
 /// Marks of one shard that go together; the store cuts them into calls.
 const TOGETHER_MAX: usize = 8_192;
 /// How long they wait; far below the time after which the sweep takes an unmarked dispatch for unpublished.
-const WAIT: Duration = Duration::from_millis(100);
+const WAIT: Duration = Duration::from_secs(1);
 
 /// The marks of every shard.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use longshore_core::limits::{BUNDLE_JOBS_MAX, SCRIPT_JOBS_MAX};
 use longshore_core::message::{Epoch, Message};
+use longshore_core::pace::Paces;
 use longshore_core::port::enqueue::{EnqueueReply, Enqueued, NewJob};
 use longshore_core::port::{self, EnqueuePort, PublishPort};
 use longshore_core::random::Random;
@@ -15,8 +16,7 @@ use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
-use super::paces::Paces;
-use super::retry::{Limit, may_pass, retrying};
+use super::retry::{CALL_LIMIT, Limit, may_pass, retrying};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
 
@@ -239,8 +239,19 @@ impl Stages {
         if let Some(jobs_max) = self.bundle_max {
             return bundle(dispatches, address, jobs_max, |_| Duration::ZERO, &*self.clock);
         }
-        if dispatches.len() > 1 {
-            self.paces.refresh(&*self.clock);
+        if dispatches.len() > 1 && self.paces.is_old(&*self.clock) {
+            let paces = Arc::clone(&self.paces);
+            tokio::spawn(async move {
+                match tokio::time::timeout_at(CALL_LIMIT.by(), paces.read()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "how long functions take was not read; asked again later");
+                    }
+                    Err(_) => {
+                        tracing::debug!("how long functions take was not read in time; asked again later")
+                    }
+                }
+            });
         }
         let pace = |job: &NewJob| self.paces.of(&job.function_name);
         bundle(dispatches, address, BUNDLE_JOBS_MAX, pace, &*self.clock)

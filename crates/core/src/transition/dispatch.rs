@@ -30,7 +30,7 @@ fn queued(slot: &mut Slot, gen_: Gen) -> Option<&mut Record> {
 
 /// The broker confirmed the dispatch: out of the outbox. Answers whether anything changed.
 pub fn mark_published(slot: &mut Slot, gen_: Gen, now: Timestamp) -> bool {
-    let Some(record) = queued(slot, gen_) else {
+    let Some(record) = queued(slot, gen_).filter(|record| record.outbox.is_some()) else {
         return false;
     };
     record.outbox = None;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use longshore_core::JobId;
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::enqueue::{EdgeSettled, EdgeSettlement};
@@ -45,7 +46,7 @@ async fn settle(cx: &Context, relation: Relation) -> Result<Done, Error> {
     for child in relation.children {
         pages.entry(shards.of(&child)).or_default().push(child);
     }
-    let mut told = 0;
+    let (mut settling, mut told) = (Vec::new(), 0);
     for (shard, children) in pages {
         for page in children.chunks(SCRIPT_JOBS_MAX) {
             let edges = page.iter().map(|child| EdgeSettlement {
@@ -53,10 +54,11 @@ async fn settle(cx: &Context, relation: Relation) -> Result<Done, Error> {
                 parent: relation.parent,
                 outcome: relation.outcome.clone(),
             });
-            settle_edges(cx, shard, edges.collect()).await?;
+            settling.push(settle_edges(cx, shard, edges.collect()));
             told += page.len() as u64;
         }
     }
+    try_join_all(settling).await?;
     Ok(Done::rows(told))
 }
 

@@ -228,7 +228,7 @@ fn scheduler(values: &Values) -> Scheduler {
     let kept = |status: &str| time(values, &format!("scheduler.retention.{status}"));
     let every = |daemon: &str| time(values, &format!("scheduler.intervals.{daemon}"));
     Scheduler {
-        bundle_max: values.count("scheduler.bundle_max").unwrap_or(1),
+        bundle_max: values.count("scheduler.bundle_max"),
         hold_limit: time(values, "scheduler.hold_limit"),
         audit_rate: values.count("scheduler.audit_rate").unwrap_or(1),
         retention: Retention {

@@ -101,14 +101,27 @@ impl Control {
 
     /// Makes every call that has something to carry.
     pub(super) fn launch(&mut self, now: Instant) {
+        self.gathers_until = None;
         for shard in Self::shards_of(&self.steps) {
-            self.launch_step(shard, now);
+            if !self.gathers(shard, now) {
+                self.launch_step(shard, now);
+            }
         }
         for shard in Self::shards_of(&self.rebuilds) {
             self.launch_rebuild(shard, now);
         }
         self.launch_backs(now);
         self.launch_asides(now);
+    }
+
+    /// Whether a call of the shard waits for more: handlers run, whose ends and successors may travel with it.
+    fn gathers(&mut self, shard: u16, now: Instant) -> bool {
+        let until = self.steps.get(&shard).and_then(|lane| lane.gathers_until(now));
+        let Some(until) = until.filter(|_| self.running.active() > 0) else {
+            return false;
+        };
+        self.gathers_until = Some(self.gathers_until.map_or(until, |known| known.min(until)));
+        true
     }
 
     fn launch_step(&mut self, shard: u16, now: Instant) {

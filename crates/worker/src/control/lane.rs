@@ -9,6 +9,12 @@ use tokio::time::Instant;
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// The first.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// How long after an answer a busy lane gathers. A call costs the store as much as three jobs in it.
+const GATHER: Duration = Duration::from_millis(1);
+/// A lane whose last call carried as many is busy.
+const BUSY: usize = 4;
+/// So many requests go without more ado.
+const GATHERED: usize = 64;
 
 /// The pause before try number `failures` + 1: doubles up to [`BACKOFF_MAX`], half of it at random.
 pub(super) fn backoff(failures: u32, random: &dyn Random) -> Duration {
@@ -23,6 +29,8 @@ pub(super) struct Lane<T> {
     flying: Vec<T>,
     failures: u32,
     retry_at: Option<Instant>,
+    /// When the last call was answered, and how much it carried.
+    landed: Option<(Instant, usize)>,
     /// After a call that was refused as a whole its requests travel alone, so that one does not hold up the rest.
     alone: usize,
 }
@@ -34,6 +42,7 @@ impl<T> Default for Lane<T> {
             flying: Vec::new(),
             failures: 0,
             retry_at: None,
+            landed: None,
             alone: 0,
         }
     }
@@ -74,8 +83,18 @@ impl<T> Lane<T> {
         Some(&self.flying)
     }
 
+    /// Until when the next call is worth waiting with, if it is: the lane is busy, has just been answered, and has
+    /// gathered little since.
+    pub(super) fn gathers_until(&self, now: Instant) -> Option<Instant> {
+        let (landed, carried) = self.landed?;
+        let until = landed + GATHER;
+        let gathers = carried >= BUSY && (1..GATHERED).contains(&self.waiting.len()) && now < until;
+        (gathers && self.flying.is_empty()).then_some(until)
+    }
+
     /// The call was answered: its requests, in order.
     pub(super) fn landed(&mut self) -> Vec<T> {
+        self.landed = Some((Instant::now(), self.flying.len()));
         self.failures = 0;
         self.retry_at = None;
         self.alone = self.alone.saturating_sub(1);
@@ -149,6 +168,34 @@ mod tests {
         assert_eq!(lane.depart(now, 10), None);
         assert_eq!(lane.landed(), [1]);
         assert_eq!(lane.depart(now, 10), Some(&[2, 3][..]));
+    }
+
+    #[test]
+    fn a_busy_lane_gathers_for_a_moment_and_an_idle_one_does_not() {
+        let mut lane = Lane::default();
+        lane.push(1);
+        assert_eq!(lane.gathers_until(Instant::now()), None);
+        lane.depart(Instant::now(), 10);
+        lane.landed();
+        lane.push(2);
+        assert_eq!(
+            lane.gathers_until(Instant::now()),
+            None,
+            "the last call carried one"
+        );
+        (3..=9).for_each(|item| lane.push(item));
+        lane.depart(Instant::now(), 10);
+        let began = Instant::now();
+        lane.landed();
+        assert_eq!(lane.gathers_until(began), None, "nothing waits");
+        lane.push(10);
+        assert!(
+            lane.gathers_until(began)
+                .is_some_and(|until| until >= began + GATHER)
+        );
+        assert_eq!(lane.gathers_until(Instant::now() + GATHER), None);
+        (0..GATHERED).for_each(|item| lane.push(item));
+        assert_eq!(lane.gathers_until(began), None, "enough waits");
     }
 
     #[test]

@@ -30,12 +30,6 @@ local function num()
   at = at + 1
   return tonumber(ARGV[at])
 end
--- An empty argument stands for nothing.
-local function opt()
-  local value = arg()
-  if value == '' then return nil end
-  return value
-end
 
 -- Lines of a log: their number, then of each its place among the attempt's lines and the encoded line.
 local function read_lines()
@@ -63,91 +57,8 @@ local function is_paused(queue)
   return known
 end
 
--- The sweep over leases: answers how long leases that look over must be left alone, or nothing. After an outage, a
--- restart, a clock jump or a failover nobody could beat.
-local function look()
-  local seen = call('HMGET', KEYS[1], 'seen', 'pause')
-  local last, pause = tonumber(seen[1]), tonumber(seen[2]) or 0
-  call('HSET', KEYS[1], 'seen', NOW)
-  if NOW < pause then
-    local left = pause - NOW
-    if left > LEASE then call('HSET', KEYS[1], 'pause', NOW + LEASE) end
-    return math.min(left, LEASE)
-  end
-  if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end
-  call('HSET', KEYS[1], 'pause', NOW + LEASE)
-  return LEASE
-end
-
 -- Counters by queue, status and function: gathered here, written together by `done`.
 local counts = {}
-local function tally(r, status, by)
-  local field = r.q .. ':' .. status .. ':' .. r.fn
-  counts[field] = (counts[field] or 0) + by
-end
-
--- Index rows: gathered here by index and id, the last word for each (a score, or false for no row), and written
--- together by `flush`, one command an index. A row a command is what most of a script's time would go to.
-local pending = {}
-local function row(index, id, score)
-  local rows = pending[index]
-  if not rows then
-    rows = {}
-    pending[index] = rows
-  end
-  rows[id] = score
-end
-
-local function flush_index(index, rows)
-  local add, rem = { 'ZADD', P .. index }, { 'ZREM', P .. index }
-  for id, score in pairs(rows) do
-    if score then
-      add[#add + 1] = score
-      add[#add + 1] = id
-    else
-      rem[#rem + 1] = id
-    end
-    if #add > 1000 then
-      call(unpack(add))
-      add = { 'ZADD', P .. index }
-    end
-    if #rem > 1000 then
-      call(unpack(rem))
-      rem = { 'ZREM', P .. index }
-    end
-  end
-  if #add > 2 then call(unpack(add)) end
-  if #rem > 2 then call(unpack(rem)) end
-end
-
-local function flush()
-  for index, rows in pairs(pending) do flush_index(index, rows) end
-  pending = {}
-end
-
--- Whether a row of `rel` was made: schedulers are told once a script.
-local has_ended_parents = false
--- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
--- somebody wants it. A full list keeps the number of what it had no room for.
-local noted = {}
-local function notice(...)
-  noted[#noted + 1] = { ... }
-end
-
-local function write_notices()
-  local key = P .. 'notices'
-  if (tonumber(call('HGET', KEYS[1], 'notices') or nil) or 0) <= NOW then return end
-  local left = NOTICES - call('LLEN', key)
-  for i, row in ipairs(noted) do
-    if i > left then
-      call('HINCRBY', KEYS[1], 'notices_dropped', #noted - i + 1)
-      return
-    end
-    -- The error stands in the job's own key by now.
-    if row[1] == 'd' then row[#row + 1] = call('GET', P .. 'e:' .. row[2]) or '' end
-    call('RPUSH', key, cmsgpack.pack({ call('HINCRBY', KEYS[1], 'notices_last', 1), NOW, row }))
-  end
-end
 
 -- Redis turns a number into text digit by digit, for each argument anew; the same few numbers come again and again.
 local texts = {}
@@ -160,11 +71,10 @@ local function text(number)
   return known
 end
 
--- Ends every script that writes.
+-- Ends every script that writes. `lib.lua` has words of its own for that.
+local last_words
 local function done(reply)
-  if noted[1] then write_notices() end
-  flush()
-  if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
+  if last_words then last_words() end
   for field, by in pairs(counts) do
     if by ~= 0 and call('HINCRBY', P .. 'n', field, by) == 0 then call('HDEL', P .. 'n', field) end
   end
@@ -172,12 +82,15 @@ local function done(reply)
   return reply
 end
 
--- Wakes whoever watches a job. Nobody may depend on it: a user who may not publish runs jobs all the same.
+-- Wakes whoever watches a job, as long as anybody watches one of this shard (see `watch.rs`). Nobody may depend on it: a
+-- user who may not publish runs jobs all the same.
+local is_watched
 local function wake(id, what)
-  redis.pcall('PUBLISH', 'longshore:ev:' .. id, what)
+  if is_watched == nil then is_watched = call('EXISTS', P .. 'watched') == 1 end
+  if is_watched then redis.pcall('PUBLISH', 'longshore:ev:' .. id, what) end
 end
 
--- Ended jobs of a status are kept in buckets of a hundred, oldest first, because a small sorted set takes a third of
+-- Ended jobs of a status are kept in buckets of forty, oldest first, because a small sorted set takes a third of
 -- the memory of a large one. `finished:<status>` has the buckets by the earliest end in them. Answers the bucket of a
 -- job that ended then.
 local end_bucket_of = {}

@@ -13,7 +13,7 @@ while at < #ARGV do
   local seen = call('HMGET', key, 's', 'o', 'c')
   if not seen[1] then
     out[#out + 1] = call('EXISTS', P .. 't:' .. id) == 1 and -1 or -2
-  elseif seen[2] == nonce then
+  elseif seen[2] == nonce and seen[1] == '3' then
     call('HSET', key, 'u', NOW + LEASE)
     call('ZADD', P .. 'running', NOW + LEASE, id)
     out[#out + 1] = seen[3] and 1 or 0

@@ -21,9 +21,6 @@ local function happen(code, bucket, place)
   local field = code .. bucket .. place
   happened[field] = (happened[field] or 0) + 1
 end
-local function note(r, code, time)
-  happen(code, time and bucket_of(time) or '', ':' .. r.q .. ':' .. r.fn)
-end
 
 -- Adds to a bucket. The first of its kind may need a row of its own: `opened` is called for the first row.
 local function add_up(call, key, field, by, opened)

@@ -2,6 +2,7 @@
 -- take longer to make than a job takes, the first time that a job needs them.
 
 local NOW_TEXT, LEASE_TEXT = text(NOW), text(NOW + LEASE)
+local J = P .. 'j:'
 
 -- Rows of the jobs that take no turn, ready to be sent: an array for each index, much cheaper than `row`.
 local adds, rems = {}, {}
@@ -47,10 +48,63 @@ local function rarely(...)
   return rare(...)
 end
 
--- Counts a change of status, without a record.
-local function moved(q, from, to, fn)
-  local field = q .. from .. fn
-  counts[field] = (counts[field] or 0) - 1
-  field = q .. to .. fn
-  counts[field] = (counts[field] or 0) + 1
+-- What is counted of the jobs of a queue and function, in numbers: names are made once, in `tell_places`. `by` has what
+-- a status gained, from Blocked to Completed.
+local places = {}
+local function place_of(q, fn)
+  local of = places[q]
+  if not of then
+    of = {}
+    places[q] = of
+  end
+  local place = of[fn]
+  if not place then
+    place = { by = { [0] = 0, 0, 0, 0, 0, 0 }, new = 0, waits = {}, runs = {}, ready = {} }
+    of[fn] = place
+  end
+  return place
+end
+
+-- Counts a time in `waits` or `runs`; the same few times come again and again.
+local buckets = {}
+local function time_in(of, time)
+  local bucket = buckets[time]
+  if not bucket then
+    bucket = bucket_of(math.max(time, 0))
+    buckets[time] = bucket
+  end
+  of[bucket] = (of[bucket] or 0) + 1
+end
+
+local function tell_times(code, of, name)
+  for bucket, count in pairs(of) do
+    local field = code .. bucket .. name
+    happened[field] = (happened[field] or 0) + count
+  end
+end
+
+-- Hands on what was counted, for `done`. Lua takes long to turn a number into text.
+local function tell_places()
+  local statuses = { [0] = ':0:', ':1:', ':2:', ':3:', ':4:', ':5:' }
+  for q, of in pairs(places) do
+    for fn, place in pairs(of) do
+      local name = ':' .. q .. ':' .. fn
+      for s, by in pairs(place.by) do
+        if by ~= 0 then
+          local field = q .. statuses[s] .. fn
+          counts[field] = (counts[field] or 0) + by
+        end
+      end
+      if place.new > 0 then happened['n' .. name] = (happened['n' .. name] or 0) + place.new end
+      tell_times('w', place.waits, name)
+      tell_times('c', place.runs, name)
+    end
+  end
+end
+
+-- Ends a script that runs for every job.
+local function done_direct(reply)
+  flush_direct()
+  tell_places()
+  return done(reply)
 end

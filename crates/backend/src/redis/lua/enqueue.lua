@@ -2,32 +2,52 @@
 -- Records jobs, or tells how the known ones stand. Refused when Redis is out of memory.
 --
 -- KEYS: 1 the shard's meta hash
--- ARGV: seed, number of jobs, then the jobs (see `read_job`)
--- Returns: epoch, then of each job: kind (new, known, taken), status, gen, 1 when it is unpublished
+-- ARGV: seed, number of jobs, then the jobs (see `read_job`); or 0, then groups of jobs without parents: their number,
+--   function, name, queue, priority, tags, run at, expires at, deadline; then of each job: id, fingerprint, created at,
+--   payload
+-- Returns: epoch, then of each job: `queued` or `scheduled` when it is new and was alone in it; or kind (new, known,
+--   taken), status, gen, 1 when it is unpublished
 -- Atomic because a record without its index row would never run, and two enqueues of one id must make one job.
+
+-- What a group says of its jobs, and the job.
+local function read_group(jobs)
+  local count, fn, nm, q, priority, t = num(), arg(), opt(), arg(), num(), opt()
+  local r, e, d = tonumber(opt()), tonumber(opt()), tonumber(opt())
+  if r and r <= NOW then r = nil end
+  for _ = 1, count do
+    jobs[#jobs + 1] = {
+      id = arg(), h = arg(), C = num(), payload = arg(),
+      fn = fn, nm = nm, q = q, P = priority, t = t, r = r, e = e, d = d, parents = {},
+    }
+  end
+end
 
 return function(out, number)
   local jobs = {}
   for i = 1, number do jobs[i] = read_job() end
+  while at < #ARGV do read_group(jobs) end
   for _, job in ipairs(jobs) do
     local n = #out
     out[n + 1], out[n + 2], out[n + 3], out[n + 4] = enqueue(job, OUTBOX_GRACE)
   end
 end
 ---- direct
--- Arguments of a job without parents.
-local FIELDS = 13
+-- Arguments before the jobs of a group, and those of each job.
+local GROUP, JOB = 9, 4
 
--- Whether all of these jobs are new, without parents, and each there once.
-local function are_plain(number)
-  if #ARGV ~= 2 + number * FIELDS then return false end
-  local seen, keys, n = {}, { 'EXISTS' }, 1
-  for b = 2, #ARGV - 1, FIELDS do
-    local id = ARGV[b + 1]
-    if seen[id] or ARGV[b + FIELDS] ~= '0' then return false end
-    seen[id] = true
-    keys[n + 1], keys[n + 2] = P .. 'j:' .. id, P .. 't:' .. id
-    n = n + 2
+-- Whether all of these jobs are new, and each there once.
+local function are_new()
+  local seen, keys, n, b = {}, { 'EXISTS' }, 1, at + 1
+  while b <= #ARGV do
+    local last = b + GROUP + (tonumber(ARGV[b]) - 1) * JOB
+    for j = b + GROUP, last, JOB do
+      local id = ARGV[j]
+      if seen[id] then return false end
+      seen[id] = true
+      keys[n + 1], keys[n + 2] = J .. id, P .. 't:' .. id
+      n = n + 2
+    end
+    b = last + JOB
   end
   return call(unpack(keys)) == 0
 end
@@ -53,41 +73,43 @@ local function earliest(one, other)
   return other
 end
 
--- Makes the record of the job whose arguments begin after `b`. Answers its status and gen.
-local function begin(b)
-  local id, h, fn, nm, q, priority, t, C, r, e, d, payload = unpack(ARGV, b + 1, b + FIELDS - 1)
-  local key, s, g = P .. 'j:' .. id, '2', 1
-  if r ~= '' and tonumber(r) > NOW then
-    s, g = '1', 0
-    call('HSET', key, 's', s, 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'r', r)
-    add('due:' .. priority, r, id)
-  else
-    call('HSET', key, 's', s, 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'A', NOW_TEXT, 'g', '1', 'x', OUTBOX_TEXT)
-    add('outbox:' .. priority, OUTBOX_TEXT, id)
+-- Makes the records of the group whose arguments begin at `b`. Answers where the next begins.
+local function begin(out, b)
+  local fn, nm, q, priority, t, r, e, d = unpack(ARGV, b + 1, b + GROUP - 1)
+  local count, place, last = tonumber(ARGV[b]), place_of(q, fn), earliest(e, d)
+  local is_later = r ~= '' and tonumber(r) > NOW
+  local has_more = nm ~= '' or t ~= '' or e ~= '' or d ~= ''
+  local waiting = (is_later and 'due:' or 'outbox:') .. priority
+  b = b + GROUP
+  for j = b, b + (count - 1) * JOB, JOB do
+    local id, h, C = ARGV[j], ARGV[j + 1], ARGV[j + 2]
+    local key = J .. id
+    if is_later then
+      call('HSET', key, 's', '1', 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'r', r)
+    else
+      call(
+        'HSET', key, 's', '2', 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'A', NOW_TEXT, 'g', '1', 'x', OUTBOX_TEXT
+      )
+    end
+    if has_more then put_more(key, nm, t, e, d) end
+    if last ~= '' then add('expiring', last, id) end
+    add(waiting, is_later and r or OUTBOX_TEXT, id)
+    add('all', C, id)
+    keep(P .. 'p:' .. id, ARGV[j + 3])
+    out[#out + 1] = is_later and 'scheduled' or 'queued'
   end
-  if nm ~= '' or t ~= '' or e ~= '' or d ~= '' then put_more(key, nm, t, e, d) end
-  local last = earliest(e, d)
-  if last ~= '' then add('expiring', last, id) end
-  add('all', C, id)
-  keep(P .. 'p:' .. id, payload)
-  happen('n', '', ':' .. q .. ':' .. fn)
-  local field = q .. ':' .. s .. ':' .. fn
-  counts[field] = (counts[field] or 0) + 1
-  return tonumber(s), g
+  local s = is_later and 1 or 2
+  place.by[s] = place.by[s] + count
+  place.new = place.new + count
+  return b + count * JOB
 end
 
 local number = num()
 local out = { epoch() }
-if are_plain(number) then
-  local n = 1
-  for b = 2, #ARGV - 1, FIELDS do
-    out[n + 1] = 'new'
-    out[n + 2], out[n + 3] = begin(b)
-    out[n + 4] = 0
-    n = n + 4
-  end
-  flush_direct()
+if number == 0 and are_new() then
+  local b = at + 1
+  while b <= #ARGV do b = begin(out, b) end
 else
   rarely(out, number)
 end
-return done(out)
+return done_direct(out)

@@ -3,16 +3,44 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, limit
--- Returns: epoch, rows looked at (the limit when more may be due), then of each dispatch: id, gen, queue, priority, attempts, retries, losts, envelope
+-- Returns: epoch, rows looked at (the limit when more may be due), then of each dispatch: id, gen, queue, priority,
+--   attempts, retries, losts, envelope
 -- Atomic because two schedulers must not lease the same row.
 
-local limit, out = num(), { epoch(), 0 }
-for priority = 0, 3 do pull_back('outbox:' .. priority, 'x', OUTBOX_AHEAD) end
-out[2] = each_urgent('outbox', limit, function(r)
-  if is_full() then return end
+return function(out, id, index)
+  if not out then return pull_back(index, 'x', OUTBOX_AHEAD) end
+  local r = load(id)
+  if not (r and r.before[index]) then
+    call('ZREM', P .. index, id)
+    return 0
+  end
   put(r, 'x', NOW + OUTBOX_LEASE)
   save(r)
-  dispatch(out, r)
+  return dispatch(out, r)
+end
+---- direct
+local LEASED_TEXT = text(NOW + OUTBOX_LEASE)
+local limit, out = num(), { epoch(), 0 }
+
+-- A clock that went back leaves rows behind that are due much too late.
+for priority = 0, 3 do
+  local index = 'outbox:' .. priority
+  local last = call('ZREVRANGE', P .. index, 0, 0, 'WITHSCORES')[2]
+  if last and tonumber(last) > NOW + OUTBOX_AHEAD then rare(nil, nil, index) end
+end
+
+-- Leases a row. Answers how heavy it is, or nothing when it takes a turn.
+local function lease(id, index, priority, payload)
+  local key = J .. id
+  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'x', 'k', 'a', 'y', 'l')
+  local x = seen[5]
+  if seen[1] ~= '2' or not seen[2] or seen[4] ~= priority or not x or x == '' or seen[6] then return nil end
+  call('HSET', key, 'x', LEASED_TEXT)
+  add(index, LEASED_TEXT, id)
+  return dispatched(out, id, seen[2], seen[3], priority, seen[7], seen[8], seen[9], payload)
+end
+
+out[2] = take_due('outbox', limit, function(id, index, priority, payload)
+  return lease(id, index, priority, payload) or rare(out, id, index)
 end)
-if is_full() then out[2] = limit end
-return done(out)
+return done_direct(out)

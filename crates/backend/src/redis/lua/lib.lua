@@ -4,13 +4,117 @@
 -- and `save` writes the difference: an index cannot disagree with a status. Nothing is written before the arguments
 -- of a job are read whole.
 --
--- Three scripts run for every job: `enqueue`, `mark_published` and `step`. What they do to a job that takes no turn is
--- written out there by hand, and leaves the same fields and rows as the words below (the walks in `twin.rs` compare
--- them). Every other job goes the way of these words, which are made only then (see `direct.lua`).
+-- Some scripts run for every job (`enqueue`, `mark_published`, `step`) or for most of a kind (`promote`, `lease_outbox`,
+-- `settle_edges`). What they do to a job that takes no turn is written out there by hand, and leaves the same fields and
+-- rows as the words below (the walks in `twin.rs` compare them). Every other job goes the way of these words, which are
+-- made only then (see `direct.lua`).
 
--- Fields of a record that are numbers. The others are text: o owner, w worker, k function it is parked for,
--- c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name, q queue, t tags, i a small
--- result. A nonce is sixteen bytes. A field that is not there is nothing, or 0.
+-- An empty argument stands for nothing.
+local function opt()
+  local value = arg()
+  if value == '' then return nil end
+  return value
+end
+
+-- The sweep over leases: answers how long leases that look over must be left alone, or nothing. After an outage, a
+-- restart, a clock jump or a failover nobody could beat.
+local function look()
+  local seen = call('HMGET', KEYS[1], 'seen', 'pause')
+  local last, pause = tonumber(seen[1]), tonumber(seen[2]) or 0
+  call('HSET', KEYS[1], 'seen', NOW)
+  if NOW < pause then
+    local left = pause - NOW
+    if left > LEASE then call('HSET', KEYS[1], 'pause', NOW + LEASE) end
+    return math.min(left, LEASE)
+  end
+  if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end
+  call('HSET', KEYS[1], 'pause', NOW + LEASE)
+  return LEASE
+end
+
+-- Counts a change of a record's status.
+local function tally(r, status, by)
+  local field = r.q .. ':' .. status .. ':' .. r.fn
+  counts[field] = (counts[field] or 0) + by
+end
+
+-- Counts what happened to a record, see `count.lua`.
+local function note(r, code, time)
+  happen(code, time and bucket_of(time) or '', ':' .. r.q .. ':' .. r.fn)
+end
+
+-- Index rows: gathered here by index and id, the last word for each (a score, or false for no row), and written
+-- together by `flush`, one command an index. A row a command is what most of a script's time would go to.
+local pending = {}
+local function row(index, id, score)
+  local rows = pending[index]
+  if not rows then
+    rows = {}
+    pending[index] = rows
+  end
+  rows[id] = score
+end
+
+local function flush_index(index, rows)
+  local add, rem = { 'ZADD', P .. index }, { 'ZREM', P .. index }
+  for id, score in pairs(rows) do
+    if score then
+      add[#add + 1] = score
+      add[#add + 1] = id
+    else
+      rem[#rem + 1] = id
+    end
+    if #add > 1000 then
+      call(unpack(add))
+      add = { 'ZADD', P .. index }
+    end
+    if #rem > 1000 then
+      call(unpack(rem))
+      rem = { 'ZREM', P .. index }
+    end
+  end
+  if #add > 2 then call(unpack(add)) end
+  if #rem > 2 then call(unpack(rem)) end
+end
+
+local function flush()
+  for index, rows in pairs(pending) do flush_index(index, rows) end
+  pending = {}
+end
+
+-- Whether a row of `rel` was made: schedulers are told once a script.
+local has_ended_parents = false
+-- What people want to know: gathered here, each with the job whose error belongs to it, and written by `done` while
+-- somebody wants it. A full list keeps the number of what it had no room for.
+local noted = {}
+local function notice(...)
+  noted[#noted + 1] = { ... }
+end
+
+local function write_notices()
+  local key = P .. 'notices'
+  if (tonumber(call('HGET', KEYS[1], 'notices') or nil) or 0) <= NOW then return end
+  local left = NOTICES - call('LLEN', key)
+  for i, row in ipairs(noted) do
+    if i > left then
+      call('HINCRBY', KEYS[1], 'notices_dropped', #noted - i + 1)
+      return
+    end
+    -- The error stands in the job's own key by now.
+    if row[1] == 'd' then row[#row + 1] = call('GET', P .. 'e:' .. row[2]) or '' end
+    call('RPUSH', key, cmsgpack.pack({ call('HINCRBY', KEYS[1], 'notices_last', 1), NOW, row }))
+  end
+end
+
+last_words = function()
+  if noted[1] then write_notices() end
+  flush()
+  if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
+end
+
+-- Fields of a record that are numbers. The others are text: o owner (of a completed job: who finished it), w worker,
+-- k function it is parked for, c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name,
+-- q queue, t tags, i a small result. A nonce is sixteen bytes. A field that is not there is nothing, or 0.
 local NUMBERS = {
   s = true, -- status
   g = true, -- gen
@@ -19,7 +123,7 @@ local NUMBERS = {
   l = true, -- losts
   F = true, -- fence
   u = true, -- end of the lease
-  x = true, -- next try of the outbox; of a Queued job
+  x = true, -- next try of the outbox, empty for none; of a Queued job
   p = true, -- published at; of a Queued job
   b = true, -- give-backs
   r = true, -- run at
@@ -46,6 +150,9 @@ local NUMBERS = {
   m = true, -- bytes of its parents' results, while Blocked
   B = true, -- bucket of `finished` that it is in
 }
+
+-- Fields that say nothing of an ended job.
+local OF_OPEN = { 'o', 'w', 'u', 'A' }
 
 local function put(r, field, value)
   r[field] = value
@@ -113,6 +220,14 @@ local function load(id)
   if r.s ~= QUEUED then
     cut(r, 'x')
     cut(r, 'p')
+  end
+  -- So does an end, and whoever completed a job is its owner still.
+  if r.s >= COMPLETED then
+    if r.o then
+      put(r, 'n', r.o)
+      put(r, 'N', r.s)
+    end
+    for _, field in ipairs(OF_OPEN) do cut(r, field) end
   end
   r.before, r.was = rows(r), r.s
   return r
@@ -602,30 +717,23 @@ local function pull_back(index, field, most)
   flush()
 end
 
--- The same over the four groups of urgency, the most urgent first.
-local function each_urgent(index, limit, act)
-  local looked = 0
-  for priority = 3, 0, -1 do
-    if looked < limit then looked = looked + each(index .. ':' .. priority, NOW, limit - looked, act) end
-  end
-  return looked
-end
-
 -- Whether an answer has as many bytes of payloads as it may; what is left comes with the next call.
 local heavy = 0
 local function is_full()
   return heavy > WEIGHT
 end
 
--- Appends the payload of a job.
+-- Appends the payload of a job, and answers how heavy it is.
 local function payload(out, r)
   local bytes = call('GET', P .. 'p:' .. r.id)
   out[#out + 1] = bytes
-  heavy = heavy + (bytes and #bytes or 0)
+  local weight = bytes and #bytes or 0
+  heavy = heavy + weight
+  return weight
 end
 
--- Appends what the broker needs of a dispatch.
+-- Appends what the broker needs of a dispatch, and answers how heavy it is.
 local function dispatch(out, r)
   for _, field in ipairs({ 'id', 'g', 'q', 'P', 'a', 'y', 'l' }) do out[#out + 1] = r[field] end
-  payload(out, r)
+  return payload(out, r)
 end

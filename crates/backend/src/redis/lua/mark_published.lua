@@ -8,18 +8,24 @@
 
 return nil
 ---- direct
-for i = 2, #ARGV, 2 do
-  local id, gen = ARGV[i], ARGV[i + 1]
-  local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'x', 'k')
-  if seen[1] == '2' and seen[2] == gen and not seen[6] then
-    local priority = seen[4]
-    if seen[5] then
-      call('HDEL', key, 'x')
-      rem('outbox:' .. priority, id)
+local ids = {}
+for i = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+
+-- Most were claimed meanwhile: their rows are gone, and so much less is to be read than their records.
+for priority = 3, 0, -1 do
+  local outbox = 'outbox:' .. priority
+  if call('EXISTS', P .. outbox) == 1 then
+    for i, score in ipairs(call('ZMSCORE', P .. outbox, unpack(ids))) do
+      local id = ids[i]
+      local key = J .. id
+      local seen = score and call('HMGET', key, 's', 'g', 'q')
+      if seen and seen[1] == '2' and seen[2] == ARGV[2 * i + 1] then
+        -- Empty it is no time: one command says both.
+        call('HSET', key, 'x', '', 'p', NOW_TEXT)
+        rem(outbox, id)
+        add('ready:' .. seen[3] .. ':' .. priority, NOW_TEXT, id)
+      end
     end
-    call('HSET', key, 'p', NOW_TEXT)
-    add('ready:' .. seen[3] .. ':' .. priority, NOW_TEXT, id)
   end
 end
 flush_direct()

@@ -10,8 +10,8 @@
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
   local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 'o', 'z', 'j')
-  if seen[1] == nonce then
+  local seen = call('HMGET', key, 'o', 'z', 'j', 's')
+  if seen[1] == nonce and seen[4] == '3' then
     if #lines > 0 then call('HSET', key, 'j', text(add_lines(id, tonumber(seen[3] or 0), lines))) end
     call('SET', P .. 'g:' .. id, progress)
     call('XADD', P .. 'gs:' .. id, 'MAXLEN', STREAM, '*', 'p', progress)

@@ -62,11 +62,42 @@ local function tell(child, parent, outcome, result, within)
   return what, r.g
 end
 
-local within, out = num(), {}
+return function(...)
+  local what, gen = tell(...)
+  -- A child may come again, with another parent.
+  flush()
+  return what, gen
+end
+---- direct
+local within, out, closed = num(), {}, { 'DEL' }
+local OUTBOX_TEXT = text(NOW + within)
+
+-- Releases a child whose last parent has completed, and that waits for nothing else. Answers its gen, or nothing when it
+-- takes a turn.
+local function release(child, parent, result)
+  local key, open = J .. child, P .. 'o:' .. child
+  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'r', 'm')
+  if seen[1] ~= '0' or seen[6] or seen[7] or #result > PARENT_RESULTS then return nil end
+  if call('HLEN', open) ~= 1 or call('HEXISTS', open, parent) == 0 then return nil end
+  local gen = text((tonumber(seen[2] or nil) or 0) + 1)
+  call('HSET', P .. 'pr:' .. child, parent, 'C' .. result)
+  closed[#closed + 1] = open
+  call('HSET', key, 's', '2', 'g', gen, 'A', NOW_TEXT, 'x', OUTBOX_TEXT)
+  call('HDEL', key, 'v', 'E', 'U')
+  rem('edges', child)
+  add('outbox:' .. seen[4], OUTBOX_TEXT, child)
+  local by = place_of(seen[3], seen[5]).by
+  by[0], by[2] = by[0] - 1, by[2] + 1
+  wake(child, '2')
+  return gen
+end
+
 while at < #ARGV do
   local child, parent, outcome, result = arg(), arg(), arg(), arg()
-  local what, gen = tell(child, parent, outcome, result, within)
+  local what, gen = 'released', outcome == 'C' and release(child, parent, result)
+  if not gen then what, gen = rarely(child, parent, outcome, result, within) end
   out[#out + 1] = what
   out[#out + 1] = gen
 end
-return done(out)
+if closed[2] then call(unpack(closed)) end
+return done_direct(out)

@@ -2,10 +2,12 @@
 -- Finishes attempts, then claims jobs.
 --
 -- KEYS: 1 the shard's meta hash
--- ARGV: seed; number of finishes, then of each: id, nonce, outcome (completed, failed, retry, snooze, released,
+-- ARGV: seed, worker; number of plain finishes, which completed a job and tell no progress, then of each: id, nonce,
+--   result; number of other finishes, then of each: id, nonce, outcome (completed, failed, retry, snooze, released,
 --   cancelled, expired), delay in milliseconds, result or encoded error, the error as a line, progress or '', lines of
---   the log (see `read_lines`); then of each claim: id, gen, nonce, worker
--- Returns: of each finish: the status it came to, -1 lost, -2 missing; then of each claim its answer (see `claim`)
+--   the log (see `read_lines`); then of each claim: id, gen, nonce
+-- Returns: the time in microseconds; of each finish: the status it came to, -1 lost, -2 missing; then of each claim its
+--   answer (see `claim`), which is `first` alone for a first attempt: of this gen, fence and start are that time
 -- Atomic because ownership is checked and ended in one step: two finishes of one attempt, or a finish and a takeover,
 --   must not both be accepted.
 
@@ -64,65 +66,78 @@ end
 ---- direct
 -- Ends an attempt that completed a job which nobody waits for and which has told no progress. Answers whether it did.
 local function complete(id, nonce, data)
-  local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 'o', 'S', 'q', 'fn', 'K', 'z')
-  local started, q, fn = seen[2], seen[3], seen[4]
-  if seen[1] ~= nonce or not started or seen[5] or seen[6] then return false end
+  local key = J .. id
+  local seen = call('HMGET', key, 's', 'o', 'S', 'q', 'fn', 'K', 'z')
+  local started = seen[3]
+  if seen[1] ~= '3' or seen[2] ~= nonce or not started or seen[6] or seen[7] then return false end
+  -- What is of a Running job stays, and its owner says who finished it (see `load`): that is one command less.
   local bucket = text(end_bucket(COMPLETED, NOW))
   if #data <= RESULT_IN_RECORD then
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'n', nonce, 'N', '5', 'i', data)
+    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'w', '', 'i', data)
   else
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'n', nonce, 'N', '5')
+    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'w', '')
     keep(P .. 'r:' .. id, data)
   end
-  call('HDEL', key, 'o', 'w', 'u', 'A', 'x', 'p')
   rem('running', id)
   add('finished:5:' .. bucket, NOW_TEXT, id)
-  happen('c', bucket_of(math.max(NOW - started, 0)), ':' .. q .. ':' .. fn)
-  moved(q, ':3:', ':5:', fn)
+  local place = place_of(seen[4], seen[5])
+  local by = place.by
+  by[3], by[5] = by[3] - 1, by[5] + 1
+  time_in(place.runs, NOW - started)
   wake(id, '5')
   return true
 end
 
+local worker, FENCE_TEXT = arg(), text(NOW_US)
+
 -- Starts a job for the first time that may start. Answers whether it did.
-local function start(out, id, gen, nonce, worker)
-  local key = P .. 'j:' .. id
+local function start(id, gen, nonce)
+  local key = J .. id
   -- Only a record that has never started has no attempts, not even none: nobody has asked to cancel it, or lost it.
   -- One that was never given back is not parked.
   local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'b', 'e', 'd')
   if seen[1] ~= '2' or seen[2] ~= gen or seen[8] or seen[9] or seen[10] or seen[11] then return false end
-  local q, priority, fn, since, unpublished = seen[3], seen[4], seen[5], seen[6], seen[7]
+  local q, priority, since, unpublished = seen[3], seen[4], seen[6], seen[7]
   if is_paused(q) then return false end
-  call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', text(NOW_US), 'u', LEASE_TEXT, 'S', NOW_TEXT)
-  if unpublished then
+  call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', FENCE_TEXT, 'u', LEASE_TEXT, 'S', NOW_TEXT)
+  local place = place_of(q, seen[5])
+  if unpublished and unpublished ~= '' then
     rem('outbox:' .. priority, id)
   else
-    rem('ready:' .. q .. ':' .. priority, id)
+    local index = place.ready[priority]
+    if not index then
+      index = 'ready:' .. q .. ':' .. priority
+      place.ready[priority] = index
+    end
+    rem(index, id)
   end
-  -- `x` and `p` stay, and say nothing of a job that runs (see `load`); they go with the rest at its end.
+  -- `x` and `p` stay, and say nothing of a job that runs (see `load`).
   add('running', LEASE_TEXT, id)
-  happen('w', since and bucket_of(math.max(NOW - since, 0)) or '', ':' .. q .. ':' .. fn)
-  moved(q, ':2:', ':3:', fn)
+  local by = place.by
+  by[2], by[3] = by[2] - 1, by[3] + 1
+  if since then time_in(place.waits, NOW - since) else place.waits[''] = (place.waits[''] or 0) + 1 end
   wake(id, '3')
-  local n = #out
-  out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = 'run', 1, 0, 0, NOW_US
-  out[n + 6], out[n + 7], out[n + 8] = tonumber(gen), NOW, 0
   return true
 end
 
-local out = {}
-for i = 1, num() do
-  local id, nonce, outcome, delay = arg(), arg(), arg(), num()
-  local data, line, progress, lines = arg(), arg(), arg(), read_lines()
-  if outcome == 'completed' and progress == '' and not lines[1] and complete(id, nonce, data) then
+local out = { NOW_US }
+for i = 2, num() + 1 do
+  local id, nonce, data = arg(), arg(), arg()
+  if complete(id, nonce, data) then
     out[i] = COMPLETED
   else
-    rarely(out, i, id, nonce, outcome, delay, data, line, progress, lines)
+    rarely(out, i, id, nonce, 'completed', 0, data, '', '', {})
   end
 end
-while at < #ARGV do
-  local id, gen, nonce, worker = arg(), arg(), arg(), arg()
-  if not start(out, id, gen, nonce, worker) then rarely(out, nil, id, tonumber(gen), nonce, worker) end
+for i = #out + 1, #out + num() do
+  rarely(out, i, arg(), arg(), arg(), num(), arg(), arg(), arg(), read_lines())
 end
-flush_direct()
-return done(out)
+while at < #ARGV do
+  local id, gen, nonce = arg(), arg(), arg()
+  if start(id, gen, nonce) then
+    out[#out + 1] = 'first'
+  else
+    rarely(out, nil, id, tonumber(gen), nonce, worker)
+  end
+end
+return done_direct(out)

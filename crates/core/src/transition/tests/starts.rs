@@ -76,6 +76,7 @@ fn a_mark_counts_for_a_queued_job_of_that_gen_alone() {
         (bench.score(Index::Outbox), bench.score(Index::Ready)),
         (None, Some(at(1).millis()))
     );
+    assert!(!mark_published(&mut bench.slot, 1, at(2)));
     bench.start(1, 1);
     assert!(!mark_published(&mut bench.slot, 1, at(1)));
     assert!(!mark_published(&mut Slot::Missing, 1, at(1)));

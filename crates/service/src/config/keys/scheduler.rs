@@ -6,8 +6,8 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "scheduler.bundle_max",
         Kind::Count(1, BUNDLE),
-        "1",
-        "Most jobs that the scheduler puts into one message.",
+        "",
+        "Most jobs that the scheduler puts into one message, however long they take; unless set as many as take 100 ms by the measured run time of their function.",
     ),
     key(
         "scheduler.hold_limit",

@@ -341,13 +341,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "return -1",
     ),
     mutant(
-        "base",
+        "lib",
         "a sweep that was away does not wait",
         "if not last or NOW - math.max(last, pause) <= LEASE / 2 then return nil end",
         "if true then return nil end",
     ),
     mutant(
-        "base",
+        "lib",
         "a large wait between sweeps is no reason",
         "<= LEASE / 2",
         "<= LEASE * 100000",

@@ -48,16 +48,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if #data <= RESULT_IN_RECORD then put(r, 'i', data) else call('SET', P .. 'r:' .. r.id, data) end",
         "",
     ),
-    mutant(
-        "step",
-        "a plain result is not kept",
-        ", 'N', '5', 'i', data)",
-        ", 'N', '5')",
-    ),
+    mutant("step", "a plain result is not kept", ", 'i', data)", ")"),
     mutant(
         "step",
         "a plain finish needs no nonce",
-        "seen[1] ~= nonce or not started",
+        "seen[2] ~= nonce or not started",
         "not started",
     ),
     mutant(
@@ -82,14 +77,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "enqueue",
         "a plain job has no outbox row",
-        "    add('outbox:' .. priority, OUTBOX_TEXT, id)\n",
-        "",
+        "    add(waiting, is_later and r or OUTBOX_TEXT, id)\n",
+        "    if is_later then add(waiting, r, id) end\n",
     ),
     mutant(
         "enqueue",
         "a plain job of later has no due row",
-        "    add('due:' .. priority, r, id)\n",
-        "",
+        "    add(waiting, is_later and r or OUTBOX_TEXT, id)\n",
+        "    if not is_later then add(waiting, OUTBOX_TEXT, id) end\n",
     ),
     mutant(
         "enqueue",
@@ -119,7 +114,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "beat",
         "a beat needs no nonce",
-        "elseif seen[2] == nonce then",
+        "elseif seen[2] == nonce and seen[1] == '3' then",
         "elseif seen[2] then",
     ),
     mutant(
@@ -149,26 +144,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "mark_published",
         "a confirm of another gen counts",
-        "seen[1] == '2' and seen[2] == gen and not seen[6]",
-        "seen[1] == '2' and not seen[6]",
-    ),
-    mutant(
-        "mark_published",
-        "a confirm releases a parked job",
-        "seen[2] == gen and not seen[6]",
-        "seen[2] == gen",
+        "seen[1] == '2' and seen[2] == ARGV[2 * i + 1]",
+        "seen[1] == '2'",
     ),
     mutant(
         "mark_published",
         "a confirm leaves the outbox row",
-        "      rem('outbox:' .. priority, id)\n",
+        "        rem(outbox, id)\n",
         "",
     ),
     mutant(
         "lease_outbox",
         "a leased row is due at once",
-        "  put(r, 'x', NOW + OUTBOX_LEASE)\n",
-        "",
+        "LEASED_TEXT = text(NOW + OUTBOX_LEASE)",
+        "LEASED_TEXT = NOW_TEXT",
     ),
     mutant(
         "extend_outbox",
@@ -185,9 +174,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "promote",
         "a promoted job is not leased",
-        "to_queued(r, NOW + OUTBOX_LEASE)",
-        "to_queued(r, NOW)",
+        "LEASED_TEXT = text(NOW + OUTBOX_LEASE)",
+        "LEASED_TEXT = NOW_TEXT",
     ),
+    mutant("promote", "a promoted job keeps its gen", "or 0) + 1)", "or 0))"),
     mutant(
         "promote",
         "a job past its time is promoted",
@@ -515,7 +505,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "progress",
         "anybody may write progress",
-        "if seen[1] == nonce then",
+        "if seen[1] == nonce and seen[4] == '3' then",
         "if true then",
     ),
     mutant("unpark", "a released job stays parked", "    cut(r, 'k')\n", ""),
