@@ -83,11 +83,12 @@ fi
 
 # --- a job --------------------------------------------------------------------------------------------------------------
 
-# as ROLE ARGUMENTS...: the command with that role's users, from files.
+# as ROLE ARGUMENTS...: the command with that role's users, from files. With how=exec it takes the place of the shell in the
+# background, so that ending that one ends it.
 as() {
     local role=$1
     shift
-    env -i PATH="$PATH" HOME="$work" LONGSHORE_AMQP_URL_FILE="$work/secrets/$role-amqp-url" \
+    ${how:-} env -i PATH="$PATH" HOME="$work" LONGSHORE_AMQP_URL_FILE="$work/secrets/$role-amqp-url" \
         LONGSHORE_REDIS_URL_FILE="$work/secrets/$role-redis-url" LONGSHORE_PROFILE="${profile:-quorum}" \
         LONGSHORE_WORKER__COMMANDS__COUNT__PROGRAM=/usr/bin/wc LONGSHORE_WORKER__COMMANDS__COUNT__ARGS=-c \
         LONGSHORE_WORKER__COMMANDS__FALSE__PROGRAM=/bin/false ${listen:+LONGSHORE_HEALTH__LISTEN=$listen} \
@@ -99,15 +100,15 @@ wait_for RabbitMQ sh -c "grep -q 'Server startup complete' '$work/rabbitmq.log'"
 # The worker first: whoever comes first makes the topology.
 worker_port=$(free_port)
 scheduler_port=$(free_port)
-listen=127.0.0.1:$worker_port as worker worker >"$work/worker.log" 2>&1 &
+how=exec listen=127.0.0.1:$worker_port as worker worker >"$work/worker.log" 2>&1 &
 started+=("$!")
 wait_for "the worker" sh -c "$(declare -f as); binary='$binary' work='$work'; as gateway worker ls -o json | grep -q count"
-listen=127.0.0.1:$scheduler_port as scheduler scheduler >"$work/scheduler.log" 2>&1 &
+how=exec listen=127.0.0.1:$scheduler_port as scheduler scheduler >"$work/scheduler.log" 2>&1 &
 started+=("$!")
 say "worker and scheduler connect, and make the topology"
 gateway_port=$(free_port)
 gateway_probes=$(free_port)
-listen=127.0.0.1:$gateway_probes as gateway gateway --listen "127.0.0.1:$gateway_port" >"$work/gateway-service.log" 2>&1 &
+how=exec listen=127.0.0.1:$gateway_probes as gateway gateway --listen "127.0.0.1:$gateway_port" >"$work/gateway-service.log" 2>&1 &
 started+=("$!")
 wait_for "the gateway" curl -sf "127.0.0.1:$gateway_port/api/v1/openapi.json"
 as producer enqueue count '{"some": "text"}' --watch >"$work/job.log" 2>&1 || fail "a job of the producer did not complete"
