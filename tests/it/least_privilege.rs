@@ -3,9 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use longshore::{Client, Job, JobError, JobStatus};
+use longshore::{Client, ClientError, Job, JobError, JobStatus};
+use longshore_backend::checkup::{self, ServerReport, Severity};
 use longshore_backend::{Backend, BackendConfig, Endpoints};
 use longshore_core::QueueName;
+use longshore_core::port::Error;
 use longshore_core::port::broker::Source;
 use longshore_scheduler::{Intervals, Scheduler};
 use longshore_testkit::servers::shared::vhost;
@@ -120,17 +122,28 @@ impl Servers {
         format!("redis://{role}:{PASSWORD}@127.0.0.1:{}", self.redis.port())
     }
 
-    async fn connect(&self, role: &str) -> Backend {
+    fn config(&self, role: &str) -> BackendConfig {
         let amqp = format!(
             "amqp://{}:{PASSWORD}@{}/{}",
             self.amqp_user(role),
             self.vhost.addr(),
             self.vhost.name()
         );
-        let endpoints = Endpoints::servers(&amqp, &self.redis_url(role)).unwrap();
-        Backend::connect(&BackendConfig::new(endpoints))
+        BackendConfig::new(Endpoints::servers(&amqp, &self.redis_url(role)).unwrap())
+    }
+
+    async fn connect(&self, role: &str) -> Backend {
+        Backend::connect(&self.config(role))
             .await
             .unwrap_or_else(|error| panic!("{role}: {error}"))
+    }
+
+    /// What `longshore doctor` finds in the broker as this user.
+    async fn examined(&self, role: &str, backend: &Backend) -> ServerReport {
+        let queues = [QueueName::default()];
+        checkup::rabbitmq(&self.config(role), backend.shards(), &queues, false)
+            .await
+            .unwrap()
     }
 
     /// What Redis says to a role.
@@ -170,6 +183,16 @@ async fn a_fleet_works_under_the_users_of_deploy_and_each_may_do_no_more() {
     nobody_administers_redis(&servers);
     who_produces_cannot_consume(&[("producer", &producer), ("gateway", &gateway)]).await;
     the_archive_is_the_scheduler_s(&worker).await;
+    who_lacks_a_right_is_told_so(&producer).await;
+    for (role, backend) in [
+        ("scheduler", &scheduler),
+        ("worker", &worker),
+        ("gateway", &gateway),
+        ("producer", &producer),
+    ] {
+        let looked = servers.examined(role, backend).await;
+        nobody_is_told_to_delete_a_queue(role, &looked);
+    }
 
     stop.cancel();
     while let Some(ended) = tasks.join_next().await {
@@ -279,4 +302,58 @@ async fn the_archive_is_the_scheduler_s(worker: &Backend) {
             "a worker consumes {source:?}"
         );
     }
+}
+
+/// A right that the user lacks says nothing of a queue: it is told as what it is, and by whom to look.
+fn nobody_is_told_to_delete_a_queue(role: &str, looked: &ServerReport) {
+    let told: Vec<String> = looked
+        .findings
+        .iter()
+        .map(|finding| format!("{}; {}", finding.problem, finding.fix))
+        .collect();
+    assert!(looked.latency.is_some(), "{role}: {told:?}");
+    assert!(
+        !told.iter().any(|text| text.contains("delete the queue")),
+        "{role}: {told:?}"
+    );
+    assert!(
+        looked
+            .findings
+            .iter()
+            .all(|finding| finding.severity < Severity::Error),
+        "{role}: {told:?}"
+    );
+    if role == "scheduler" {
+        assert_eq!(looked.forbidden, Vec::<String>::new());
+        return;
+    }
+    let rights = told.iter().find(|text| text.contains("may not read"));
+    let rights = rights.unwrap_or_else(|| panic!("{role}: {told:?}"));
+    assert!(rights.contains(&format!("the user {role}-")), "{rights}");
+    assert!(rights.contains("longshore.dead"), "{rights}");
+    assert!(rights.contains("as the scheduler's user"), "{rights}");
+    assert_eq!(
+        looked
+            .forbidden
+            .iter()
+            .any(|right| right == "write to longshore.jobs"),
+        role == "worker",
+        "{looked:?}"
+    );
+}
+
+/// Redis answered: that the user may not is no outage, and the error names user and key.
+async fn who_lacks_a_right_is_told_so(producer: &Backend) {
+    let client = Client::builder().backend(producer).unwrap();
+    let error = client.workers().await.unwrap_err();
+    let ClientError::Store(refusal @ Error::Forbidden { user, what, .. }) = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(user, "producer");
+    assert!(what.contains("{longshore}"), "{what}");
+    assert_eq!(error.to_string(), "this is not allowed");
+    assert!(!refusal.is_retryable());
+    let archived = producer.ports().consume.archived().await;
+    assert!(matches!(archived, Err(Error::Forbidden { .. })), "{archived:?}");
+    client.close().await;
 }

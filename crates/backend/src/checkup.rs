@@ -94,6 +94,10 @@ pub struct ServerReport {
     pub depths: Vec<Depth>,
     /// What is not as it should be.
     pub findings: Vec<Finding>,
+    /// What the user that looked may not do, for example `read longshore.dead`: this was not looked at, and says nothing
+    /// of the server.
+    #[serde(default)]
+    pub forbidden: Vec<String>,
 }
 
 impl ServerReport {
@@ -105,6 +109,7 @@ impl ServerReport {
             latency: None,
             depths: Vec::new(),
             findings: Vec::new(),
+            forbidden: Vec::new(),
         }
     }
 

@@ -85,6 +85,17 @@ impl SecretUrl {
         &self.0.raw
     }
 
+    /// The user, as it stands in the URL; empty when it names none. For errors that speak of rights.
+    pub fn user(&self) -> &str {
+        let rest = self.0.raw.split_once("://").map_or("", |(_, rest)| rest);
+        let info = rest
+            .split(['/', '?', '#'])
+            .next()
+            .unwrap_or_default()
+            .rsplit_once('@');
+        info.map_or("", |(info, _)| info.split(':').next().unwrap_or_default())
+    }
+
     /// What stands before `://`, in lower case.
     pub fn scheme(&self) -> &str {
         &self.0.scheme

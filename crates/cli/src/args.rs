@@ -32,7 +32,7 @@ use crate::output::Format;
 #[command(
     name = "longshore",
     version,
-    about,
+    about = "Background jobs on RabbitMQ and Redis, or embedded in one process and one folder",
     long_about = "Background jobs on RabbitMQ and Redis, or embedded in one process and one folder.\n\n\
                   Without --amqp-url and --redis-url (or their settings) `longshore dev` makes the embedded store in \
                   the folder .longshore; the other commands use that folder where it is, and talk to the running \

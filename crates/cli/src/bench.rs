@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use longshore_backend::floor::Floor;
 use longshore_backend::gauge::Gauge;
-use longshore_backend::{Backend, BackendConfig, Endpoints};
+use longshore_backend::{Backend, BackendConfig, Endpoints, checkup};
 use longshore_service::config::{self, Origin};
 use longshore_service::exit::ExitCode;
 
@@ -76,6 +76,9 @@ async fn bench(
         }
         Err(error) => Err(error),
     };
+    if ended.is_err() {
+        rig.cancel_left().await;
+    }
     rig.close().await;
     ended
 }
@@ -97,6 +100,10 @@ async fn prepare(
             "the embedded store is in use by another process; leave --embedded out to measure one of its own",
         ));
     }
+    // Each half of a measurement needs the rights of one role alone.
+    if !options.modes.iter().any(|mode| mode.is_half()) {
+        refuse_without_rights(config, &backend, options).await?;
+    }
     let meters = Meters {
         gauge: Gauge::connect(config)
             .await
@@ -104,6 +111,29 @@ async fn prepare(
         broker: options.broker_pid.or_else(|| broker(setting)),
     };
     Ok((Rig::new(backend, options).await?, meters))
+}
+
+/// A measurement hands over, schedules and works off. Whoever may not do one of these would wait for it without end.
+async fn refuse_without_rights(
+    config: &BackendConfig,
+    backend: &Backend,
+    options: &Bench,
+) -> Result<(), Failure> {
+    let queues = [options.queue.clone()];
+    let Some(looked) = checkup::rabbitmq(config, backend.shards(), &queues, true).await else {
+        return Ok(());
+    };
+    if looked.forbidden.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Denied,
+        format!(
+            "bench hands over, schedules and works off, and this user of RabbitMQ may not {}; run it as the scheduler's user \
+             (`scheduler` of deploy/)",
+            looked.forbidden.join("; nor ")
+        ),
+    ))
 }
 
 async fn clean(floor: Option<Floor>) -> Result<(), Failure> {
@@ -157,7 +187,7 @@ async fn measure_all(
     };
     // The other half may be at work already.
     if !modes.iter().any(|mode| mode.is_half()) {
-        rig.warm_up().await?;
+        in_time("the warm-up", options, Box::pin(rig.warm_up())).await?;
     }
     let mut rows = Vec::new();
     for run in 1..=options.repeat {
@@ -165,10 +195,10 @@ async fn measure_all(
             warn(format!("{} ({run} of {})", mode.name(), options.repeat));
             if let Some(floor) = floor.filter(|_| mode.has_floor()) {
                 let row = mode::measure_floor(mode, floor, meters, options);
-                rows.push(in_time(mode, options, Box::pin(row)).await?);
+                rows.push(in_time(mode.name(), options, Box::pin(row)).await?);
             }
             let row = mode::measure(mode, rig, meters, options);
-            rows.push(in_time(mode, options, Box::pin(row)).await?);
+            rows.push(in_time(mode.name(), options, Box::pin(row)).await?);
         }
     }
     if !rows.is_empty() {
@@ -176,25 +206,23 @@ async fn measure_all(
     }
     if modes.contains(&Mode::Memory) {
         let weigh = memory::run(rig, meters.gauge.as_ref(), options, out);
-        in_time(Mode::Memory, options, Box::pin(weigh)).await?;
+        in_time(Mode::Memory.name(), options, Box::pin(weigh)).await?;
     }
     Ok(())
 }
 
 async fn in_time<T>(
-    mode: Mode,
+    name: &str,
     options: &Bench,
     measurement: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let limit = options.time_limit;
-    tokio::time::timeout(limit, measurement).await.unwrap_or_else(|_| {
-        Err(Failure::new(
-            ExitCode::Failure,
-            format!(
-                "{}: did not end within {limit:?}; use fewer --jobs or a longer --time-limit. What is left is in the queue {}",
-                mode.name(),
-                options.queue
-            ),
-        ))
-    })
+    tokio::time::timeout(limit, measurement)
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::new(
+                ExitCode::Failure,
+                format!("{name}: did not end within {limit:?}; use fewer --jobs or a longer --time-limit"),
+            ))
+        })
 }

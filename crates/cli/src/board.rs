@@ -139,6 +139,7 @@ pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
                 until(job.run_at, now)
             )
         }
+        JobStatus::Queued if job.parked.is_some() => "no worker has its function".to_owned(),
         JobStatus::Queued => format!("queued in {}", job.queue),
         JobStatus::Running => {
             let elapsed = job.started_at.map_or(Duration::ZERO, |start| now.since(start));

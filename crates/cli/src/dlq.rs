@@ -89,8 +89,9 @@ async fn list(fleet: &Fleet, options: DlqLs, out: &mut Out) -> Result<(), Failur
     out.rows(&head, &rows, jobs.iter().map(|job| cells(job, now)))?;
     if let Some(cursor) = after.map(PageCursor) {
         warn(format!(
-            "There may be more; {} are shown. Go on with --after {cursor}, or use --limit or a filter.",
-            jobs.len()
+            "There may be more; {} {} shown. Go on with --after {cursor}, or use --limit or a filter.",
+            jobs.len(),
+            if jobs.len() == 1 { "is" } else { "are" }
         ));
     }
     Ok(())

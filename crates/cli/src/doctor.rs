@@ -61,6 +61,15 @@ fn advice(errors: usize, fix: bool) -> String {
 }
 
 fn unreadable(failure: &Failure) -> Finding {
+    if failure.code == ExitCode::Denied {
+        return Finding::new(
+            Severity::Error,
+            "store",
+            failure.message.clone(),
+            "what this user may not read was not checked; it says nothing of the servers",
+            "run `longshore doctor` as the scheduler's user (`scheduler` of deploy/)",
+        );
+    }
     Finding::new(
         Severity::Error,
         "store",

@@ -32,6 +32,15 @@ impl Failure {
         Self::new(ExitCode::Usage, message)
     }
 
+    /// The user of a server lacks a right: who has it is told.
+    fn denied(error: &(dyn std::error::Error + 'static), refusal: &longshore_core::port::Error) -> Self {
+        let mut failure = Self::from_error(ExitCode::Denied, error);
+        if let longshore_core::port::Error::Forbidden { server, what, .. } = refusal {
+            failure.message = format!("{}; {}", failure.message, who_may(server, what));
+        }
+        failure
+    }
+
     /// An error with its causes.
     pub(crate) fn from_error(code: ExitCode, error: &(dyn std::error::Error + 'static)) -> Self {
         let mut message = error.to_string();
@@ -45,6 +54,21 @@ impl Failure {
     }
 }
 
+/// Which users of deploy/ have the right that was missing: `what` has the key of a refusal of Redis.
+fn who_may(server: &str, what: &str) -> &'static str {
+    if server != "Redis" {
+        return "of the users of deploy/, the scheduler's may read and write every queue";
+    }
+    let is_fleets = what.contains("{longshore}") || what.contains("longshore:quarantine");
+    if is_fleets {
+        "of the users of deploy/, gateway, scheduler and worker may"
+    } else if what.contains("longshore:") {
+        "of the users of deploy/, gateway and scheduler may"
+    } else {
+        "the file deploy/redis/users.acl.in has what each user needs"
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::from_error(ExitCode::Failure, &error)
@@ -54,6 +78,9 @@ impl From<std::io::Error> for Failure {
 impl From<longshore::ClientError> for Failure {
     fn from(error: longshore::ClientError) -> Self {
         use longshore::ClientError;
+        if let ClientError::Store(refusal @ longshore_core::port::Error::Forbidden { .. }) = &error {
+            return Self::denied(&error, refusal);
+        }
         let code = match error {
             ClientError::Invalid { .. } | ClientError::Name(_) => ExitCode::Usage,
             ClientError::NotFound(_) => ExitCode::NotFound,
@@ -82,23 +109,33 @@ impl From<longshore::cron::CronError> for Failure {
 
 impl From<longshore_backend::ConnectError> for Failure {
     fn from(error: longshore_backend::ConnectError) -> Self {
-        use longshore_backend::{ConnectError, redis};
+        use longshore_backend::{ConnectError, amqp, redis};
         use longshore_core::port::Error;
         // What trying again cannot help is for whoever wrote the configuration.
         let may_pass = match &error {
             ConnectError::Broker(error) => error.may_pass(),
             ConnectError::Store(redis::ConnectError::Server(error)) => {
-                !matches!(error, Error::Refused { .. })
+                !matches!(error, Error::Refused { .. } | Error::Forbidden { .. })
             }
             ConnectError::Store(_) => false,
             _ => true,
         };
-        let code = if may_pass {
-            ExitCode::Unavailable
-        } else {
-            ExitCode::Config
+        let is_denied = matches!(
+            &error,
+            ConnectError::Broker(amqp::Error::Forbidden { .. })
+                | ConnectError::Store(redis::ConnectError::Server(Error::Forbidden { .. }))
+        );
+        let code = match (is_denied, may_pass) {
+            (true, _) => ExitCode::Denied,
+            (false, true) => ExitCode::Unavailable,
+            (false, false) => ExitCode::Config,
         };
-        let mut failure = Self::from_error(code, &error);
+        let mut failure = match &error {
+            ConnectError::Store(redis::ConnectError::Server(refusal @ Error::Forbidden { .. })) => {
+                Self::denied(&error, refusal)
+            }
+            _ => Self::from_error(code, &error),
+        };
         // The store's own errors name the server; who reads this looks for the key.
         if matches!(error, ConnectError::Store(redis::ConnectError::Server(_))) {
             failure.message = format!("redis_url: {}", failure.message);
@@ -124,6 +161,12 @@ impl From<longshore_worker::Error> for Failure {
 
 impl From<longshore::EnqueueError> for Failure {
     fn from(error: longshore::EnqueueError) -> Self {
+        use longshore::EnqueueError;
+        if let EnqueueError::Store { source, .. } | EnqueueError::Lookup { source, .. } = &error
+            && matches!(source, longshore_core::port::Error::Forbidden { .. })
+        {
+            return Self::denied(&error, source);
+        }
         let code = if error.is_retryable() {
             ExitCode::Unavailable
         } else {

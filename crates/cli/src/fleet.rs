@@ -5,6 +5,7 @@ pub(crate) mod cron;
 pub(crate) mod dead;
 pub(crate) mod enqueue;
 mod jobs;
+pub(crate) mod purge;
 mod queues;
 
 use longshore::Client;

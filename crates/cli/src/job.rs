@@ -100,8 +100,9 @@ async fn list(fleet: &Fleet, options: JobLs, out: &mut Out) -> Result<(), Failur
     if let Some(cursor) = after.map(PageCursor) {
         let looked = text.map_or_else(String::new, |_| format!(" of {looked} that were looked at"));
         warn(format!(
-            "There are more; {}{looked} are shown. Go on with --after {cursor}, or use --limit or a filter.",
-            jobs.len()
+            "There are more; {}{looked} {} shown. Go on with --after {cursor}, or use --limit or a filter.",
+            jobs.len(),
+            if jobs.len() == 1 { "is" } else { "are" }
         ));
     }
     Ok(())

@@ -29,8 +29,8 @@ pub(crate) async fn run(options: &Probe) -> Result<(), Failure> {
     });
     check_url(&url).map_err(|problem| Failure::usage(format!("--url {problem}")))?;
     let client = http::client().map_err(|error| Failure::from_error(ExitCode::Failure, &error))?;
-    let answer = client.get(url).timeout(ANSWER).send().await;
-    let answer = answer.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))?;
+    let answer = client.get(&url).timeout(ANSWER).send().await;
+    let answer = answer.map_err(|error| unanswered(&url, error))?;
     let status = answer.status();
     if status.is_success() || status.is_redirection() {
         return Ok(());
@@ -38,4 +38,24 @@ pub(crate) async fn run(options: &Probe) -> Result<(), Failure> {
     let text = answer.text().await.unwrap_or_default();
     let shown: String = text.trim().chars().take(SHOWN_CHARS_MAX).collect();
     Err(Failure::new(ExitCode::Unavailable, format!("{status}: {shown}")))
+}
+
+/// Nobody answers: no probes are set up there, or the service is not up.
+fn unanswered(url: &str, error: reqwest::Error) -> Failure {
+    let what = if error.is_timeout() {
+        format!("{url} did not answer within {} s", ANSWER.as_secs())
+    } else if error.is_connect() {
+        format!("nobody answers at {url}")
+    } else {
+        format!("{url} gave no answer that can be read")
+    };
+    let cause = Failure::from_error(ExitCode::Unavailable, &error.without_url());
+    Failure::new(
+        ExitCode::Unavailable,
+        format!(
+            "{what}: start the service with `[health] listen` (a gateway answers at its own address), or name its port with --port \
+             ({})",
+            cause.message
+        ),
+    )
 }

@@ -102,7 +102,10 @@ async fn list(fleet: &Fleet, out: &mut Out) -> Result<(), Failure> {
         .zip(0..)
         .zip(&heads)
         .map(|((status, place), head)| Column::new(head, Give::All(rank(&queues, status, place))));
-    let columns: Vec<Column<'_>> = FIRST.into_iter().chain(counts).collect();
+    // Told first of all where there are any: nothing but another worker starts them.
+    let is_parked = queues.iter().any(|row| row.parked > 0);
+    let parked = Column::new("PARKED", Give::All(if is_parked { 202 } else { 0 }));
+    let columns: Vec<Column<'_>> = FIRST.into_iter().chain([parked]).chain(counts).collect();
     let cells = queues.iter().map(|row| cells(&statistics, row));
     Ok(out.rows(&columns, &rows, cells)?)
 }
@@ -142,7 +145,11 @@ fn cells(statistics: &Statistics, row: &QueueRow) -> Vec<String> {
         figure::share(tally.failure_rate()),
     ];
     let counts = COUNTED.map(|status| figure::count(count(row, status)));
-    first.into_iter().chain(counts).collect()
+    first
+        .into_iter()
+        .chain([figure::count(row.parked)])
+        .chain(counts)
+        .collect()
 }
 
 /// A narrow terminal does without the counts that are zero everywhere, then without those of jobs that have ended.

@@ -41,13 +41,17 @@ fn query(options: Stats) -> Result<StatisticsQuery, Failure> {
     };
     let query = StatisticsQuery {
         window: read("window", &options.window)?,
-        step: options.step.map(|text| read("step", &text)).transpose()?,
-        function: options.function,
-        queue: options.queue,
+        step: options.step.as_ref().map(|text| read("step", text)).transpose()?,
+        function: options.function.clone(),
+        queue: options.queue.clone(),
     };
-    query
-        .check()
-        .map_err(|error| Failure::usage(format!("--{error}")))?;
+    query.check().map_err(|error| {
+        let given = match error.field {
+            "step" => options.step.as_deref().unwrap_or_default(),
+            _ => &options.window,
+        };
+        Failure::usage(format!("--{}: {given} {}", error.field, error.problem))
+    })?;
     Ok(query)
 }
 
@@ -209,9 +213,9 @@ mod tests {
     #[test]
     fn what_cannot_be_answered_is_refused_by_its_option() {
         let message = |window, step| query(options(window, step)).unwrap_err().message;
-        assert!(message("10s", None).starts_with("--window: is out of range"));
+        assert!(message("10s", None).starts_with("--window: 10s is out of range; use 1 minute to 7 days"));
         assert!(message("soon", None).starts_with("--window: "));
-        assert!(message("1h", Some("90s")).starts_with("--step: must be whole minutes"));
+        assert!(message("1h", Some("90s")).starts_with("--step: 90s must be whole minutes"));
         assert!(query(options("7d", Some("1d"))).is_ok());
     }
 

@@ -36,6 +36,8 @@ mod probed;
 mod process;
 #[path = "fleet/random_faults.rs"]
 mod random_faults;
+#[path = "fleet/rights.rs"]
+mod rights;
 #[path = "fleet/rows.rs"]
 mod rows;
 #[path = "fleet/scene.rs"]

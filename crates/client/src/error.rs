@@ -182,8 +182,8 @@ pub enum ClientError {
     /// A name is wrong.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The store did not answer.
-    #[error("the store did not answer")]
+    /// The store did not answer, or refused.
+    #[error("{}", refusal_or_silence(.0))]
     Store(#[from] port::Error),
     /// The runtime that carried the request ended before the answer came.
     #[error("the runtime that carried the request ended")]
@@ -191,6 +191,15 @@ pub enum ClientError {
     /// Not called within a tokio runtime.
     #[error("no tokio runtime is running here; call it from one")]
     NoRuntime,
+}
+
+/// A server that refuses has answered.
+fn refusal_or_silence(error: &port::Error) -> &'static str {
+    match error {
+        port::Error::Forbidden { .. } => "this is not allowed",
+        port::Error::Refused { .. } => "the store refuses",
+        _ => "the store did not answer",
+    }
 }
 
 impl ClientError {

@@ -86,11 +86,23 @@ pub enum Error {
         /// `Redis`, `RabbitMQ` or `embedded store`.
         server: &'static str,
     },
-    /// The server refuses (out of memory, read-only replica, wrong type, no permission); nothing was done.
+    /// The server refuses (out of memory, read-only replica, wrong type); nothing was done.
     #[error("{server} refused: {reason}")]
     Refused {
         /// `Redis`, `RabbitMQ` or `embedded store`.
         server: &'static str,
+        /// What the server said.
+        reason: String,
+    },
+    /// The server does not let this user do that; nothing was done. It passes once somebody gives the user the right.
+    #[error("{server} does not let {} do this ({what}): {reason}", named(user))]
+    Forbidden {
+        /// `Redis` or `RabbitMQ`.
+        server: &'static str,
+        /// The user; empty when it is not known.
+        user: String,
+        /// What was asked for: a command and its key, a queue or an exchange.
+        what: String,
         /// What the server said.
         reason: String,
     },
@@ -102,8 +114,17 @@ pub enum Error {
     Closed,
 }
 
+/// A user in a sentence.
+fn named(user: &str) -> String {
+    if user.is_empty() {
+        "this user".to_owned()
+    } else {
+        format!("the user \"{user}\"")
+    }
+}
+
 impl Error {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later, without anybody changing rights.
     pub const fn is_retryable(&self) -> bool {
         matches!(
             self,

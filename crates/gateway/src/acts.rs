@@ -20,7 +20,7 @@ use crate::dto::job::JobDetail;
 use crate::error::{Error, ErrorCode};
 use crate::state::AppState;
 
-pub(crate) use many::{cancel_many, cleanup};
+pub(crate) use many::{Purged, cancel_many, cleanup, purge};
 
 /// Letters or jobs that one request names.
 pub(crate) const IDS_MAX: usize = 1_000;
@@ -158,12 +158,7 @@ async fn note_changes(
 ) {
     let done = changes.iter().filter(|change| **change == DeadLetterChange::Done);
     let done = done.count();
-    let first = ids
-        .iter()
-        .take(20)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let first = many::first_of(ids);
     if done > 0 {
         note(
             state,

@@ -11,6 +11,7 @@ pub(crate) mod list;
 mod log;
 mod many;
 mod operations;
+mod purge;
 mod statistics;
 mod wait;
 pub(crate) mod watch;
@@ -67,6 +68,7 @@ fn quick() -> OpenApiRouter<AppState> {
         .routes(routes!(operations::resume));
     let fleet = OpenApiRouter::new()
         .routes(routes!(fleet::queues))
+        .routes(routes!(purge::purge))
         .routes(routes!(fleet::queue))
         .routes(routes!(fleet::next))
         .routes(routes!(fleet::pause))

@@ -25,11 +25,13 @@ pub enum ExitCode {
     WorkLeft = 8,
     /// `longshore doctor` found errors that it has not repaired.
     Unhealthy = 9,
+    /// The user or the token may not do that.
+    Denied = 10,
 }
 
 impl ExitCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Failure,
         Self::Usage,
@@ -40,6 +42,7 @@ impl ExitCode {
         Self::Forced,
         Self::WorkLeft,
         Self::Unhealthy,
+        Self::Denied,
     ];
 
     /// The number.
@@ -62,6 +65,7 @@ impl ExitCode {
                 "the worker ended with jobs that it could not give back; they run again when their leases end"
             }
             Self::Unhealthy => "`longshore doctor` found errors that it has not repaired",
+            Self::Denied => "the user or the token may not do that",
         }
     }
 }
@@ -84,7 +88,8 @@ Exit codes:
   6  what was asked for does not exist
   7  a second signal ended the process before its jobs were given back
   8  the worker ended with jobs that it could not give back; they run again when their leases end
-  9  `longshore doctor` found errors that it has not repaired";
+  9  `longshore doctor` found errors that it has not repaired
+  10  the user or the token may not do that";
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,9 @@ pub(crate) mod otlp;
 
 /// Target of the spans that are for traces alone; logs do not show them unless asked.
 pub const TRACE_TARGET: &str = "longshore::trace";
+/// Target of what handlers say with `ctx.log`: events of their attempts' spans, and no lines of the worker's log unless its
+/// filter asks for them.
+const JOB_LOG_TARGET: &str = "longshore::job_log";
 
 /// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +130,8 @@ pub fn install<W: io::Write + 'static>(
 fn traced() -> Targets {
     let mut targets = Targets::new()
         .with_default(LevelFilter::INFO)
-        .with_target(TRACE_TARGET, LevelFilter::DEBUG);
+        .with_target(TRACE_TARGET, LevelFilter::DEBUG)
+        .with_target(JOB_LOG_TARGET, LevelFilter::DEBUG);
     for library in [
         "opentelemetry",
         "opentelemetry_sdk",

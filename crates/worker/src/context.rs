@@ -95,13 +95,14 @@ impl JobContext {
     /// [`longshore_core::limits::LOG_LINES_MAX`] of all attempts, each cut at
     /// [`longshore_core::limits::LOG_LINE_BYTES_MAX`] bytes, on the job's page and with `longshore job logs`, while it runs
     /// and as long as the job is kept. Never waits: lines are written with the progress, ten times a second, and of more
-    /// than [`longshore_core::limits::LOG_LINES_UNWRITTEN_MAX`] lines in that time the last ones. Also an event of the
-    /// `process` span with target [`crate::names::TARGET_JOB_LOG`].
+    /// than [`longshore_core::limits::LOG_LINES_UNWRITTEN_MAX`] lines in that time the last ones. Each line is an event of the
+    /// `process` span too, with target [`crate::names::TARGET_JOB_LOG`] and level debug: it belongs to the job, not to the log
+    /// of its worker, which has it with the filter `info,longshore::job_log=debug`.
     pub fn log(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
-        // What a program printed ends with a line break, which the log would show.
-        let line = text.trim_end_matches(['\r', '\n']);
-        tracing::info!(target: crate::names::TARGET_JOB_LOG, id = %self.id(), "{line}");
+        for line in cell::lines_of(text) {
+            tracing::debug!(target: crate::names::TARGET_JOB_LOG, parent: &self.inner.span, "{line}");
+        }
         if self.inner.progress.log(text) {
             self.inner.inbox.progress(self.inner.key);
         }

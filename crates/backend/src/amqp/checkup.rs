@@ -10,13 +10,16 @@ use longshore_core::name::QueueName;
 use longshore_core::port::broker::Depth;
 use tokio::time::Instant;
 
-use super::declare::{Declarer, Scratch, Waiting, answered, is_not_found};
+use super::declare::{Declarer, Scratch, Waiting, answered, forbidden, is_not_found};
 use super::dial::Dialer;
 use super::scout::Scout;
 use super::topology::{self, Exchange, Queue};
 use super::{Config, Error, RPC_TIMEOUT};
+use rights::{Right, Rights};
+
 use crate::checkup::{Finding, ServerReport, Severity};
 
+mod rights;
 mod version;
 
 /// Round trips of which the median is told.
@@ -49,11 +52,15 @@ pub(crate) async fn examine(config: &Config, queues: &[QueueName], repair: bool)
         declarer: Declarer::new(config.profile, config.shards),
         scout: Scout::new(dialer, config.profile),
         repair,
+        rights: Rights::default(),
         report: &mut report,
     };
-    if let Err(error) = look.all(config, queues).await {
+    let looked = look.all(config, queues).await;
+    let rights = std::mem::take(&mut look.rights);
+    if let Err(error) = looked {
         lost(&mut report, &error);
     }
+    rights.tell(config.url.user(), &mut report);
     drop(tokio::time::timeout(RPC_TIMEOUT, connection.close(200, "looked".into())).await);
     report
 }
@@ -88,6 +95,8 @@ struct Look<'a> {
     declarer: Declarer,
     scout: Scout,
     repair: bool,
+    /// What the user may not do.
+    rights: Rights,
     report: &'a mut ServerReport,
 }
 
@@ -175,7 +184,14 @@ impl Look<'_> {
         queue: &Queue,
         severity: Severity,
     ) -> Result<Option<Waiting>, Error> {
-        let Some(waiting) = scratch.look(&queue.name).await? else {
+        let looked = match scratch.look(&queue.name).await {
+            Err(Error::Forbidden { name, .. }) => {
+                self.rights.lacks(Right::Read, &name);
+                return Ok(None);
+            }
+            looked => looked?,
+        };
+        let Some(waiting) = looked else {
             let why = match severity {
                 Severity::Error => "dead letters have nowhere to go",
                 _ => {
@@ -185,7 +201,11 @@ impl Look<'_> {
             self.missing("queue", &queue.name, severity, why);
             if self.repair {
                 let made = self.declarer.make(scratch, queue).await;
+                let is_made = made.is_ok();
                 self.made(made)?;
+                if is_made {
+                    self.asked(&queue.name).await;
+                }
             }
             return Ok(None);
         };
@@ -197,15 +217,7 @@ impl Look<'_> {
         };
         self.told(checked)?;
         if waiting.ready == 0 && waiting.consumers == 0 {
-            let answering = self.scout.answering(&[&queue.name]).await;
-            if !answering.contains(&queue.name) {
-                self.report.find(
-                    Severity::Error,
-                    format!("the queue {} does not answer", queue.name),
-                    "it has no leader: what is in it is out of reach until it has",
-                    "start the missing nodes of the cluster (rabbitmq-diagnostics check_if_node_is_quorum_critical), or delete the queue; it is made anew",
-                );
-            }
+            self.asked(&queue.name).await;
         }
         if queue.name == topology::GIVEN_UP && waiting.ready > 0 {
             self.report.find(
@@ -219,6 +231,21 @@ impl Look<'_> {
             );
         }
         Ok(Some(waiting))
+    }
+
+    /// Whether a queue that shows zeros answers. Whoever may not read it gets no answer either way.
+    async fn asked(&mut self, name: &str) {
+        let answers = self.scout.answers(&[name]).await;
+        if answers.forbidden.contains_key(name) {
+            self.rights.lacks(Right::Read, name);
+        } else if !answers.answering.contains(name) {
+            self.report.find(
+                Severity::Error,
+                format!("the queue {name} does not answer"),
+                "it has no leader: what is in it is out of reach until it has",
+                "start the missing nodes of the cluster (rabbitmq-diagnostics check_if_node_is_quorum_critical), or delete the queue; it is made anew",
+            );
+        }
     }
 
     fn missing(&mut self, what: &str, name: &str, severity: Severity, why: &str) {
@@ -259,11 +286,14 @@ impl Look<'_> {
                 "messages of another installation would be taken for ours",
                 "use the virtual host that belongs to this Redis".to_owned(),
             ),
+            Err(Error::Forbidden { name, .. }) => {
+                self.rights.lacks(Right::Declare, &name);
+                return Ok(());
+            }
             Err(error @ Error::Declare { .. }) => (
                 error.to_string(),
                 "it cannot be checked",
-                "give the user configure, write and read permissions (rabbitmqctl set_permissions)"
-                    .to_owned(),
+                "look into RabbitMQ's log".to_owned(),
             ),
             Err(lost) => return Err(lost),
         };
@@ -309,11 +339,14 @@ impl Look<'_> {
             Ok(Ok(_)) => {}
             // A missing exchange was told already, and closes the channel.
             Ok(Err(error)) if is_not_found(&error) => {}
+            Ok(Err(error)) if forbidden(&error).is_some() => {
+                self.rights.lacks(Right::Write, topology::JOBS);
+            }
             Ok(Err(error)) => self.report.find(
                 Severity::Error,
                 format!("a message was not taken: {error}"),
                 "nothing can be published",
-                "look into RabbitMQ's log, and at the permissions of the user",
+                "look into RabbitMQ's log",
             ),
             Err(_) => self.told_of_silence(),
         }

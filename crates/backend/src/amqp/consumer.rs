@@ -170,7 +170,7 @@ impl Consumer {
         }
         if !unsure.is_empty() {
             let names: Vec<&str> = unsure.iter().map(|(queue, _)| queue.name.as_str()).collect();
-            let answering = self.scout.answering(&names).await;
+            let answering = self.scout.answers(&names).await.answering;
             unsure.retain(|(queue, _)| answering.contains(&queue.name));
         }
         // The zeros were told before it answered: only what it tells now counts.
@@ -230,7 +230,11 @@ impl ConsumePort for Consumer {
                 return Ok(archived);
             }
             // An archive that does not answer shows zero as well.
-            if self.scout.answering(&[topology::DEAD]).await.is_empty() {
+            let mut answers = self.scout.answers(&[topology::DEAD]).await;
+            if let Some((name, reason)) = answers.forbidden.pop_first() {
+                return Err(Error::Forbidden { name, reason }.into());
+            }
+            if answers.answering.is_empty() {
                 return Err(longshore_core::port::Error::Unavailable {
                     server: "RabbitMQ",
                     reason: format!("the queue {} does not answer", topology::DEAD),

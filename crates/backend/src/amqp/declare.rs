@@ -289,6 +289,12 @@ fn refused(name: &str, error: &lapin::Error) -> Error {
     if let Some(drift) = Drift::of(name, error) {
         return Error::Drift(drift);
     }
+    if let Some(reason) = forbidden(error) {
+        return Error::Forbidden {
+            name: name.to_owned(),
+            reason,
+        };
+    }
     match error.kind() {
         ErrorKind::ProtocolError(refusal) if matches!(refusal.kind(), AMQPErrorKind::Soft(_)) => {
             Error::Declare {
@@ -299,6 +305,18 @@ fn refused(name: &str, error: &lapin::Error) -> Error {
         _ => Error::Lost {
             reason: error.to_string(),
         },
+    }
+}
+
+/// What the broker says to a user who lacks a right; `None` for every other error. It tells nothing of the queue.
+pub(super) fn forbidden(error: &lapin::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::ProtocolError(refusal)
+            if matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) =>
+        {
+            Some(refusal.get_message().to_string())
+        }
+        _ => None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! `basic.get` passes the leader and its followers, and leaves an empty queue as it is. A message that it takes goes
 //! back to the head of its queue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::declare::{Found, is_not_found};
+use super::declare::{Found, forbidden, is_not_found};
 use super::dial::Dialer;
 use super::pauses::Pauses;
 use crate::config::Profile;
@@ -31,6 +31,23 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Connections for asking that are open at once in this process.
 const CONNECTIONS_MAX: usize = 4;
+
+/// What a queue that was asked has come to. One that stays silent says nothing.
+#[derive(Debug)]
+struct Said {
+    name: String,
+    /// What the broker said to a user who may not read it: whether the queue answers is not known then.
+    forbidden: Option<String>,
+}
+
+/// Queues by what they said.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Those that answered.
+    pub(super) answering: BTreeSet<String>,
+    /// Those that the user may not read, with the broker's words.
+    pub(super) forbidden: BTreeMap<String, String>,
+}
 
 /// Asks queues, and remembers those that failed.
 #[derive(Debug)]
@@ -64,29 +81,37 @@ impl Scout {
         }
     }
 
-    /// Asks each queue once. Answers those that answered.
-    pub(super) async fn answering(&self, names: &[&str]) -> BTreeSet<String> {
-        let (told, mut answers) = mpsc::channel(names.len().max(1));
+    /// Asks each queue once.
+    pub(super) async fn answers(&self, names: &[&str]) -> Answers {
+        let (told, mut said) = mpsc::channel::<Said>(names.len().max(1));
         self.ask_all(names, &told).await;
         drop(told);
-        let mut answering = BTreeSet::new();
-        while let Some(name) = answers.recv().await {
-            answering.insert(name);
+        let mut answers = Answers::default();
+        while let Some(Said { name, forbidden }) = said.recv().await {
+            match forbidden {
+                Some(reason) => {
+                    answers.forbidden.insert(name, reason);
+                }
+                None => {
+                    answers.answering.insert(name);
+                }
+            }
         }
-        answering
+        answers
     }
 
-    /// Asks until every queue has answered; tells each that does. Ends early when nobody listens any more.
+    /// Asks until every queue has answered; tells each that does, and each that this user may not read: whoever consumes
+    /// it learns that from the broker. Ends early when nobody listens any more.
     async fn ask_until_all_answer(&self, mut names: Vec<String>, told: mpsc::Sender<String>) {
         let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
         let mut is_reported = false;
         loop {
             let asked: Vec<&str> = names.iter().map(String::as_str).collect();
-            let (tell, mut answers) = mpsc::channel::<String>(asked.len().max(1));
+            let (tell, mut answers) = mpsc::channel::<Said>(asked.len().max(1));
             let forward = async {
                 let mut answered = BTreeSet::new();
-                while let Some(name) = answers.recv().await {
-                    if is_reported {
+                while let Some(Said { name, forbidden }) = answers.recv().await {
+                    if is_reported && forbidden.is_none() {
                         tracing::info!(queue = %name, "the broker's queue answers again");
                     }
                     answered.insert(name.clone());
@@ -112,7 +137,7 @@ impl Scout {
     }
 
     /// Asks together first. One that fails takes the connection along, so those without an answer are asked alone.
-    async fn ask_all(&self, names: &[&str], told: &mpsc::Sender<String>) {
+    async fn ask_all(&self, names: &[&str], told: &mpsc::Sender<Said>) {
         let silent = self.ask(names, told).await;
         if names.len() > 1 && !silent.is_empty() {
             join_all(
@@ -125,7 +150,7 @@ impl Scout {
     }
 
     /// Asks on one connection. Answers those that were silent.
-    async fn ask<'a>(&self, names: &[&'a str], told: &mpsc::Sender<String>) -> Vec<&'a str> {
+    async fn ask<'a>(&self, names: &[&'a str], told: &mpsc::Sender<Said>) -> Vec<&'a str> {
         let Ok(_permit) = self.permits.acquire().await else {
             return names.to_vec();
         };
@@ -138,19 +163,24 @@ impl Scout {
         };
         let asked = names.iter().map(async |name| {
             let answered = tokio::time::timeout(ANSWER, get(&connection, name)).await;
-            match answered {
-                Ok(Err(error)) if !is_not_found(&error) => {
-                    tracing::debug!(queue = name, %error, "a queue failed");
-                    Some(*name)
-                }
+            let forbidden = match answered {
+                Ok(Err(error)) if !is_not_found(&error) => match forbidden(&error) {
+                    Some(reason) => Some(reason),
+                    None => {
+                        tracing::debug!(queue = name, %error, "a queue failed");
+                        return Some(*name);
+                    }
+                },
                 // That it was deleted is an answer too: whoever consumes it now ends, and has it made anew.
-                Ok(_) => {
-                    self.suspects.lock().remove(*name);
-                    drop(told.send((*name).to_owned()).await);
-                    None
-                }
-                Err(_) => Some(*name),
+                Ok(_) => None,
+                Err(_) => return Some(*name),
+            };
+            if forbidden.is_none() {
+                self.suspects.lock().remove(*name);
             }
+            let name = (*name).to_owned();
+            drop(told.send(Said { name, forbidden }).await);
+            None
         });
         let silent = join_all(asked).await.into_iter().flatten().collect();
         let goodbye = connection.close(200, "asked".into());

@@ -88,6 +88,11 @@ impl Rows {
         rows.take(limit).map(|(_, id)| *id).collect()
     }
 
+    /// How many rows a group has.
+    pub(super) fn group_len(&self, index: Index, group: Group) -> u64 {
+        self.0.get(&(index, group)).map_or(0, |rows| rows.len() as u64)
+    }
+
     /// As [`Rows::until`], of one group.
     pub(super) fn group_until(&self, index: Index, group: Group, until: u64, limit: usize) -> Vec<JobId> {
         let rows = self.0.get(&(index, group)).into_iter().flatten();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::limits::STATISTICS_LOOK;
-use longshore_core::name::QueueName;
+use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::port;
 use longshore_core::priority::Priority;
 use longshore_core::record::{Index, Record};
@@ -135,6 +135,11 @@ pub(super) fn standing(state: &State) -> Standing {
         }
     }
     let functions: BTreeSet<_> = waiting.iter().map(|(_, function)| function).collect();
+    let parked = functions
+        .iter()
+        .map(|function| ((*function).clone(), parked(state, function)))
+        .filter(|(_, jobs)| *jobs > 0)
+        .collect();
     looks.extend(
         functions
             .into_iter()
@@ -149,7 +154,18 @@ pub(super) fn standing(state: &State) -> Standing {
         jobs: state.counts.clone(),
         paused: state.paused.iter().cloned().collect(),
         oldest,
+        parked,
     }
+}
+
+/// Jobs that wait for a worker with this function.
+fn parked(state: &State, function: &FunctionName) -> u64 {
+    let of_shard = |shard| {
+        state.rows(shard).map_or(0, |rows| {
+            rows.group_len(Index::Parked, Group::Function(function.clone()))
+        })
+    };
+    state.shard_numbers().into_iter().map(of_shard).sum()
 }
 
 /// The first rows of an index: since when the oldest of them could run, by queue.

@@ -40,6 +40,34 @@ pub(super) fn unavailable(hosts: &str, reason: impl std::fmt::Display) -> Error 
     }
 }
 
+/// The user of the connection lacks a right.
+fn forbidden(reason: String) -> Error {
+    Error::Forbidden {
+        server: SERVER,
+        user: String::new(),
+        what: String::new(),
+        reason,
+    }
+}
+
+/// The same fault; one for want of rights with who asked, and for what.
+pub(super) fn asked_by(fault: Fault, who: &str, asked: impl FnOnce() -> String) -> Fault {
+    match fault {
+        Fault::Port(Error::Forbidden { server, reason, .. }) => Fault::Port(Error::Forbidden {
+            server,
+            user: who.to_owned(),
+            what: asked(),
+            reason,
+        }),
+        other => other,
+    }
+}
+
+/// Whether the server says that the user may not: of a command, or of what a script does.
+fn is_forbidden(text: &str) -> bool {
+    text.starts_with("NOPERM") || text.contains("The user executing the script can't")
+}
+
 pub(super) const fn unknown() -> Error {
     Error::OutcomeUnknown { server: SERVER }
 }
@@ -55,6 +83,7 @@ pub(super) fn of_command(error: &RedisError, hosts: &str) -> Fault {
         // The probe of a script, before it wrote anything: the slot is on its way to another node.
         ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(hosts, MOVING),
         _ if text(error).contains("non local key") => unavailable(hosts, MOVING),
+        _ if is_forbidden(&text(error)) => forbidden(text(error)),
         // A script that breaks off has met data that nobody of ours has written.
         ErrorKind::Server(ServerErrorKind::ResponseError) if text(error).contains("user_script") => {
             Error::Corrupt(text(error))

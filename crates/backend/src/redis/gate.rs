@@ -117,14 +117,12 @@ pub(super) async fn findings(link: &Link, config: &Config) -> Result<Vec<Finding
 /// A user who may not ask is told what could not be checked; everything else is an error.
 fn unchecked(error: Error, command: &str, what: &str) -> Result<(), Error> {
     match error {
-        Error::Refused { reason, .. }
-            if reason.starts_with("NOPERM") || reason.contains("unknown command") =>
-        {
-            tracing::warn!("the Redis user may not run {command}, so these could not be checked: {what}");
-            Ok(())
-        }
-        other => Err(other),
+        Error::Forbidden { .. } => {}
+        Error::Refused { reason, .. } if reason.contains("unknown command") => {}
+        other => return Err(other),
     }
+    tracing::warn!("the Redis user may not run {command}, so these could not be checked: {what}");
+    Ok(())
 }
 
 fn judge(info: &Info, findings: &mut Vec<Finding>) {

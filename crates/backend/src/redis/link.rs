@@ -8,12 +8,12 @@ use longshore_core::telemetry::{Event, Telemetry};
 use parking_lot::Mutex;
 use redis::aio::ConnectionLike as _;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::call::Call;
-use super::fault::{Fault, ends_connection, of_command, refused, unknown};
+use super::fault::{Fault, asked_by, ends_connection, of_command, refused, unknown};
 use super::target::{Conn, Pipe, Target};
 
 /// First and longest pause after a dial that failed, before jitter.
@@ -99,18 +99,25 @@ impl Link {
     /// Runs a script; a server that does not know it gets its text.
     pub(super) async fn run(&self, call: &Call) -> Result<Value, Error> {
         self.observed(call.operation(), async {
-            match self.send(call.by_name(), None).await {
-                Err(Fault::NoScript) => Ok(self.send(&call.by_text(), None).await?),
-                other => Ok(other?),
-            }
+            let answer = match self.send(call.by_name(), None).await {
+                Err(Fault::NoScript) => self.send(&call.by_text(), None).await,
+                other => other,
+            };
+            Ok(answer.map_err(|fault| {
+                let asked = || format!("{} on {}", call.operation(), call.key());
+                asked_by(fault, self.target.user(), asked)
+            })?)
         })
         .await
     }
 
     /// Sends a command to where its key is.
     pub(super) async fn command(&self, cmd: &Cmd) -> Result<Value, Error> {
-        self.observed("command", async { Ok(self.send(cmd, None).await?) })
-            .await
+        self.observed("command", async {
+            let answer = self.send(cmd, None).await;
+            Ok(answer.map_err(|fault| asked_by(fault, self.target.user(), || shown(cmd)))?)
+        })
+        .await
     }
 
     /// Tells whoever observes how long a call took.
@@ -193,8 +200,11 @@ impl Link {
     }
 
     /// What one answer of a pipeline means.
-    pub(super) fn judge(&self, answer: RedisResult<Value>) -> Result<Value, Fault> {
-        answer.map_err(|error| of_command(&error, self.target.hosts()))
+    pub(super) fn judge(&self, answer: RedisResult<Value>, key: &str) -> Result<Value, Fault> {
+        answer.map_err(|error| {
+            let fault = of_command(&error, self.target.hosts());
+            asked_by(fault, self.target.user(), || format!("a script on {key}"))
+        })
     }
 
     /// A cluster's connection mends itself; another one is made anew.
@@ -251,6 +261,15 @@ impl Link {
             }
         }
     }
+}
+
+/// A command and its first argument, which is a key or a word: never a value.
+fn shown(cmd: &Cmd) -> String {
+    let words = cmd.args_iter().take(2).filter_map(|arg| match arg {
+        Arg::Simple(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 async fn query(mut pipe: Pipe, cmd: &Cmd, route: Option<RoutingInfo>) -> RedisResult<Value> {

@@ -117,6 +117,11 @@ impl Store {
         while !hours.is_empty() {
             spans.insert(Span::Hour(hours.number()?));
         }
+        let mut parked = answer.nested()?;
+        while !parked.is_empty() {
+            let function = parse(&parked.text()?)?;
+            *standing.parked.entry(function).or_default() += parked.number()?;
+        }
         Ok(Shard { now, standing, spans })
     }
 
@@ -223,6 +228,9 @@ fn add_standing(all: &mut Standing, shard: Standing) {
     for (queue, since) in shard.oldest {
         let known = all.oldest.entry(queue).or_insert(since);
         *known = since.min(*known);
+    }
+    for (function, jobs) in shard.parked {
+        *all.parked.entry(function).or_default() += jobs;
     }
 }
 

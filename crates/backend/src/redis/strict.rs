@@ -63,7 +63,7 @@ impl Strict {
         let (Some(answer), _, Some(waited)) = (answers.next(), answers.next(), answers.next()) else {
             return Err(Fault::Port(unknown()));
         };
-        let answer = self.link.judge(answer.extract_error())?;
+        let answer = self.link.judge(answer.extract_error(), call.key())?;
         match waited {
             Value::Int(replicas) if replicas >= i64::from(self.replicas) => Ok(answer),
             _ => {

@@ -37,6 +37,8 @@ pub(super) struct Target(Arc<Inner>);
 struct Inner {
     kind: Kind,
     hosts: String,
+    /// Whom the server knows us as.
+    user: String,
     tls: Option<TlsCertificates>,
     name: String,
     response_timeout: Duration,
@@ -95,6 +97,10 @@ impl Target {
         Ok(Self(Arc::new(Inner {
             kind: Kind::parse(&config.url)?,
             hosts: config.url.hosts().to_owned(),
+            user: match config.url.user() {
+                "" => "default".to_owned(),
+                user => user.to_owned(),
+            },
             tls: tls.map(|pem| TlsCertificates {
                 client_tls: None,
                 root_cert: Some(pem),
@@ -107,6 +113,11 @@ impl Target {
     /// Hosts and ports, for errors.
     pub(super) fn hosts(&self) -> &str {
         &self.0.hosts
+    }
+
+    /// The user of the URL, for errors; `default` when it names none, as Redis has it.
+    pub(super) fn user(&self) -> &str {
+        &self.0.user
     }
 
     pub(super) fn is_cluster(&self) -> bool {

@@ -9,7 +9,8 @@ use longshore_core::QueueName;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
     Jobs of the function longshore.bench go through the queue given, with a worker and a scheduler in this process. The \
-    queue must hold no open jobs and no other worker may consume it. Records of the jobs stay until their retention \
+    queue must hold no open jobs and no other worker may consume it; the user must have the rights of producer, worker and \
+    scheduler (`scheduler` of deploy/). A run that breaks off cancels what it has enqueued. Records of the jobs stay until their retention \
     ends. Rates on a machine that does other things as well mean little: compare ratios of one run.\n\n\
     Without servers in the configuration it measures an embedded store in a temporary folder.\n\n\
     Examples:\n  \
@@ -48,7 +49,7 @@ pub(crate) struct Bench {
     /// The queue
     #[arg(long, short, value_name = "NAME", default_value = "longshore-bench")]
     pub(crate) queue: QueueName,
-    /// Longest time of one measurement; what is left of it then stays in the queue
+    /// Longest time of one measurement; what is left of it is cancelled then
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = limit)]
     pub(crate) time_limit: Duration,
     /// Process of RabbitMQ on this machine, for its processor time [default: whoever listens at its port]

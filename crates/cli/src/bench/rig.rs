@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use longshore::{Batch, Client, Job};
 use longshore_backend::Backend;
-use longshore_core::{Clock as _, JobError, JobStatus, Priority, QueueName, SystemClock, Timestamp};
+use longshore_core::port::enqueue::CancelReply;
+use longshore_core::view::JobFilter;
+use longshore_core::{
+    Clock as _, FunctionName, JobError, JobStatus, Priority, QueueName, SystemClock, Timestamp,
+};
 use longshore_scheduler::Scheduler;
 use longshore_service::exit::ExitCode;
 use longshore_worker::{BackendSource, JobContext, State, Worker};
@@ -16,8 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::bench::Bench;
+use crate::args::bench::{Bench, Mode};
 use crate::failure::Failure;
+use crate::output::warn;
 
 /// Jobs of one call of `enqueue_many`.
 const BATCH: usize = 5_000;
@@ -25,6 +30,8 @@ const BATCH: usize = 5_000;
 const WARM: usize = 200;
 /// How long a job of a backlog takes.
 const BACKLOG_JOB: Duration = Duration::from_millis(20);
+/// Jobs that are cancelled at once.
+const PAGE: usize = 1_000;
 /// How often it is looked whether everything has ended.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -131,6 +138,10 @@ pub(super) struct Rig {
     queue: QueueName,
     max_workers: usize,
     text: String,
+    /// Only half of the measurement runs here, and hands nothing over.
+    only_works: bool,
+    /// What was enqueued before is not ours.
+    began: Timestamp,
     stop: CancellationToken,
     scheduler: JoinHandle<longshore_scheduler::Report>,
 }
@@ -144,11 +155,18 @@ pub(super) struct Running {
 
 impl Running {
     /// Stops it, and waits for its end.
-    pub(super) async fn end(self) -> Result<(), Failure> {
+    pub(super) async fn end(mut self) -> Result<(), Failure> {
         self.stop.cancel();
-        let ended = self.task.await;
+        let ended = (&mut self.task).await;
         ended.map_err(|error| Failure::new(ExitCode::Failure, error))??;
         Ok(())
+    }
+}
+
+/// One of a measurement that breaks off takes no further jobs.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -174,6 +192,8 @@ impl Rig {
             backend,
             queue: options.queue.clone(),
             max_workers: usize::try_from(options.max_workers).unwrap_or(usize::MAX),
+            only_works: options.modes.contains(&Mode::Work),
+            began: SystemClock.now(),
             text: "x".repeat(usize::try_from(options.payload).unwrap_or(0)),
             stop,
             scheduler: tokio::spawn(scheduler.run()),
@@ -287,6 +307,49 @@ impl Rig {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Cancels what a measurement that breaks off has enqueued and not finished; what cannot be cancelled is told.
+    pub(super) async fn cancel_left(&self) {
+        if self.only_works {
+            return;
+        }
+        match self.cancelled().await {
+            Ok(0) => {}
+            Ok(jobs) => warn(format!("{jobs} jobs that were left are cancelled")),
+            Err(failure) => warn(format!(
+                "jobs may be left in the queue {queue}, and cannot be cancelled now: {}; `longshore queue purge {queue}` cancels them",
+                failure.message,
+                queue = self.queue
+            )),
+        }
+    }
+
+    async fn cancelled(&self) -> Result<u64, Failure> {
+        let function = FunctionName::new(BenchJob::FUNCTION_NAME).map_err(longshore::ClientError::from)?;
+        let filter = JobFilter {
+            statuses: JobStatus::ALL
+                .into_iter()
+                .filter(|status| !status.is_terminal())
+                .collect(),
+            function_name: Some(function),
+            queue: Some(self.queue.clone()),
+            created_from: Some(self.began),
+            ..JobFilter::default()
+        };
+        let (mut cancelled, mut after) = (0, None);
+        loop {
+            let page = self.client.list(filter.clone()).after(after).limit(PAGE).await?;
+            let ids: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
+            let replies = self.client.cancel_many(&ids, "the measurement broke off").await?;
+            let is_cancelled =
+                |reply: &&CancelReply| matches!(reply, CancelReply::Cancelled | CancelReply::Requested);
+            cancelled += replies.iter().filter(is_cancelled).count() as u64;
+            after = page.next;
+            if after.is_none() {
+                return Ok(cancelled);
+            }
+        }
     }
 
     /// Ends everything.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use longshore_backend::checkup::{Finding, Severity};
+use longshore_core::QueueName;
 use longshore_core::port::Ports;
 use longshore_core::port::checkup::{FaultKind, IndexFault};
-use longshore_core::{FunctionName, QueueName};
 
 use super::asked;
 use super::report::Report;
@@ -38,9 +38,6 @@ pub(super) async fn run(ports: &Ports, fix: bool, report: &mut Report) -> Result
             for fault in look.faults {
                 found.add(fault);
             }
-            for (function, jobs) in look.parked {
-                *found.parked.entry(function).or_default() += jobs;
-            }
             from = look.next;
             if from.is_none() {
                 break;
@@ -50,15 +47,6 @@ pub(super) async fn run(ports: &Ports, fix: bool, report: &mut Report) -> Result
     bar.finish_and_clear();
     report.compared = Some((found.records, found.rows));
     report.findings.extend(found.findings());
-    let workers = asked(ports.inspect.workers()).await?;
-    let known: BTreeSet<_> = workers.iter().flat_map(|worker| &worker.functions).collect();
-    let parked = found
-        .parked
-        .iter()
-        .filter(|(function, _)| !known.contains(function));
-    report
-        .findings
-        .extend(parked.map(|(function, jobs)| parked_finding(function, *jobs)));
     Ok(())
 }
 
@@ -69,22 +57,11 @@ fn bar(jobs: u64) -> ProgressBar {
     ProgressBar::new(jobs).with_style(style)
 }
 
-fn parked_finding(function: &FunctionName, jobs: u64) -> Finding {
-    Finding::new(
-        Severity::Warning,
-        format!("function {function}"),
-        format!("{jobs} job(s) are put aside, because no live worker has this function"),
-        "they run once a worker that has it starts, and not before",
-        "start such a worker, or cancel the jobs if the name is a slip (`longshore job ls --function …`)",
-    )
-}
-
 /// What all bites found. A fault may come twice.
 #[derive(Default)]
 struct Found {
     records: u64,
     rows: u64,
-    parked: BTreeMap<FunctionName, u64>,
     faults: BTreeMap<(FaultKind, String), BTreeSet<String>>,
     kept: usize,
     more: u64,

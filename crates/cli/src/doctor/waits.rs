@@ -1,5 +1,8 @@
 //! What waits too long, and who should be there to look after it.
 
+mod leftover;
+mod parked;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -53,6 +56,7 @@ pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Re
         waits.archive(asked(ports.consume.archived()).await.ok(), &mut report.findings);
     }
     workers(ports, &queues, &mut report.findings).await?;
+    parked::look(ports, &mut report.findings).await?;
     quarantine(ports, &mut report.findings).await
 }
 
@@ -251,6 +255,7 @@ impl Waits<'_> {
             let head = self.heads(|head| head.queue.as_ref() == Some(&(queue.clone(), priority)));
             findings.extend(self.lane(&queue, priority, &head, lane.copied()));
         }
+        findings.extend(leftover::of(self.queues, depths));
     }
 
     /// Jobs of one queue and priority, against the messages and consumers that the broker has of them; `None` when the

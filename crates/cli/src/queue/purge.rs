@@ -1,9 +1,8 @@
 //! `longshore queue purge`: cancels everything that waits in a queue.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longshore_core::port::enqueue::CancelReply;
 use longshore_core::view::{Cursor, JobFilter};
-use longshore_core::{Clock, JobId, JobStatus, QueueName, SystemClock};
+use longshore_core::{Clock, JobStatus, QueueName, SystemClock};
 use longshore_service::exit::ExitCode;
 use serde_json::json;
 
@@ -11,10 +10,9 @@ use crate::args::queue::QueuePurge;
 use crate::dlq::confirm;
 use crate::failure::Failure;
 use crate::fleet::Fleet;
+use crate::fleet::purge::Purged;
 use crate::output::{Format, Out, warn};
 
-/// Jobs of one page of the listing.
-const PAGE: usize = 1_000;
 /// Statuses in which a job waits.
 const WAITING: [JobStatus; 4] = [
     JobStatus::Queued,
@@ -22,16 +20,6 @@ const WAITING: [JobStatus; 4] = [
     JobStatus::Retrying,
     JobStatus::Blocked,
 ];
-
-/// What became of the jobs.
-#[derive(Debug, Default)]
-struct Purged {
-    cancelled: u64,
-    /// They ran already, and are told to stop.
-    stopping: u64,
-    /// They had ended.
-    over: u64,
-}
 
 /// Cancels what waits, in bounded steps.
 ///
@@ -114,18 +102,13 @@ async fn cancel_all(
     let mut purged = Purged::default();
     let mut after: Option<Cursor> = None;
     loop {
-        let page = fleet.list(filter, after, PAGE).await?;
-        let ids: Vec<JobId> = page.jobs.iter().map(|job| job.id).collect();
-        for reply in fleet.cancel_many(&ids, reason).await? {
-            match reply {
-                CancelReply::Cancelled => purged.cancelled += 1,
-                CancelReply::Requested => purged.stopping += 1,
-                _ => purged.over += 1,
-            }
-        }
+        let step = fleet.purge_step(filter, after, reason).await?;
+        purged.cancelled += step.purged.cancelled;
+        purged.stopping += step.purged.stopping;
+        purged.over += step.purged.over;
         bar.set_position(purged.cancelled + purged.stopping + purged.over);
-        after = page.next;
-        if after.is_none() {
+        after = step.next;
+        if !step.is_more {
             bar.finish_and_clear();
             return Ok(purged);
         }

@@ -52,14 +52,14 @@ impl Remote {
                 ),
             ),
             "unauthenticated" => (
-                ExitCode::Config,
+                ExitCode::Denied,
                 format!(
                     "api.token: {} does not take the token: it is wrong, expired or revoked; `longshore token create` makes one",
                     self.shown()
                 ),
             ),
             "forbidden" => (
-                ExitCode::Config,
+                ExitCode::Denied,
                 format!("api.token: the token may not do that: {detail}"),
             ),
             "not_found" => (ExitCode::NotFound, detail),

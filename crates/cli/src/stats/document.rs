@@ -40,6 +40,7 @@ pub(crate) fn queue(statistics: &Statistics, row: &QueueRow) -> Value {
         "queue": row.queue,
         "paused": row.paused,
         "length": row.length(),
+        "parked": row.parked,
         "oldest_age_ms": statistics.age(row).map(duration_millis),
         "counts": row.jobs,
         "window": tally(&row.tally),

@@ -62,3 +62,35 @@ async fn real_servers_tell_the_memory_of_a_job() {
             .all(|row| row["bytes_a_job"].is_number())
     );
 }
+
+#[tokio::test]
+async fn a_user_who_may_not_work_is_told_so_and_nothing_is_left() {
+    let mut fleet = Fleet::on_shared_servers("quorum").await;
+    let vhost = fleet.servers().vhost();
+    let (user, host, name) = (
+        format!("hands-over-{}", vhost.name()),
+        vhost.addr(),
+        vhost.name().to_owned(),
+    );
+    // As the gateway of deploy/: it reads no queue.
+    let rights = [".*", ".*", "^longshore\\.(jobs|dlx|shards)$"];
+    vhost.add_user(&user, "secret", rights).await.unwrap();
+    let allowed = fleet.beside(env!("CARGO_BIN_EXE_longshore").into());
+    // The topology is made by who may read it.
+    allowed.run(&["enqueue", "someone.elses"]).await.unwrap();
+    fleet.env([(
+        "LONGSHORE_AMQP_URL".to_owned(),
+        format!("amqp://{user}:secret@{host}/{name}"),
+    )]);
+    let output = fleet.command(&["bench", "--jobs", "50"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    assert!(said.contains("may not read"), "{said}");
+    assert!(said.contains("jobs.longshore-bench.critical"), "{said}");
+    assert!(said.contains("as the scheduler's user"), "{said}");
+    assert_eq!(allowed.jobs(&[]).await.len(), 1);
+    let looked = fleet.command(&["doctor", "--quick"]).output().unwrap();
+    let told = String::from_utf8_lossy(&looked.stdout);
+    assert!(told.contains(&format!("the user {user} may not read")), "{told}");
+    assert!(!told.contains("delete the queue"), "{told}");
+}

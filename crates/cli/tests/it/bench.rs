@@ -76,3 +76,33 @@ fn what_needs_servers_says_so() {
         assert!(errors.contains(says), "{errors}");
     }
 }
+
+#[test]
+fn a_run_that_breaks_off_cancels_what_it_has_enqueued() {
+    let folder = Folder::new();
+    folder.ok(&["enqueue", "someone.elses"]);
+    let store = folder.path().join(".longshore");
+    // Twenty milliseconds each, one after the other.
+    let options = [
+        "bench",
+        "urgent",
+        "--jobs",
+        "1000",
+        "--max-workers",
+        "1",
+        "--time-limit",
+        "1s",
+    ];
+    let output = folder.run(&[&options[..], &["--embedded", store.to_str().unwrap()]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("did not end within 1s"), "{errors}");
+    let open = folder.json(&["job", "ls", "--status", "queued", "--limit", "50"]);
+    let functions: Vec<_> = open
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["function_name"].as_str().unwrap())
+        .collect();
+    assert_eq!(functions, ["someone.elses"], "{errors}");
+}

@@ -68,6 +68,13 @@ fn a_probe_is_a_question_with_an_exit_code() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("503 Service Unavailable: draining"));
     let nobody = folder.run(&["probe", "--url", "http://127.0.0.1:1/readyz"]);
     assert_eq!(nobody.status.code(), Some(4));
+    let told = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        told.contains(
+            "nobody answers at http://127.0.0.1:1/readyz: start the service with `[health] listen`"
+        ),
+        "{told}"
+    );
     assert_eq!(folder.run(&["probe", "--url", "ftp://x"]).status.code(), Some(2));
 }
 

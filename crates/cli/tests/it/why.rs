@@ -60,6 +60,34 @@ async fn a_guest_of_dev_asks_why_and_lists_its_worker() {
     })
     .await
     .unwrap();
+    a_parked_job_is_in_sight(&folder, &id);
     let refused = folder.run(&["worker", "--samples", "ls"]);
     assert_eq!(refused.status.code(), Some(2));
+}
+
+/// Its status stays queued; every list that people look at says that no worker will take it.
+fn a_parked_job_is_in_sight(folder: &Folder, id: &str) {
+    let listed = folder.ok(&["job", "ls", "--status", "queued"]);
+    assert!(
+        listed.contains("queued") && listed.contains("no worker has its function"),
+        "{listed}"
+    );
+    let shown = folder.ok(&["job", "show", id]);
+    assert!(shown.contains("queued  no worker has its function"), "{shown}");
+    let queues = folder.json(&["queue", "ls"]);
+    assert_eq!(
+        (&queues[0]["length"], &queues[0]["parked"]),
+        (&json!(1), &json!(1)),
+        "{queues}"
+    );
+    assert!(folder.ok(&["queue", "ls"]).contains("PARKED"));
+    for quick in [&["doctor", "--quick"][..], &["doctor"]] {
+        let told = folder.ok(quick);
+        assert!(
+            told.contains(
+                "function nobody_has_this: 1 job(s) are put aside, because no live worker has this function"
+            ),
+            "{quick:?}: {told}"
+        );
+    }
 }

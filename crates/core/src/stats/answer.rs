@@ -64,6 +64,9 @@ pub struct QueueRow {
     pub oldest: Option<Timestamp>,
     /// What happened in the window.
     pub tally: Tally,
+    /// Jobs among those that wait to be run now that are put aside, because no live worker has their function.
+    #[serde(default)]
+    pub parked: u64,
 }
 
 /// How jobs stand now, as a store knows it.
@@ -75,9 +78,34 @@ pub struct Standing {
     pub paused: Vec<QueueName>,
     /// Since when the oldest waiting job of a queue could run.
     pub oldest: BTreeMap<QueueName, Timestamp>,
+    /// Jobs that are put aside until a worker has their function, by function; absent means none.
+    #[serde(default)]
+    pub parked: BTreeMap<FunctionName, u64>,
 }
 
 impl Standing {
+    /// Jobs of each queue that are put aside, because no live worker has their function; none for a queue without any. They
+    /// are counted by function: of one whose jobs wait in several queues each queue has its share.
+    pub fn parked_by_queue(&self) -> BTreeMap<QueueName, u64> {
+        let queued = |counts: &BTreeMap<JobStatus, u64>| counts.get(&JobStatus::Queued).copied().unwrap_or(0);
+        let mut parked = BTreeMap::new();
+        for (function, put_aside) in &self.parked {
+            let places = self.jobs.iter().filter(|((_, of), _)| of == function);
+            let all: u64 = places.clone().map(|(_, counts)| queued(counts)).sum();
+            for ((queue, _), counts) in places {
+                let here = queued(counts);
+                // Rounded up: who looks for them finds at least one.
+                let share = u128::from(*put_aside) * u128::from(here);
+                let share = share.div_ceil(u128::from(all.max(1)));
+                let share = u64::try_from(share).unwrap_or(u64::MAX).min(here);
+                if share > 0 {
+                    *parked.entry(queue.clone()).or_default() += share;
+                }
+            }
+        }
+        parked
+    }
+
     /// Jobs of each queue that wait to be run now; none for a queue without any.
     pub fn lengths(&self) -> BTreeMap<QueueName, u64> {
         let mut lengths = BTreeMap::new();
@@ -215,6 +243,11 @@ impl<'a> Draft<'a> {
         }
         for (name, since) in standing.oldest.iter().filter(|(name, _)| is_wanted(name)) {
             self.queues.entry(Some(name.clone())).or_default().oldest = Some(*since);
+        }
+        for (name, count) in standing.parked_by_queue() {
+            if is_wanted(&name) {
+                self.queues.entry(Some(name)).or_default().parked = count;
+            }
         }
     }
 

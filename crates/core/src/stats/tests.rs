@@ -207,3 +207,32 @@ fn every_happening_is_counted_under_its_code() {
     ];
     assert_eq!(rest, [1; 6]);
 }
+
+#[test]
+fn what_is_parked_is_shared_among_the_queues_of_its_function() {
+    let queue = |name: &str| QueueName::new(name).unwrap();
+    let function = |name: &str| FunctionName::new(name).unwrap();
+    let queued = |count| [(crate::JobStatus::Queued, count)].into();
+    let standing = Standing {
+        jobs: [
+            ((queue("mail"), function("rare")), queued(30)),
+            ((queue("slow"), function("rare")), queued(10)),
+            ((queue("slow"), function("known")), queued(500)),
+        ]
+        .into(),
+        parked: [(function("rare"), 20), (function("gone"), 5)].into(),
+        ..Standing::default()
+    };
+    assert_eq!(
+        standing.parked_by_queue(),
+        [(queue("mail"), 15), (queue("slow"), 5)].into()
+    );
+    let statistics = Statistics::assemble(
+        &StatisticsQuery::default(),
+        Timestamp(START),
+        std::iter::empty(),
+        &standing,
+    );
+    let parked: Vec<_> = statistics.queues.iter().map(|row| row.parked).collect();
+    assert_eq!(parked, [15, 5]);
+}

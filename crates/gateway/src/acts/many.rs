@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use longshore::{Cleaned, JobStatus};
-use longshore_core::JobId;
+use longshore::{Cleaned, JobFilter, JobStatus};
 use longshore_core::access::Role;
+use longshore_core::limits::LIST_PAGE_MAX;
 use longshore_core::port::enqueue::CancelReply;
+use longshore_core::{JobId, QueueName, Timestamp};
 
 use super::note;
 use crate::auth::Session;
 use crate::error::Error;
 use crate::state::AppState;
+
+/// Jobs that a line of the audit log names.
+const NAMED_MAX: usize = 3;
+/// Pages of one step of a purge.
+const PURGE_PAGES: usize = 10;
 
 /// Cancels the jobs of these ids.
 pub(crate) async fn cancel_many(
@@ -28,11 +34,82 @@ pub(crate) async fn cancel_many(
     let is_done = |reply: &&CancelReply| matches!(reply, CancelReply::Cancelled | CancelReply::Requested);
     let done = replies.iter().filter(is_done).count();
     if done > 0 {
-        let subject: Vec<_> = ids.iter().take(20).map(ToString::to_string).collect();
         let detail = format!("{done} of {}: {reason}", ids.len());
-        note(state, session, "job.cancel", &subject.join(" "), &detail).await;
+        note(state, session, "job.cancel", &first_of(ids), &detail).await;
     }
     Ok(replies)
+}
+
+/// The first few of many jobs, and how many more there are: what a line of the audit log names.
+pub(super) fn first_of(ids: &[JobId]) -> String {
+    let named: Vec<_> = ids.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    let named = named.join(" ");
+    match ids.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// What a step of a purge did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Purged {
+    pub(crate) cancelled: u64,
+    /// They ran already, and are told to stop.
+    pub(crate) stopping: u64,
+    /// They had ended.
+    pub(crate) over: u64,
+    /// Whether there are more.
+    pub(crate) is_left: bool,
+}
+
+/// Cancels what waits in a queue in these statuses and was enqueued before a moment: a bounded step, and one line of the
+/// audit log.
+pub(crate) async fn purge(
+    state: &AppState,
+    session: &Session,
+    queue: &QueueName,
+    (statuses, until): (&[JobStatus], Timestamp),
+    reason: Option<String>,
+) -> Result<Purged, Error> {
+    session.require(Role::Operator)?;
+    let reason = reason
+        .filter(|reason| !reason.trim().is_empty())
+        .unwrap_or_else(|| format!("the queue was purged by {}", session.who));
+    let filter = JobFilter {
+        statuses: statuses.to_vec(),
+        queue: Some(queue.clone()),
+        created_until: Some(until),
+        ..JobFilter::default()
+    };
+    let (mut purged, mut after) = (Purged::default(), None);
+    for _ in 0..PURGE_PAGES {
+        let page = state
+            .client()
+            .list(filter.clone())
+            .after(after)
+            .limit(LIST_PAGE_MAX)
+            .await?;
+        let ids: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
+        for reply in state.client().cancel_many(&ids, &reason).await? {
+            match reply {
+                CancelReply::Cancelled => purged.cancelled += 1,
+                CancelReply::Requested => purged.stopping += 1,
+                _ => purged.over += 1,
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    purged.is_left = after.is_some();
+    let done = purged.cancelled + purged.stopping;
+    if done > 0 {
+        let names: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
+        let detail = format!("{done} jobs ({}): {reason}", names.join(", "));
+        note(state, session, "queue.purge", queue.as_str(), &detail).await;
+    }
+    Ok(purged)
 }
 
 /// Deletes a bounded number of jobs that ended at least `keep` ago.

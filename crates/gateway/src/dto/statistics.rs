@@ -48,6 +48,9 @@ pub struct RowView {
     pub paused: Option<bool>,
     /// Since when the oldest job that waits could run; of queues alone.
     pub oldest_ms: Option<u64>,
+    /// Jobs among the queued ones that are put aside, because no live worker has their function; of queues alone.
+    #[serde(default)]
+    pub parked: Option<u64>,
     /// What happened.
     #[serde(flatten)]
     pub tally: TallyView,
@@ -139,6 +142,7 @@ impl RowView {
             jobs: by_name(&row.jobs),
             paused: None,
             oldest_ms: None,
+            parked: None,
             tally: TallyView::of(&row.tally),
         }
     }
@@ -149,6 +153,7 @@ impl RowView {
             jobs: by_name(&row.jobs),
             paused: Some(row.paused),
             oldest_ms: row.oldest.map(longshore::Timestamp::millis),
+            parked: Some(row.parked),
             tally: TallyView::of(&row.tally),
         }
     }

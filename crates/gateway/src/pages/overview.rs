@@ -133,6 +133,7 @@ fn tiles(frame: &Frame, statistics: &Statistics, workers: &[WorkerView]) -> Vec<
         (busy + worker.busy, slots + worker.slots)
     });
     let queued = measured::count(statistics, JobStatus::Queued);
+    let parked: u64 = statistics.queues.iter().map(|queue| queue.parked).sum();
     let tile = |label, value, unit: &str, note, path: &str| Tile {
         label,
         value,
@@ -178,16 +179,16 @@ fn tiles(frame: &Frame, statistics: &Statistics, workers: &[WorkerView]) -> Vec<
             format!("95 % within {}", time(total.run.quantile(0.95))),
             "/jobs?status=running",
         ),
-        tile(
-            "Waiting",
-            text::count(queued),
-            if queued == 1 { "job" } else { "jobs" },
-            oldest.filter(|_| queued > 0).map_or_else(
-                || "none waits".to_owned(),
-                |age| format!("the oldest for {}", text::whole(age)),
-            ),
-            "/queues",
-        ),
+        Tile {
+            alert: parked > 0,
+            ..tile(
+                "Waiting",
+                text::count(queued),
+                if queued == 1 { "job" } else { "jobs" },
+                waiting(oldest.filter(|_| queued > 0), parked),
+                "/queues",
+            )
+        },
         Tile {
             alert: workers.is_empty(),
             share: Some(percentage(f64::from(busy) / f64::from(slots.max(1)))),
@@ -200,6 +201,16 @@ fn tiles(frame: &Frame, statistics: &Statistics, workers: &[WorkerView]) -> Vec<
             )
         },
     ]
+}
+
+/// What stands under the number of jobs that wait. Jobs that no worker can run come first: they wait for a person.
+fn waiting(oldest: Option<Duration>, parked: u64) -> String {
+    match (parked, oldest) {
+        (0, None) => "none waits".to_owned(),
+        (0, Some(age)) => format!("the oldest for {}", text::whole(age)),
+        (1, _) => "1 parked: no worker has its function".to_owned(),
+        (many, _) => format!("{} parked: no worker has their function", text::count(many)),
+    }
 }
 
 fn functions(frame: &Frame, statistics: &Statistics) -> Vec<Function> {

@@ -150,6 +150,7 @@ impl Scene {
             ),
             "post /operations/{id}/resume" => one("/operations/1/resume".to_owned(), nothing),
             "post /quarantine/drop" => one("/quarantine/drop".to_owned(), json!({"message_ids": ["x"]})),
+            "post /queues/{name}/purge" => one("/queues/nobodys/purge".to_owned(), json!({})),
             "post /queues/{name}/pause" | "post /queues/{name}/resume" => {
                 let verb = operation.rsplit('/').next().unwrap();
                 one(format!("/queues/default/{verb}"), nothing)

@@ -341,3 +341,57 @@ async fn every_job_that_matches_is_cancelled_by_an_operation_and_none_that_came_
         StatusCode::FORBIDDEN
     );
 }
+
+#[tokio::test]
+async fn a_purge_is_one_line_of_the_audit_log_and_many_ids_are_counted() {
+    let rig = Rig::new().await;
+    let (operator, admin) = (rig.token(Role::Operator).await, rig.token(Role::Admin).await);
+    let waits = |queue: &str| json!({"function_name": "nobodys", "queue": queue, "delay_ms": 3_600_000});
+    for _ in 0..6 {
+        rig.enqueue(&operator, waits("mail")).await;
+    }
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(rig.enqueue(&operator, waits("other")).await);
+    }
+    let purge = json!({"reason": "a slip", "until_ms": 4_000_000_000_000_u64});
+    let (status, step) = rig.post(&operator, "/queues/mail/purge", purge).await;
+    assert_eq!(status, StatusCode::OK, "{step}");
+    assert_eq!(
+        (&step["cancelled"], &step["left"]),
+        (&json!(6), &json!(false)),
+        "{step}"
+    );
+    let running = json!({"statuses": ["running"]});
+    let (status, _) = rig.post(&operator, "/queues/mail/purge", running).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let producer = rig.token(Role::Producer).await;
+    let (status, _) = rig.post(&producer, "/queues/mail/purge", json!({})).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    rig.post(
+        &operator,
+        "/jobs/cancel",
+        json!({"ids": ids, "reason": "another slip"}),
+    )
+    .await;
+    let (_, log) = rig.get(&admin, "/audit?limit=10").await;
+    let line = |action: &str| {
+        let lines = log["lines"].as_array().unwrap().iter();
+        let mut lines = lines.filter(|line| line["action"] == action);
+        let line = lines.next().unwrap_or_else(|| panic!("{log}"));
+        assert!(lines.next().is_none(), "{log}");
+        (
+            line["subject"].as_str().unwrap().to_owned(),
+            line["detail"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (queue, detail) = line("queue.purge");
+    assert_eq!(queue, "mail");
+    assert_eq!(detail, "6 jobs (queued, scheduled, retrying, blocked): a slip");
+    let (named, detail) = line("job.cancel");
+    assert!(named.ends_with(" and 2 more"), "{named}");
+    assert_eq!(
+        (named.split(' ').count(), detail.as_str()),
+        (6, "5 of 5: another slip")
+    );
+}

@@ -44,6 +44,7 @@ struct QueueReading {
     busy: u64,
     run_mean: f64,
     oldest: f64,
+    parked: u64,
     backlog: f64,
 }
 
@@ -81,6 +82,7 @@ async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, Queue
     let queues = ports.inspect.queues().await?;
     let standing = ports.inspect.standing().await?;
     let workers = ports.inspect.workers().await?;
+    let parked = standing.parked_by_queue();
     let names: Vec<_> = queues.keys().take(NAMES_MAX).cloned().collect();
     // The broker may be away; what the store knows is told all the same.
     let depths = ports.consume.depths(names).await.unwrap_or_default();
@@ -90,7 +92,8 @@ async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, Queue
         .map(|(queue, view)| {
             let since = standing.oldest.get(&queue).copied();
             let oldest = since.map(|since| now.since(since));
-            let reading = of_queue(&queue, &view, &workers, &depths, oldest);
+            let parked = parked.get(&queue).copied().unwrap_or(0);
+            let reading = of_queue(&queue, &view, parked, &workers, &depths, oldest);
             (queue, reading)
         })
         .collect())
@@ -99,6 +102,7 @@ async fn read(ports: &Ports, now: Timestamp) -> Result<BTreeMap<QueueName, Queue
 fn of_queue(
     queue: &QueueName,
     view: &QueueView,
+    parked: u64,
     workers: &[WorkerView],
     depths: &[Depth],
     oldest: Option<Duration>,
@@ -132,7 +136,9 @@ fn of_queue(
         busy: sum(|worker| worker.busy),
         run_mean,
         oldest: oldest.map_or(0.0, |age| age.as_secs_f64()),
-        backlog: backlog(view.size(), run_mean, slots),
+        parked,
+        // Further workers of the same kind would not start what is parked.
+        backlog: backlog(view.size().saturating_sub(parked), run_mean, slots),
     }
 }
 
@@ -172,6 +178,9 @@ fn gauges(meter: &Meter, last: &Arc<Mutex<Reading>>) {
     });
     gauge(meter, last, &names::QUEUE_OLDEST, |queue| {
         vec![(None, queue.oldest)]
+    });
+    gauge(meter, last, &names::QUEUE_JOBS_PARKED, |queue| {
+        vec![(None, count_of(queue.parked))]
     });
     gauge(meter, last, &names::QUEUE_BACKLOG, |queue| {
         vec![(None, queue.backlog)]
@@ -256,11 +265,15 @@ mod tests {
     }
 
     fn reading(queued: u64, workers: &[WorkerView]) -> QueueReading {
+        with_parked(queued, 0, workers)
+    }
+
+    fn with_parked(queued: u64, parked: u64, workers: &[WorkerView]) -> QueueReading {
         let view = QueueView {
             counts: [(JobStatus::Queued, queued)].into(),
             paused: false,
         };
-        of_queue(&QueueName::default(), &view, workers, &[], None)
+        of_queue(&QueueName::default(), &view, parked, workers, &[], None)
     }
 
     fn close(one: f64, other: f64) -> bool {
@@ -278,6 +291,14 @@ mod tests {
         assert!(close(reading.run_mean, 3.0), "{reading:?}");
         assert_eq!((reading.workers, reading.slots, reading.busy), (2, 10, 5));
         assert!(close(reading.backlog, 30.0), "{reading:?}");
+    }
+
+    #[test]
+    fn what_is_parked_asks_for_no_further_workers() {
+        let workers = [worker(&["default"], 4, 0, Some((2.0, 30)))];
+        let reading = with_parked(100, 98, &workers);
+        assert_eq!(reading.parked, 98);
+        assert!(close(reading.backlog, 1.0), "{reading:?}");
     }
 
     #[test]

@@ -146,8 +146,10 @@ metrics! {
         "Messages that are ready for delivery in the broker: the backlog. Against `longshore_queue_jobs{status=\"queued\"}` it shows amplification (I9).";
     QUEUE_OLDEST = "longshore.queue.oldest.age", Kind::Gauge, "s", Schedulers, [QUEUE],
         "How long the oldest job that waits to be run now could have run: the age that statistics and alarms tell; 0 when none waits.";
+    QUEUE_JOBS_PARKED = "longshore.queue.jobs.parked", Kind::Gauge, "{job}", Schedulers, [QUEUE],
+        "Jobs among the queued ones that are put aside, because no live worker has their function: they start once one does. Where a function's jobs are in several queues, each has its share.";
     QUEUE_BACKLOG = "longshore.queue.backlog", Kind::Gauge, "s", Schedulers, [QUEUE],
-        "How long the queue's slots need for what is queued: jobs queued × mean run time ÷ slots, with at least one slot.";
+        "How long the queue's slots need for what is queued and not parked: (jobs queued − jobs parked) × mean run time ÷ slots, with at least one slot.";
     QUEUE_RUN_MEAN = "longshore.queue.run.mean", Kind::Gauge, "s", Schedulers, [QUEUE],
         "Mean run time of a job of this queue, as its live workers have measured it; 1 s until one has.";
     QUEUE_SLOTS = "longshore.queue.slots", Kind::Gauge, "{slot}", Schedulers, [QUEUE],

@@ -19,7 +19,13 @@ are absent while the store does not answer: take `max` over instances.
 
 **Backlog in seconds** is how long the queue's slots need for what is queued:
 
-    longshore_queue_backlog_seconds = jobs queued × longshore_queue_run_mean_seconds ÷ max(1, longshore_queue_slots)
+    longshore_queue_backlog_seconds =
+        (jobs queued − longshore_queue_jobs_parked) × longshore_queue_run_mean_seconds ÷ max(1, longshore_queue_slots)
+
+Jobs that are parked, because no live worker has their function, are left out: further workers of the kind that is there
+would not start them, and a fleet that scales by this would grow to its most and stay there. `longshore_queue_jobs_parked`
+tells them, and is what to be warned of. Jobs are parked when a worker of their queue gets them and no live worker has their
+function: a queue without a worker counts all that is queued.
 
 A worker measures the mean run time of each of its queues, recent attempts counting more (each new one a twentieth), and
 tells it with its beat; the queue's mean is that of its live workers, weighted by the attempts that each has measured. Slots

@@ -337,8 +337,15 @@ async fn a_queue_tells_its_length_and_the_age_of_its_oldest_job(rig: Rig) {
     .await;
     rig.pass_secs(30).await;
     assert_eq!(age("busy").await, (1, Some(60)));
+    let parked = async || {
+        let standing = rig.ports.inspect.standing().await.unwrap();
+        let row = queue(&hour(&rig).await, "busy").parked;
+        (standing.parked.values().sum::<u64>(), row)
+    };
+    assert_eq!(parked().await, (1, 1));
     rig.cancel(second.id).await;
     assert_eq!(age("busy").await, (0, None));
+    assert_eq!(parked().await, (0, 0));
     let paused = QueueName::new("still").unwrap();
     rig.ports.inspect.set_paused(paused, true).await.unwrap();
     let seen = hour(&rig).await;

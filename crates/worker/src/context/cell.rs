@@ -65,7 +65,7 @@ impl ProgressCell {
     pub(crate) fn log(&self, text: &str) -> bool {
         let mut said = self.said.lock();
         let mut any = false;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        for line in lines_of(text) {
             said.log.push(self.attempt, line);
             any = true;
         }
@@ -140,6 +140,13 @@ fn cut(mut text: String, max: usize) -> String {
         text.truncate(end);
     }
     text
+}
+
+/// The lines of what a handler says that have something in them.
+pub(crate) fn lines_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim_end)
+        .filter(|line| !line.trim_start().is_empty())
 }
 
 #[cfg(test)]

@@ -230,7 +230,7 @@ impl Control {
                     self.asides.push_late(aside, now);
                 }
             }
-            Err(error @ Error::Refused { .. }) => {
+            Err(error @ (Error::Refused { .. } | Error::Forbidden { .. })) => {
                 // One that finds no room stays in the broker, and the others go past it.
                 if let Some(aside) = self.asides.refused(now, &*self.random) {
                     self.asides.push_late(aside, now);

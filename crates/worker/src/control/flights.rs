@@ -184,7 +184,7 @@ impl Control {
                     self.drop_step(step, &error);
                 }
             }
-            Err(error @ Error::Refused { .. }) => {
+            Err(error @ (Error::Refused { .. } | Error::Forbidden { .. })) => {
                 lane.isolate(now, &*self.random);
                 self.note_failure("claim and finish", &error);
             }

@@ -89,6 +89,14 @@ pub enum Error {
         /// What the broker said.
         reason: String,
     },
+    /// The user lacks a right.
+    #[error("RabbitMQ does not let this user do that with {name}: {reason}")]
+    Forbidden {
+        /// The queue or exchange.
+        name: String,
+        /// What the broker said; it names the user and the right.
+        reason: String,
+    },
     /// The connection ended in between.
     #[error("the connection to RabbitMQ ended: {reason}")]
     Lost {
@@ -106,6 +114,14 @@ impl Error {
 
 impl From<Error> for longshore_core::port::Error {
     fn from(error: Error) -> Self {
+        if let Error::Forbidden { name, reason } = error {
+            return Self::Forbidden {
+                server: SERVER,
+                user: user_in(&reason).to_owned(),
+                what: name,
+                reason,
+            };
+        }
         let reason = error.to_string();
         if error.may_pass() {
             Self::Unavailable {
@@ -118,5 +134,24 @@ impl From<Error> for longshore_core::port::Error {
                 reason,
             }
         }
+    }
+}
+
+/// Whom a refusal names: `… refused for user 'gateway'`; empty when it names nobody.
+fn user_in(refusal: &str) -> &str {
+    let named = refusal.split_once("for user '").map(|(_, rest)| rest);
+    named.and_then(|rest| rest.split('\'').next()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_that_a_refusal_names_is_found() {
+        let said =
+            "ACCESS_REFUSED - read access to queue 'longshore.dead' in vhost '/' refused for user 'gateway'";
+        assert_eq!(user_in(said), "gateway");
+        assert_eq!(user_in("NOT_FOUND - no queue 'q' in vhost '/'"), "");
     }
 }

@@ -4,7 +4,7 @@
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed
 -- Returns: the time; arrays: counters and their counts, paused queues, queues and since when the oldest waiting job of
---   each could run, minutes, hours
+--   each could run, minutes, hours, functions and how many jobs are parked for each
 -- Atomic because the oldest job must be one that is counted.
 
 local counts, queues, functions, oldest = call('HGETALL', P .. 'n'), {}, {}, {}
@@ -29,7 +29,15 @@ for priority = 0, 3 do
   look('outbox:' .. priority)
   for queue in pairs(queues) do look('ready:' .. queue .. ':' .. priority) end
 end
-for fn in pairs(functions) do look('parked:' .. fn) end
+local parked = {}
+for fn in pairs(functions) do
+  local jobs = call('ZCARD', P .. 'parked:' .. fn)
+  if jobs > 0 then
+    look('parked:' .. fn)
+    parked[#parked + 1] = fn
+    parked[#parked + 1] = text(jobs)
+  end
+end
 
 local flat = {}
 for queue, since in pairs(oldest) do
@@ -38,5 +46,5 @@ for queue, since in pairs(oldest) do
 end
 return {
   text(NOW), counts, call('SMEMBERS', P .. 'paused'), flat,
-  call('LRANGE', P .. 'st:minutes', 0, -1), call('LRANGE', P .. 'st:hours', 0, -1)
+  call('LRANGE', P .. 'st:minutes', 0, -1), call('LRANGE', P .. 'st:hours', 0, -1), parked
 }

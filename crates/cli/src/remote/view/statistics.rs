@@ -39,6 +39,7 @@ pub(crate) fn statistics(all: &dto::statistics::StatisticsView) -> Result<Statis
             jobs: counts(&row.jobs)?,
             oldest: row.oldest_ms.map(Timestamp),
             tally: tally(&row.tally),
+            parked: row.parked.unwrap_or_default(),
         })
     });
     Ok(Statistics {

@@ -33,7 +33,7 @@ pub(super) async fn drain(cx: &Context, kept: &mut Option<Box<dyn Subscription>>
         match next(subscription.as_mut()).await {
             Next::Delivery(delivery) => match take(cx, *delivery).await {
                 // No room in the quarantine: it comes again with the next subscription, and the others go on.
-                Err(Error::Port(error @ port::Error::Refused { .. })) => {
+                Err(Error::Port(error @ (port::Error::Refused { .. } | port::Error::Forbidden { .. }))) => {
                     tracing::warn!(%error, "a message that the broker gave up cannot be put aside");
                     refused = true;
                 }

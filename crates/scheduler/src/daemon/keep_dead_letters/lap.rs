@@ -187,7 +187,9 @@ impl Lap<'_> {
                 match stray(self.cx, other).await {
                     Ok(()) => delivery.receipt.ack(),
                     // No room in the quarantine: it stays here, and the lap goes on.
-                    Err(Error::Port(error @ port::Error::Refused { .. })) => {
+                    Err(Error::Port(
+                        error @ (port::Error::Refused { .. } | port::Error::Forbidden { .. }),
+                    )) => {
                         tracing::warn!(%error, "a letter in the archive cannot be read, nor put aside");
                         self.strays.push(delivery.receipt);
                     }

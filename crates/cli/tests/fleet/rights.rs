@@ -1,0 +1,60 @@
+//! Commands as a user of deploy/ that may not do everything: a refusal is told as one, with who may.
+
+use longshore_testkit::servers::shared::vhost;
+use longshore_testkit::servers::{Redis, RedisOptions};
+
+use super::process::Fleet;
+
+/// Makes the producer of deploy/ in this Redis.
+async fn add_producer(redis: &Redis) {
+    let commands = include_str!("../../../../deploy/redis/commands.txt");
+    let commands: Vec<_> = commands.lines().filter(|line| !line.starts_with('#')).collect();
+    let users = include_str!("../../../../deploy/redis/users.acl.in");
+    let users = users
+        .replace("@COMMANDS@", &commands.join(" "))
+        .replace("#@PRODUCER@", ">secret");
+    let line = users
+        .lines()
+        .find_map(|line| line.strip_prefix("user producer "))
+        .unwrap();
+    let rules = line.split_whitespace();
+    let command: Vec<&str> = ["ACL", "SETUSER", "producer"].into_iter().chain(rules).collect();
+    redis.cli(&command).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_producer_hands_over_in_silence_and_is_told_who_may_see_the_workers() {
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let broker = vhost().await.unwrap();
+    add_producer(&redis).await;
+    let scheduler = Fleet::on(broker.amqp_url().to_owned(), redis.url(), "quorum");
+    // A store is made by who may write all of it.
+    scheduler.run(&["enqueue", "first"]).await.unwrap();
+    let url = format!("redis://producer:secret@127.0.0.1:{}", redis.port());
+    let producer = Fleet::on(broker.amqp_url().to_owned(), url, "quorum");
+    let run = |args: &[&str]| {
+        let output = producer.command(args).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            said,
+        )
+    };
+    let (code, id, said) = run(&["enqueue", "nobody_has_it"]);
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{id}");
+    for args in [&["worker", "ls"][..], &["stats"], &["job", "why", id.trim()]] {
+        let (code, _, said) = run(args);
+        assert_eq!(code, Some(10), "{args:?}: {said}");
+        assert!(
+            said.contains("Redis does not let the user \"producer\" do this"),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains("{longshore}"), "{args:?}: the key is named: {said}");
+        assert!(
+            said.contains("gateway, scheduler and worker may"),
+            "{args:?}: {said}"
+        );
+        assert!(!said.contains("did not answer"), "{args:?}: {said}");
+    }
+}
