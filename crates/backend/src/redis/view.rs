@@ -88,9 +88,8 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
     let function_name = fields.name("fn")?;
     let tags = fields.0.get("t".as_bytes());
     let status = reply::status(fields.needed("s")?)?;
-    // A start leaves these fields behind, and so does an end.
+    // A start leaves these two fields behind.
     let of_queued = |time: Option<Timestamp>| time.filter(|_| status == JobStatus::Queued);
-    let is_open = !status.is_terminal();
     Ok(JobView {
         id,
         name: fields
@@ -115,8 +114,8 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         published_at: of_queued(fields.time("p")?),
         outbox_at: of_queued(fields.time("x")?),
         parked: fields.text("k")?.map(|name| parse(&name)).transpose()?,
-        worker: fields.text("w")?.filter(|_| is_open).map(WorkerId),
-        lease_until: fields.time("u")?.filter(|_| is_open),
+        worker: fields.text("w")?.map(WorkerId),
+        lease_until: fields.time("u")?,
         cancel_reason: fields.text("c")?,
         open_parents: Vec::new(),
         progress: Progress::default(),

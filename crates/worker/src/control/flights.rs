@@ -114,10 +114,11 @@ impl Control {
         self.launch_asides(now);
     }
 
-    /// Whether a call of the shard waits for more: handlers run, whose ends and successors may travel with it.
+    /// Whether a call of the shard waits for more: handlers run that are soon over, and their ends and successors may
+    /// travel with it.
     fn gathers(&mut self, shard: u16, now: Instant) -> bool {
         let until = self.steps.get(&shard).and_then(|lane| lane.gathers_until(now));
-        let Some(until) = until.filter(|_| self.running.active() > 0) else {
+        let Some(until) = until.filter(|_| self.running.active() > 0 && self.run_times.are_short()) else {
             return false;
         };
         self.gathers_until = Some(self.gathers_until.map_or(until, |known| known.min(until)));

@@ -202,6 +202,8 @@ pub(super) struct RunTimes(BTreeMap<longshore_core::QueueName, longshore_core::v
 
 /// What a new run time counts beside those before it.
 const NEW: f64 = 1.0 / 20.0;
+/// Mean run time, in seconds, below which handlers count as short: a slot that waits a millisecond more matters little.
+const SHORT: f64 = 0.002;
 
 impl RunTimes {
     /// A handler ran so long.
@@ -212,6 +214,11 @@ impl RunTimes {
         #[expect(clippy::cast_precision_loss, reason = "a weight of a mean")]
         let weight = NEW.max(1.0 / mean.count as f64);
         mean.seconds += (ran.as_secs_f64() - mean.seconds) * weight;
+    }
+
+    /// Whether handlers are over so soon, in every queue, that what comes next is worth waiting for.
+    pub(super) fn are_short(&self) -> bool {
+        !self.0.is_empty() && self.0.values().all(|mean| mean.seconds < SHORT)
     }
 
     /// What a beat tells.
@@ -268,5 +275,15 @@ mod tests {
             panic!("one queue")
         };
         assert!((mean.seconds - 1.0).abs() < 0.01, "{mean:?}");
+    }
+
+    #[test]
+    fn handlers_are_short_as_long_as_those_of_every_queue_are() {
+        let (mut times, other) = (RunTimes::default(), QueueName::new("other").unwrap());
+        assert!(!times.are_short(), "nothing is known");
+        times.took(&QueueName::default(), Duration::from_micros(200));
+        assert!(times.are_short());
+        times.took(&other, Duration::from_millis(20));
+        assert!(!times.are_short());
     }
 }

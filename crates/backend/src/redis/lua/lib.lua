@@ -151,9 +151,6 @@ local NUMBERS = {
   B = true, -- bucket of `finished` that it is in
 }
 
--- Fields that say nothing of an ended job.
-local OF_OPEN = { 'o', 'w', 'u', 'A' }
-
 local function put(r, field, value)
   r[field] = value
   r.dirty[field] = true
@@ -221,13 +218,11 @@ local function load(id)
     cut(r, 'x')
     cut(r, 'p')
   end
-  -- So does an end, and whoever completed a job is its owner still.
-  if r.s >= COMPLETED then
-    if r.o then
-      put(r, 'n', r.o)
-      put(r, 'N', r.s)
-    end
-    for _, field in ipairs(OF_OPEN) do cut(r, field) end
+  -- Whoever completed a job is its owner still: that spares two fields.
+  if r.s >= COMPLETED and r.o then
+    put(r, 'n', r.o)
+    put(r, 'N', r.s)
+    cut(r, 'o')
   end
   r.before, r.was = rows(r), r.s
   return r

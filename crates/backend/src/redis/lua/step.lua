@@ -70,14 +70,15 @@ local function complete(id, nonce, data)
   local seen = call('HMGET', key, 's', 'o', 'S', 'q', 'fn', 'K', 'z')
   local started = seen[3]
   if seen[1] ~= '3' or seen[2] ~= nonce or not started or seen[6] or seen[7] then return false end
-  -- What is of a Running job stays, and its owner says who finished it (see `load`): that is one command less.
+  -- The owner stays, and says who finished it (see `load`).
   local bucket = text(end_bucket(COMPLETED, NOW))
   if #data <= RESULT_IN_RECORD then
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'w', '', 'i', data)
+    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'i', data)
   else
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'w', '')
+    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket)
     keep(P .. 'r:' .. id, data)
   end
+  call('HDEL', key, 'w', 'u', 'A', 'x', 'p')
   rem('running', id)
   add('finished:5:' .. bucket, NOW_TEXT, id)
   local place = place_of(seen[4], seen[5])
@@ -111,7 +112,7 @@ local function start(id, gen, nonce)
     end
     rem(index, id)
   end
-  -- `x` and `p` stay, and say nothing of a job that runs (see `load`).
+  -- `x` and `p` stay, and say nothing of a job that runs (see `load`); they go with the rest at its end.
   add('running', LEASE_TEXT, id)
   local by = place.by
   by[2], by[3] = by[2] - 1, by[3] + 1

@@ -7,7 +7,7 @@ use longshore_core::clock::{Clock as _, SystemClock};
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::attempt::{Claimed, Finished};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
-use longshore_core::port::{AttemptPort as _, EnqueuePort as _};
+use longshore_core::port::{AttemptPort as _, EnqueuePort as _, InspectPort as _};
 use longshore_core::view::JobFilter;
 use longshore_core::{JobId, JobStatus};
 use longshore_testkit::factory::Factory;
@@ -207,4 +207,26 @@ async fn steps_of_64_jobs_are_quick() {
     let took = start.elapsed();
     tell("step (64 finishes, 64 claims)", took, cpu().await - used);
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+#[tokio::test]
+async fn changes_are_told_only_while_somebody_watches_a_job_of_the_shard() {
+    let (redis, store) = store().await;
+    let jobs = jobs(&factory(), 2);
+    let told = async || {
+        let stats = redis.cli(&["INFO", "commandstats"]).await.unwrap();
+        stats.contains("cmdstat_publish:")
+    };
+    let run = async |job: &NewJob| {
+        let claim = claim(job);
+        store.enqueue(0, vec![job.clone()]).await.unwrap();
+        store.step(0, Vec::new(), vec![claim.clone()]).await.unwrap();
+        store.step(0, vec![complete(&claim)], Vec::new()).await.unwrap();
+    };
+    run(&jobs[0]).await;
+    assert!(!told().await);
+    let mut wakes = store.watch(vec![jobs[1].id]).await.unwrap();
+    run(&jobs[1]).await;
+    assert_eq!(wakes.next().await, Some(jobs[1].id));
+    assert!(told().await);
 }
