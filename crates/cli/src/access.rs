@@ -191,20 +191,18 @@ pub(crate) async fn link(fleet: &Fleet, options: &access::Link, out: &mut Out) -
 
 impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
-        let code = match error {
-            TokenError::Store(_) => ExitCode::Unavailable,
-            _ => ExitCode::Usage,
-        };
-        Self::from_error(code, &error)
+        match error {
+            TokenError::Store(error) => longshore::ClientError::from(error).into(),
+            other => Self::from_error(ExitCode::Usage, &other),
+        }
     }
 }
 
 impl From<WatchLinkError> for Failure {
     fn from(error: WatchLinkError) -> Self {
-        let code = match error {
-            WatchLinkError::Store(_) => ExitCode::Unavailable,
-            _ => ExitCode::Usage,
-        };
-        Self::from_error(code, &error)
+        match error {
+            WatchLinkError::Store(error) => longshore::ClientError::from(error).into(),
+            other => Self::from_error(ExitCode::Usage, &other),
+        }
     }
 }

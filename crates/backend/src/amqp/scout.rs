@@ -164,13 +164,13 @@ impl Scout {
         let asked = names.iter().map(async |name| {
             let answered = tokio::time::timeout(ANSWER, get(&connection, name)).await;
             let forbidden = match answered {
-                Ok(Err(error)) if !is_not_found(&error) => match forbidden(&error) {
-                    Some(reason) => Some(reason),
-                    None => {
+                Ok(Err(error)) if !is_not_found(&error) => {
+                    let Some(reason) = forbidden(&error) else {
                         tracing::debug!(queue = name, %error, "a queue failed");
                         return Some(*name);
-                    }
-                },
+                    };
+                    Some(reason)
+                }
                 // That it was deleted is an answer too: whoever consumes it now ends, and has it made anew.
                 Ok(_) => None,
                 Err(_) => return Some(*name),

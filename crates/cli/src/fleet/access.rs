@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore::ClientError;
 use longshore_core::access::{AuditEntry, Role, Token, TokenId};
 use longshore_core::clock::duration_millis;
 use longshore_core::port::Ports;
 use longshore_core::random::SystemRandom;
 use longshore_core::{JobId, SystemClock, Timestamp};
 use longshore_gateway::{Tokens, WatchAllows, dto, watch_link};
-use longshore_service::exit::ExitCode;
 use serde_json::json;
 
 use super::Fleet;
@@ -83,7 +83,7 @@ impl Fleet {
         match self {
             Self::Direct { ports, .. } => {
                 let lines = ports.access.audit_log(before, limit).await;
-                lines.map_err(|error| Failure::from_error(ExitCode::Unavailable, &error))
+                Ok(lines.map_err(ClientError::from)?)
             }
             Self::Remote { remote, .. } => {
                 let mut query = vec![("limit", limit.to_string())];

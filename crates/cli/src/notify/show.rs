@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use longshore::ClientError;
 use longshore_core::clock::short_time;
 use longshore_core::notice::post::{ChannelState, Post};
 use longshore_core::notice::{Letter, State};
@@ -9,7 +10,6 @@ use longshore_core::port::Ports;
 use longshore_core::random::SystemRandom;
 use longshore_core::{Clock, SystemClock, Timestamp};
 use longshore_service::config::Config;
-use longshore_service::exit::ExitCode;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -23,15 +23,14 @@ const NOTICES_MAX: usize = longshore_core::limits::NOTICES_MAX;
 /// # Errors
 /// When the store does not answer.
 pub(crate) async fn run(config: &Config, ports: &Ports, out: &mut Out) -> Result<(), Failure> {
-    let unavailable = |error| Failure::from_error(ExitCode::Unavailable, &error);
-    let mailbox = ports.notify.mailbox().await.map_err(unavailable)?;
+    let mailbox = ports.notify.mailbox().await.map_err(ClientError::from)?;
     let mut untaken = 0;
     for shard in ports.enqueue.shards().all() {
         let notices = ports
             .notify
             .notices(shard, NOTICES_MAX)
             .await
-            .map_err(unavailable)?;
+            .map_err(ClientError::from)?;
         untaken += notices.rows.len();
     }
     let post = Post::read(mailbox, &SystemRandom);

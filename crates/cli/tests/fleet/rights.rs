@@ -57,4 +57,10 @@ async fn a_producer_hands_over_in_silence_and_is_told_who_may_see_the_workers() 
         );
         assert!(!said.contains("did not answer"), "{args:?}: {said}");
     }
+    let (code, _, said) = run(&["token", "ls"]);
+    assert_eq!(code, Some(10), "{said}");
+    assert!(
+        said.contains("longshore:tokens") && said.contains("gateway and scheduler may"),
+        "{said}"
+    );
 }
