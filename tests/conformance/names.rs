@@ -24,10 +24,12 @@ macro_rules! each_case {
             a_mark_of_a_waiting_or_unknown_job_does_nothing
             due_rows_are_leased_for_thirty_seconds
             rows_in_flight_extend_their_lease
+            an_extension_of_another_gen_does_nothing
             a_refused_row_comes_again_when_it_was_put_off_to
             the_outbox_is_leased_in_bites_the_most_urgent_first
             a_claimed_job_leaves_the_outbox
             a_due_job_is_promoted_with_a_new_gen_and_already_leased
+            a_due_job_past_its_time_expires_instead
             a_retry_is_promoted_with_its_counts
             promotion_takes_bites
             concurrent_sweeps_lease_each_row_once
@@ -100,6 +102,7 @@ macro_rules! each_case {
             a_give_back_newer_than_the_record_adopts_its_gen
             a_repeated_give_back_is_done_once
             a_job_that_a_worker_cannot_run_comes_back_later_and_later
+            a_start_forgets_how_often_a_job_was_given_back
             a_job_that_a_worker_cannot_run_comes_back_within_a_minute
             a_job_that_another_worker_can_run_comes_back_within_a_second
             a_parked_job_waits_for_a_worker_with_its_function
@@ -155,6 +158,7 @@ macro_rules! each_case {
             the_last_completed_parent_releases_the_child
             a_released_child_with_a_due_time_is_scheduled
             a_released_child_is_published_by_whom_the_caller_says
+            a_child_that_was_cancelled_hears_of_no_other_parent
             an_edge_settles_once
             a_failed_parent_acts_by_the_edges_policy
             a_cancelled_parent_acts_by_the_edges_policy
@@ -180,6 +184,9 @@ macro_rules! each_case {
             children_are_told_page_by_page
             a_failed_parent_tells_no_child_that_waits
             a_failed_parent_tells_the_children_that_do_not_wait
+            a_failed_parent_tells_those_alone_that_do_not_wait
+            a_child_that_registers_twice_is_counted_once
+            a_child_that_was_told_is_told_no_more
             a_child_that_registers_again_is_told_by_its_last_policy
             a_requeued_parent_keeps_its_children
             a_cancelled_or_expired_parent_tells_its_children
@@ -207,6 +214,7 @@ macro_rules! each_case {
             a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job
             a_message_that_the_broker_gave_up_twice_counts_once
             a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job
+            a_message_that_the_broker_gave_up_leaves_a_parked_job_where_it_is
             unknown_jobs_among_what_the_broker_gave_up_are_named
             an_edited_dead_letter_runs_with_its_new_arguments
             an_edit_of_a_letter_that_was_requeued_meanwhile_changes_nothing

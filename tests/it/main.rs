@@ -9,6 +9,7 @@ mod least_privilege;
 mod long_life;
 mod makespan;
 mod outages;
+mod panics;
 mod pause;
 mod paused;
 mod priority;

@@ -7,6 +7,8 @@ pub mod amqp;
 pub mod checkup;
 pub mod config;
 mod connect;
+#[cfg(feature = "testing")]
+pub mod decode;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(feature = "bench")]

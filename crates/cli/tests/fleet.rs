@@ -20,6 +20,8 @@ mod exposed;
 mod freezes;
 #[path = "fleet/handlers.rs"]
 mod handlers;
+#[path = "fleet/namespaces.rs"]
+mod namespaces;
 #[path = "fleet/neighbours.rs"]
 mod neighbours;
 #[path = "fleet/notifications.rs"]
@@ -42,6 +44,8 @@ mod rights;
 mod rows;
 #[path = "fleet/scene.rs"]
 mod scene;
+#[path = "fleet/secrets.rs"]
+mod secrets;
 #[path = "fleet/tap.rs"]
 mod tap;
 #[path = "fleet/upgrade.rs"]

@@ -23,7 +23,7 @@ use crate::trace_url::TraceUrl;
 /// Serves the HTTP API and the dashboard. Any number of them may run side by side.
 #[derive(Debug)]
 pub struct Gateway {
-    state: AppState,
+    pub(crate) state: AppState,
 }
 
 /// Sets a gateway up; made by [`Gateway::builder`].

@@ -49,6 +49,8 @@ mod server;
 mod settings;
 mod state;
 mod trace_url;
+#[cfg(feature = "testing")]
+mod unconnected;
 
 pub use auth::hide::{HideRule, InvalidHideRule};
 pub use auth::oidc::{InvalidRoleRule, OidcSettings, RoleRule};
@@ -60,3 +62,5 @@ pub use gateway::{Gateway, GatewayBuilder, InvalidSetting};
 pub use longshore_core::access::Role;
 pub use settings::Access;
 pub use trace_url::{InvalidTraceUrl, TraceUrl};
+#[cfg(feature = "testing")]
+pub use unconnected::Unconnected;

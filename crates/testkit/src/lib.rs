@@ -5,6 +5,7 @@ pub mod clock;
 pub mod conformance;
 pub mod factory;
 pub mod history;
+pub mod namespace;
 pub mod process;
 pub mod proxy;
 pub mod servers;

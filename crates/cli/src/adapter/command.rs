@@ -16,7 +16,8 @@
 //!
 //! Such a line has at most 512 KiB; a longer one is a permanent error.
 
-use std::borrow::Cow;
+mod said;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
@@ -28,19 +29,16 @@ use longshore_worker::JobContext;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+
+use self::said::{Heard, LINE_BYTES_LOGGED, LINE_BYTES_MAX, Said};
 
 /// `EX_TEMPFAIL` of sysexits.h: "temporary failure; the user is invited to retry".
 const EXIT_TEMPORARY: i32 = 75;
-/// Longest line that is read from the program.
-const LINE_BYTES_MAX: u64 = 512 * 1024;
 /// How much of stderr is kept for the error: its end.
 const STDERR_BYTES_KEPT: usize = 8 * 1024;
-/// How much of a line is handed to the log, which cuts it anyway.
-const LINE_BYTES_LOGGED: usize = 2 * longshore_core::limits::LOG_LINE_BYTES_MAX;
 /// How long the group has between SIGTERM and SIGKILL.
 const TERM_GRACE: Duration = Duration::from_secs(5);
 /// How long what is left in the pipes may take once the program has ended and its group is killed.
@@ -57,44 +55,6 @@ pub(crate) struct CommandFunction {
     pub(crate) env: BTreeMap<String, String>,
     /// Working directory.
     pub(crate) cwd: Option<std::path::PathBuf>,
-}
-
-/// What a line of the program may say.
-#[derive(Debug, Default, Deserialize)]
-struct Line {
-    #[serde(default, with = "present")]
-    progress: Option<Value>,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    fields: BTreeMap<String, Value>,
-    #[serde(default, with = "present")]
-    result: Option<Value>,
-    retry_after: Option<f64>,
-    snooze: Option<f64>,
-    error: Option<String>,
-}
-
-/// Tells `"key": null` from an absent key.
-mod present {
-    use serde::{Deserialize, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-        from: D,
-    ) -> Result<Option<T>, D::Error> {
-        T::deserialize(from).map(Some)
-    }
-}
-
-/// What the program said that outlives its line.
-#[derive(Debug, Default)]
-struct Said {
-    result: Option<Value>,
-    retry_after: Option<Duration>,
-    snooze: Option<Duration>,
-    error: Option<String>,
-    /// A line that may have been one of ours was longer than is read.
-    is_cut: bool,
 }
 
 /// Kills the process group when the attempt ends in any way.
@@ -141,7 +101,7 @@ pub(crate) async fn run(
         let pipes = async {
             let listen = async {
                 if let Some(stdout) = stdout {
-                    read_lines(stdout, &mut said, ctx).await;
+                    said::read(stdout, &mut said, |heard| hear(heard, ctx)).await;
                 }
             };
             let keep = async {
@@ -222,64 +182,25 @@ async fn stop(group: Option<&Group>, work: impl Future) {
     drop(tokio::time::timeout(TERM_GRACE, work).await);
 }
 
-async fn read_lines(stdout: impl AsyncRead + Unpin, said: &mut Said, ctx: &JobContext) {
-    let mut reader = BufReader::new(stdout);
-    let mut buffer = Vec::new();
-    let mut is_rest = false;
-    loop {
-        buffer.clear();
-        let read = (&mut reader)
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut buffer)
-            .await;
-        if !matches!(read, Ok(1..)) {
-            return;
-        }
-        let is_cut = buffer.len() as u64 == LINE_BYTES_MAX && buffer.last() != Some(&b'\n');
-        if is_cut || is_rest {
-            // What begins like an object may have been the result; any other line is for the log.
-            said.is_cut |= is_cut && !is_rest && buffer.trim_ascii_start().starts_with(b"{");
-            if !is_rest {
-                ctx.log(shown(&buffer));
+/// Hands what a line is for to the job.
+fn hear(heard: Heard<'_>, ctx: &JobContext) {
+    match heard {
+        Heard::Log(line) => ctx.log(line),
+        Heard::Progress {
+            fraction,
+            message,
+            fields,
+        } => {
+            let mut update = match fraction {
+                Some(fraction) => ctx.progress(fraction, message),
+                None => ctx.stage(message),
+            };
+            for (key, value) in fields {
+                update = update.field(key, value);
             }
-        } else {
-            take_line(&buffer, said, ctx);
+            drop(update);
         }
-        is_rest = is_cut;
     }
-}
-
-fn take_line(bytes: &[u8], said: &mut Said, ctx: &JobContext) {
-    let Ok(line) = serde_json::from_slice::<Line>(bytes) else {
-        return ctx.log(shown(bytes));
-    };
-    let seconds = |value: f64| Duration::try_from_secs_f64(value).ok();
-    if let Some(fraction) = line.progress {
-        report(ctx, fraction.as_f64(), line.message, line.fields);
-    } else if let Some(result) = line.result {
-        said.result = Some(result);
-    } else if line.retry_after.is_none() && line.snooze.is_none() && line.error.is_none() {
-        return ctx.log(shown(bytes));
-    }
-    said.retry_after = line.retry_after.and_then(seconds).or(said.retry_after);
-    said.snooze = line.snooze.and_then(seconds).or(said.snooze);
-    said.error = line.error.or(said.error.take());
-}
-
-fn report(ctx: &JobContext, fraction: Option<f64>, message: String, fields: BTreeMap<String, Value>) {
-    let mut update = match fraction {
-        Some(fraction) => ctx.progress(fraction, message),
-        None => ctx.stage(message),
-    };
-    for (key, value) in fields {
-        update = update.field(key, value);
-    }
-    drop(update);
-}
-
-/// A line as it is logged.
-fn shown(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes.get(..LINE_BYTES_LOGGED).unwrap_or(bytes))
 }
 
 /// Reads to the end, logs each line, and keeps the last [`STDERR_BYTES_KEPT`].

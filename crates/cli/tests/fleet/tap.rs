@@ -62,9 +62,14 @@ impl Tap {
         metrics.filter_map(|line| text(line, "name")).collect()
     }
 
+    /// Everything that came, as the receiver wrote it down.
+    pub(crate) fn text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
     fn lines(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.log).unwrap();
-        text.lines()
+        self.text()
+            .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
     }

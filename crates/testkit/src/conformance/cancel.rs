@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::port::attempt::{Claimed, Finished, Hint, Over};
-use longshore_core::port::enqueue::CancelReply;
+use longshore_core::port::enqueue::{CancelReply, CancelRequest};
 use longshore_core::spec::Start;
 use longshore_core::{JobStatus, WorkerId};
 
@@ -139,6 +139,15 @@ async fn a_repeated_cancel_gets_an_answer_that_agrees(rig: Rig) {
     let held = rig.running(|_| {}).await;
     assert_eq!(rig.cancel(held.id).await, CancelReply::Requested);
     assert_eq!(rig.cancel(held.id).await, CancelReply::Requested);
+    let later = CancelRequest {
+        id: held.id,
+        reason: "another reason".to_owned(),
+    };
+    let (shard, later) = (rig.shard_of(held.id), vec![later]);
+    let again = rig.ports.enqueue.cancel(shard, later).await.unwrap();
+    assert_eq!(again, [CancelReply::Requested]);
+    let reason = rig.view(held.id).await.cancel_reason;
+    assert_eq!(reason.as_deref(), Some("not needed any more"), "the first one");
     let queued = rig.published(|_| {}).await;
     assert_eq!(rig.cancel(queued.id).await, CancelReply::Cancelled);
     let again = rig.cancel(queued.id).await;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use longshore_core::clock::Timestamp;
 use longshore_core::dead::{CancelWhich, DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 use longshore_core::message::{Epoch, Gen};
-use longshore_core::port::attempt::{Beaten, Claimed, Finished, Over};
+use longshore_core::port::attempt::{Beaten, Claimed, Finished, GiveBackReason, Over};
 use longshore_core::port::broker::{Payload, Source};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
 use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
 use longshore_core::view::JobFilter;
-use longshore_core::{Envelope, JobId, JobStatus};
+use longshore_core::{Envelope, FunctionName, JobId, JobStatus};
 
 use super::relations::copy_dead;
 use super::rig::{Rig, completed, delivery, error, failed, no_delivery, retry};
@@ -35,6 +35,7 @@ cases! { DeadLetters:
     a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
     a_message_that_the_broker_gave_up_twice_counts_once,
     a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job,
+    a_message_that_the_broker_gave_up_leaves_a_parked_job_where_it_is,
     unknown_jobs_among_what_the_broker_gave_up_are_named,
     an_edited_dead_letter_runs_with_its_new_arguments,
     an_edit_of_a_letter_that_was_requeued_meanwhile_changes_nothing,
@@ -97,6 +98,10 @@ async fn a_failed_job_asks_for_its_twin_until_it_is_copied(rig: Rig) {
     Rig::assert_at(Some(letter.dead_at), rig.now());
     rig.pass_secs(600).await;
     assert_eq!(letters(&rig).await, dead, "the keeper that took it died");
+    let earlier = vec![(held.id, 1)];
+    rig.ports.schedule.dead_copied(0, earlier).await.unwrap();
+    rig.pass_secs(600).await;
+    assert_eq!(letters(&rig).await, dead, "that was the copy of another death");
     rig.ports
         .schedule
         .dead_copied(0, vec![(held.id, 2)])
@@ -154,6 +159,11 @@ async fn a_twin_of_a_discarded_job_is_dropped(rig: Rig) {
         twin(&rig, &letter).await,
         TwinState::Dropped | TwinState::Stale
     ));
+    let of_another_history = DeadLetter {
+        epoch: letter.epoch.wrapping_add(1),
+        ..letter
+    };
+    assert_eq!(twin(&rig, &of_another_history).await, TwinState::Stale);
     assert_eq!(rig.find(held.id).await, None);
 }
 
@@ -164,6 +174,8 @@ async fn a_twin_after_a_wipe_is_rebuilt_as_failed(rig: Rig) {
     let lost = rig.job(|_| {});
     letter.id = lost.id;
     letter.envelope = lost.envelope.clone();
+    assert_eq!(twin(&rig, &letter).await, TwinState::Dropped, "of this history");
+    assert_eq!(rig.find(lost.id).await, None);
     letter.epoch = epoch(&rig).await.wrapping_add(1);
     assert_eq!(twin(&rig, &letter).await, TwinState::Rebuilt);
     let view = rig.view(lost.id).await;
@@ -398,6 +410,22 @@ async fn a_message_that_the_broker_gave_up_goes_to_the_outbox_for_a_queued_job(r
     let (id, gen_) = due[0];
     assert_eq!(id, job.id);
     assert_eq!(rig.start(&job, gen_).await.grant.losts, 0);
+}
+
+async fn a_message_that_the_broker_gave_up_leaves_a_parked_job_where_it_is(rig: Rig) {
+    let name = FunctionName::new("rare").unwrap();
+    let job = rig.published(|spec| spec.function_name = name.clone()).await;
+    let park = GiveBackReason::Park(name.clone());
+    rig.give_back(job.id, 1, park).await;
+    let gen_ = rig.view(job.id).await.gen_;
+    rig.ports
+        .schedule
+        .broker_gave_up(0, vec![(job.id, gen_)])
+        .await
+        .unwrap();
+    rig.pass_secs(6).await;
+    assert_eq!(rig.outbox_ids().await, []);
+    assert_eq!(rig.view(job.id).await.parked, Some(name));
 }
 
 async fn unknown_jobs_among_what_the_broker_gave_up_are_named(rig: Rig) {

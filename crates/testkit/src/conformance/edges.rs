@@ -24,6 +24,7 @@ cases! { Edges:
     the_last_completed_parent_releases_the_child ["dependencies: 3"],
     a_released_child_with_a_due_time_is_scheduled ["dependencies: 3"],
     a_released_child_is_published_by_whom_the_caller_says ["dependencies: 3"],
+    a_child_that_was_cancelled_hears_of_no_other_parent,
     an_edge_settles_once ["dependencies: 3"],
     a_failed_parent_acts_by_the_edges_policy ["dependencies: 3"],
     a_cancelled_parent_acts_by_the_edges_policy ["dependencies: 3"],
@@ -285,6 +286,19 @@ async fn a_released_child_is_published_by_whom_the_caller_says(rig: Rig) {
     assert_eq!(rig.outbox_ids().await, []);
     rig.pass_secs(6).await;
     assert_eq!(rig.outbox_ids().await, [(child.id, 1)]);
+}
+
+async fn a_child_that_was_cancelled_hears_of_no_other_parent(rig: Rig) {
+    let (parents, child) = family(&rig, 2, EdgePolicy::default()).await;
+    assert_eq!(
+        settle(&rig, child.id, parents[0].id, ParentOutcome::Cancelled).await,
+        EdgeSettled::Cancelled
+    );
+    assert_eq!(
+        settle(&rig, child.id, parents[1].id, done()).await,
+        EdgeSettled::Nothing
+    );
+    assert_eq!(rig.status(child.id).await, Some(JobStatus::Cancelled));
 }
 
 async fn an_edge_settles_once(rig: Rig) {

@@ -18,6 +18,7 @@ cases! { GiveBack:
     a_repeated_give_back_is_done_once ["give_back: anything else"],
     a_job_that_a_worker_cannot_run_comes_back_later_and_later ["delivery: function not registered"],
     a_job_that_a_worker_cannot_run_comes_back_within_a_minute ["delivery: function not registered"],
+    a_start_forgets_how_often_a_job_was_given_back,
     a_job_that_another_worker_can_run_comes_back_within_a_second ["delivery: function not registered"],
     a_parked_job_waits_for_a_worker_with_its_function ["delivery: function not registered"],
     a_parked_job_is_released_by_the_sweep_when_its_worker_came_first ["delivery: function not registered"],
@@ -137,6 +138,21 @@ async fn a_job_that_a_worker_cannot_run_comes_back_within_a_minute(rig: Rig) {
     assert_eq!(rig.outbox_ids().await, []);
     rig.pass_secs(11).await;
     assert_eq!(rig.outbox_ids().await, [(job.id, 41)]);
+}
+
+async fn a_start_forgets_how_often_a_job_was_given_back(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    for gen_ in 1..=8 {
+        rig.give_back(job.id, gen_, GiveBackReason::NotRunnable).await;
+    }
+    rig.pass_secs(60).await;
+    let held = rig.start(&job, 9).await;
+    rig.finish(&held, retry(0)).await;
+    rig.pass_secs(1).await;
+    rig.promoted().await;
+    rig.give_back(job.id, 10, GiveBackReason::NotRunnable).await;
+    rig.pass_secs(1).await;
+    assert_eq!(rig.outbox_ids().await, [(job.id, 11)], "as after the first time");
 }
 
 async fn a_job_that_another_worker_can_run_comes_back_within_a_second(rig: Rig) {

@@ -16,10 +16,12 @@ cases! { Outbox:
     a_mark_of_a_waiting_or_unknown_job_does_nothing ["mark_published: anything else"],
     due_rows_are_leased_for_thirty_seconds ["lease_outbox: due rows are leased"],
     rows_in_flight_extend_their_lease ["lease_outbox: rows in flight extend their lease"],
+    an_extension_of_another_gen_does_nothing,
     a_refused_row_comes_again_when_it_was_put_off_to ["lease_outbox: due rows are leased"],
     the_outbox_is_leased_in_bites_the_most_urgent_first ["lease_outbox: due rows are leased"],
     a_claimed_job_leaves_the_outbox,
     a_due_job_is_promoted_with_a_new_gen_and_already_leased ["promote"],
+    a_due_job_past_its_time_expires_instead ["promote"],
     a_retry_is_promoted_with_its_counts ["promote"],
     promotion_takes_bites ["promote"],
     concurrent_sweeps_lease_each_row_once,
@@ -103,6 +105,17 @@ async fn rows_in_flight_extend_their_lease(rig: Rig) {
     );
 }
 
+async fn an_extension_of_another_gen_does_nothing(rig: Rig) {
+    let job = rig.enqueued(|_| {}).await;
+    rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    rig.ports
+        .schedule
+        .extend_outbox(0, vec![(job.id, 1)], OUTBOX_LEASE)
+        .await
+        .unwrap();
+    assert_eq!(rig.outbox_ids().await, [(job.id, 2)], "due now, as it was");
+}
+
 async fn a_refused_row_comes_again_when_it_was_put_off_to(rig: Rig) {
     let job = rig.enqueued(|_| {}).await;
     rig.pass_secs(6).await;
@@ -160,6 +173,20 @@ async fn a_due_job_is_promoted_with_a_new_gen_and_already_leased(rig: Rig) {
         "the promoter died before it published"
     );
     rig.start(&job, 1).await;
+}
+
+async fn a_due_job_past_its_time_expires_instead(rig: Rig) {
+    let deadline = rig.now().after(Duration::from_secs(20));
+    let job = rig
+        .enqueued(|spec| {
+            spec.start = Start::After(Duration::from_secs(10));
+            spec.deadline = Some(deadline);
+        })
+        .await;
+    rig.pass_secs(21).await;
+    rig.promoted().await;
+    assert_eq!(rig.status(job.id).await, Some(JobStatus::Expired));
+    assert_eq!(rig.outbox_ids().await, []);
 }
 
 async fn a_retry_is_promoted_with_its_counts(rig: Rig) {

@@ -22,6 +22,9 @@ cases! { Relations:
     children_are_told_page_by_page ["dependencies: 5"],
     a_failed_parent_tells_no_child_that_waits ["dependencies: 5"],
     a_failed_parent_tells_the_children_that_do_not_wait ["dependencies: 5"],
+    a_failed_parent_tells_those_alone_that_do_not_wait,
+    a_child_that_registers_twice_is_counted_once,
+    a_child_that_was_told_is_told_no_more,
     a_child_that_registers_again_is_told_by_its_last_policy ["dependencies: 5"],
     a_requeued_parent_keeps_its_children ["dependencies: 5"],
     a_cancelled_or_expired_parent_tells_its_children ["dependencies: 5"],
@@ -173,6 +176,51 @@ async fn a_failed_parent_tells_the_children_that_do_not_wait(rig: Rig) {
         EdgeSettled::Cancelled
     );
     assert!(!told(&rig, parent.id, vec![child.id]).await);
+}
+
+async fn a_failed_parent_tells_those_alone_that_do_not_wait(rig: Rig) {
+    let cancels = EdgePolicy {
+        on_failed: OnFailed::Cancel,
+        ..EdgePolicy::default()
+    };
+    let (parent, child) = family(&rig, cancels).await;
+    let waits = rig.job_in(1, |spec| spec.depends_on = vec![Dependency::from(parent.id)]);
+    rig.enqueue(&waits).await;
+    let state = register(&rig, parent.id, waits.id, EdgePolicy::default()).await;
+    assert_eq!(state, ParentState::Open);
+    rig.finish(&parent, failed()).await;
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(
+        (relation.outcome, relation.children),
+        (ParentOutcome::Failed, vec![child.id])
+    );
+}
+
+async fn a_child_that_was_told_is_told_no_more(rig: Rig) {
+    let cancels = EdgePolicy {
+        on_failed: OnFailed::Cancel,
+        ..EdgePolicy::default()
+    };
+    let (parent, child) = family(&rig, cancels).await;
+    rig.finish(&parent, failed()).await;
+    assert!(!told(&rig, parent.id, vec![child.id]).await);
+    rig.pass_secs(1).await;
+    let requeued = rig.ports.schedule.requeue(0, vec![parent.id], rig.now()).await;
+    assert_eq!(requeued.unwrap(), [DeadLetterChange::Done]);
+    let other = rig.job_in(1, |_| {}).id;
+    assert_eq!(register(&rig, parent.id, other, cancels).await, ParentState::Open);
+    let again = rig.start(&parent.job, 2).await;
+    rig.finish(&again, completed()).await;
+    assert_eq!(relations(&rig).await.remove(0).children, [other]);
+}
+
+async fn a_child_that_registers_twice_is_counted_once(rig: Rig) {
+    let (parent, child) = family(&rig, EdgePolicy::default()).await;
+    register(&rig, parent.id, child.id, EdgePolicy::default()).await;
+    rig.finish(&parent, completed()).await;
+    let relation = relations(&rig).await.remove(0);
+    assert_eq!(relation.children, [child.id]);
+    assert!(!told(&rig, parent.id, relation.children).await, "nobody is left");
 }
 
 async fn a_child_that_registers_again_is_told_by_its_last_policy(rig: Rig) {

@@ -27,7 +27,7 @@ use super::rig::{Servers, config};
 mod compare;
 mod coverage;
 mod dice;
-mod directed;
+pub(super) mod directed;
 mod edited;
 mod notices;
 mod subjects;

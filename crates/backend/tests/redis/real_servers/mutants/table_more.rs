@@ -1,15 +1,6 @@
 //! The mistakes in the scripts' own parts.
 
-use longshore_testkit::conformance::Area;
-
-use super::table::{By, Mutant, mutant};
-
-const fn in_cases(mutant: Mutant, area: Area) -> Mutant {
-    Mutant {
-        by: By::Cases(area),
-        ..mutant
-    }
-}
+use super::table::{Mutant, mutant};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
@@ -22,12 +13,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "step",
         "a repeated finish is refused",
         "return r.n == nonce and r.N or -1",
-        "return -1",
-    ),
-    mutant(
-        "step",
-        "a repeated finish of a pruned job is refused",
-        "return known.n == nonce and known.s or -1",
         "return -1",
     ),
     mutant(
@@ -160,30 +145,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "LEASED_TEXT = NOW_TEXT",
     ),
     mutant(
-        "extend_outbox",
-        "a row of another gen is put off",
-        "r.g == gen and r.x",
-        "r.x",
-    ),
-    mutant(
-        "extend_outbox",
-        "a published row comes back",
-        "r.g == gen and r.x then",
-        "r.g == gen then",
-    ),
-    mutant(
         "promote",
         "a promoted job is not leased",
         "LEASED_TEXT = text(NOW + OUTBOX_LEASE)",
         "LEASED_TEXT = NOW_TEXT",
     ),
     mutant("promote", "a promoted job keeps its gen", "or 0) + 1)", "or 0))"),
-    mutant(
-        "promote",
-        "a job past its time is promoted",
-        "or is_past_its_time(r) and EXPIRED",
-        "",
-    ),
     mutant(
         "audit",
         "a paused queue is audited",
@@ -210,32 +177,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "expire_leases",
-        "a time that cannot be true stays",
-        "pull_back('running', 'u', LEASE)\n",
-        "",
-    ),
-    mutant(
-        "expire_leases",
         "a lost job is not queued again",
         "    to_queued(r, NOW)\n",
-        "",
-    ),
-    mutant(
-        "requeue",
-        "a letter that died later is requeued",
-        "or r.f >= before then",
-        "then",
-    ),
-    mutant(
-        "requeue",
-        "a letter past its deadline is requeued",
-        "elseif r.d and r.d <= NOW then",
-        "elseif false then",
-    ),
-    mutant(
-        "requeue",
-        "a requeue leaves no removal",
-        "if changed > 0 then call('HINCRBY', KEYS[1], 'removals', changed) end\n",
         "",
     ),
     mutant(
@@ -243,36 +186,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a job that is not dead is requeued",
         "r.s ~= FAILED or",
         "r.s < COMPLETED or",
-    ),
-    in_cases(
-        mutant(
-            "requeue_edited",
-            "an edit of another death counts",
-            "or r.s ~= FAILED or r.g ~= gen then",
-            "or r.s ~= FAILED then",
-        ),
-        Area::DeadLetters,
-    ),
-    in_cases(
-        mutant(
-            "requeue_edited",
-            "an edit keeps the old envelope",
-            "    call('SET', P .. 'p:' .. r.id, envelope)\n",
-            "",
-        ),
-        Area::DeadLetters,
-    ),
-    mutant(
-        "discard",
-        "a parent is discarded before its children are told",
-        "elseif (r.K or 0) > 0 then",
-        "elseif false then",
-    ),
-    mutant(
-        "discard",
-        "a discarded letter leaves no tombstone",
-        "bury(r, RETENTION)",
-        "forget(r)",
     ),
     mutant(
         "prune",
@@ -285,12 +198,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a parent whose children wait is pruned",
         "if (r.K or 0) > 0 or r.R then",
         "if r.R then",
-    ),
-    mutant(
-        "prune",
-        "children of a pruned parent are not told",
-        "      tell_gone(r)\n",
-        "",
     ),
     mutant(
         "prune",
@@ -318,12 +225,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "register",
-        "a child is counted twice",
-        "if added == 1 and moved == 0 then",
-        "if moved == 0 then",
-    ),
-    mutant(
-        "register",
         "a registration after the end is open",
         "elseif r.s >= COMPLETED and not",
         "elseif false and not",
@@ -339,12 +240,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "an edge that waits is closed",
         "if what == 'wait' then",
         "if false then",
-    ),
-    mutant(
-        "settle_edges",
-        "a child that left Blocked is told",
-        "if not r or r.s ~= BLOCKED then",
-        "if not r then",
     ),
     mutant(
         "settle_edges",
@@ -365,40 +260,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "",
     ),
     mutant(
-        "settle_edges",
-        "a child does not wait for its time",
-        "if r.r and r.r > NOW then",
-        "if false then",
-    ),
-    mutant(
-        "relations",
-        "children that wait are told",
-        "if letter ~= 'F' and #page < PAGE then",
-        "if #page < PAGE then",
-    ),
-    mutant(
-        "relations",
-        "a row is not leased",
-        "    put(r, 'R', NOW + OUTBOX_LEASE)\n",
-        "",
-    ),
-    mutant(
-        "relations",
-        "a parent that is gone tells how it ended",
-        "if not r.G then letter",
-        "if true then letter",
-    ),
-    mutant(
         "relations_told",
         "told children are still counted",
         "take('K', told + waiting)\n",
         "",
-    ),
-    mutant(
-        "relations_told",
-        "told children stay in the set",
-        "told = told + call('SREM', P .. 'kt:' .. r.id, child)",
-        "told = told + 1",
     ),
     mutant(
         "relations_told",
@@ -414,12 +279,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "rebuild",
-        "a later dispatch is rebuilt with its expiry",
-        "    if gen > 1 then cut(r, 'e') end\n",
-        "",
-    ),
-    mutant(
-        "rebuild",
         "a rebuilt run counts twice",
         "put(r, 'a', math.max(attempts - 1, 0))",
         "put(r, 'a', attempts)",
@@ -432,27 +291,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "broker_gave_up",
-        "one report counts each time",
-        "  if r.L == r.g then return end\n",
-        "",
-    ),
-    mutant(
-        "broker_gave_up",
         "another dispatch is charged",
         "if r.g == gen then",
         "if true then",
-    ),
-    mutant(
-        "broker_gave_up",
-        "a parked job goes to the outbox",
-        "elseif r.s == QUEUED and not r.k then",
-        "elseif r.s == QUEUED then",
-    ),
-    mutant(
-        "cancel",
-        "the last reason stays",
-        "if not r.c then put(r, 'c', reason) end",
-        "put(r, 'c', reason)",
     ),
     mutant(
         "cancel",
@@ -465,30 +306,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a running job is not asked to stop",
         "if not r.c then put(r, 'c', reason) end",
         "if r.s ~= RUNNING then put(r, 'c', reason) end",
-    ),
-    mutant(
-        "dead_copied",
-        "a copy of another death counts",
-        "r.s == FAILED and r.g == gen",
-        "r.s == FAILED",
-    ),
-    mutant(
-        "dead_twins",
-        "the twin of a pruned job revives it",
-        "if call('EXISTS', P .. 't:' .. twin.id) == 1 then return 'stale' end",
-        "",
-    ),
-    mutant(
-        "dead_twins",
-        "a twin of this history is revived",
-        "if twin.epoch == epoch() then return 'dropped' end",
-        "",
-    ),
-    mutant(
-        "dead_twins",
-        "an older twin is kept",
-        "return r.g < twin.gen and 'keep' or 'stale'",
-        "return 'keep'",
     ),
     mutant(
         "quarantine",
@@ -510,57 +327,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     mutant("unpark", "a released job stays parked", "    cut(r, 'k')\n", ""),
     mutant(
-        "edges_verified",
-        "edges are verified as often as ever",
-        "EDGES_VERIFY * 2 ^ math.min(times, 16)",
-        "EDGES_VERIFY",
-    ),
-    mutant(
-        "parents_unknown",
-        "the last look counts",
-        "and not r.U then",
-        "then",
-    ),
-    mutant(
         "open_edges",
         "a look at edges is not leased",
         "  put(r, 'v', NOW + OUTBOX_LEASE)\n",
         "",
-    ),
-    in_cases(
-        mutant(
-            "abort",
-            "an acknowledged child is taken back",
-            "and not r.V then",
-            "then",
-        ),
-        Area::Edges,
-    ),
-    in_cases(
-        mutant(
-            "cron_fire",
-            "a changed entry fires as it was",
-            "if call('HGET', P .. 'cron:version', name) ~= version then return 0 end\n",
-            "",
-        ),
-        Area::Cron,
-    ),
-    in_cases(
-        mutant(
-            "cron_fire",
-            "a tick fires twice",
-            "call('HGET', P .. 'cron:next', name) ~= expected or",
-            "",
-        ),
-        Area::Cron,
-    ),
-    in_cases(
-        mutant(
-            "cron_fire",
-            "a tick fires early",
-            "or tonumber(expected) > NOW then return 0 end",
-            "then return 0 end",
-        ),
-        Area::Cron,
     ),
 ];
