@@ -178,7 +178,7 @@ impl Publisher {
                         tracing::debug!(%error, "how long functions take was not read; asked again later");
                     }
                     Err(_) => {
-                        tracing::debug!("how long functions take was not read in time; asked again later")
+                        tracing::debug!("how long functions take was not read in time; asked again later");
                     }
                 }
             });
