@@ -248,7 +248,7 @@ impl Stages {
                         tracing::debug!(%error, "how long functions take was not read; asked again later");
                     }
                     Err(_) => {
-                        tracing::debug!("how long functions take was not read in time; asked again later")
+                        tracing::debug!("how long functions take was not read in time; asked again later");
                     }
                 }
             });
