@@ -25,11 +25,21 @@ const PRODUCERS: usize = 3;
 pub(crate) struct Lived {
     pub(crate) verdict: Verdict,
     /// Laws that were broken besides: what has not come to rest, what disagrees.
-    pub(crate) broken: Vec<String>,
+    broken: Vec<String>,
     pub(crate) story: String,
     pub(crate) faults: u64,
     pub(crate) ticks: usize,
     pub(crate) simulated: Duration,
+}
+
+impl Lived {
+    /// Every promise and law that was broken.
+    pub(crate) fn wrong(&self) -> Vec<String> {
+        let promises = self.verdict.violations.iter();
+        let promises =
+            promises.map(|broken| format!("{:?}: {}: {}", broken.invariant, broken.job, broken.what));
+        promises.chain(self.broken.iter().cloned()).collect()
+    }
 }
 
 /// Lives a seed until everything has come to rest.

@@ -7,7 +7,6 @@
 //! One seed with its story: `LONGSHORE_SOAK_SEED=7 cargo nextest run -p longshore-tests --test sim --no-capture hours`.
 #![cfg(test)]
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,15 +28,18 @@ mod world;
 /// Seeds of the default run; any others do as well.
 const SEEDS: [u64; 2] = [1, 2];
 /// How long faults come in it.
-const STORM: u64 = 3_600;
+const STORM: u64 = 1_800;
 /// Seeds of the long run, from the first of the environment or this one on.
-const SOAK: u64 = 200;
+const SOAK: u64 = 100;
 const SOAK_FIRST: u64 = 1_000;
-const SOAK_STORM: u64 = 2 * 3_600;
+const SOAK_STORM: u64 = 3_600;
 /// Seeds after which a weaker fleet must have been found out.
 const WEAKER: u64 = 12;
 /// What a child prints before its story.
 const STORY: &str = "== story";
+
+/// What it says of a seed in which a promise was broken.
+const BROKE: &str = "broke";
 
 /// What tells a child what to live.
 const SEED: &str = "SIM_SEED";
@@ -138,26 +140,28 @@ fn breaks(library: &Path, seed: u64, seconds: u64) -> Option<String> {
     (!held).then(|| format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Whether one of the first seeds finds a weaker fleet out: the seed, and what it says.
-fn found_out(library: &Path, without: Without) -> Option<(u64, String)> {
+/// What the first seed that finds a weaker fleet out says of it.
+fn found_out(library: &Path, without: Without, seconds: u64) -> Option<String> {
     (1..=WEAKER).find_map(|seed| {
-        let output = simulate(library, seed, STORM, Some(without));
+        let output = simulate(library, seed, seconds, Some(without));
         let text = told(&output);
         assert!(
             text.contains(STORY),
             "{text}\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        (!output.status.success()).then(|| (seed, summary(&text)))
+        // A fleet that does nothing at all fails, too, and shows nothing.
+        let line = summary(&text);
+        line.contains(BROKE).then_some(line)
     })
 }
 
-fn are_found_out(weaker: &[Without]) {
+fn are_found_out(weaker: &[Without], seconds: u64) {
     let library = library();
     let mut unseen = Vec::new();
     for without in weaker {
-        match found_out(&library.path, *without) {
-            Some((_, summary)) => eprintln!("without {without:?}: {summary}"),
+        match found_out(&library.path, *without, seconds) {
+            Some(summary) => eprintln!("without {without:?}: {summary}"),
             None => unseen.push(*without),
         }
     }
@@ -182,30 +186,22 @@ fn one_seed_in_this_process() {
         .build()
         .unwrap();
     let lived = tokio::task::LocalSet::new().block_on(&runtime, Box::pin(life::live(seed, without, storm)));
+    let wrong = lived.wrong();
+    let how = if wrong.is_empty() { "held" } else { BROKE };
     let verdict = lived.verdict.to_string();
     let first = verdict.lines().next().unwrap_or_default();
-    let mut wrong = String::new();
-    for law in &lived.broken {
-        writeln!(wrong, "{law}").unwrap();
-    }
-    let one = lived
-        .broken
-        .first()
-        .map(|law| format!("; {law}"))
-        .unwrap_or_default();
     println!(
-        "\nseed {seed}: {:?} simulated, {} faults, {} ticks: {first}{one}",
-        lived.simulated, lived.faults, lived.ticks
+        "\nseed {seed} {how}: {:?} simulated, {} faults, {} ticks: {first}{}",
+        lived.simulated,
+        lived.faults,
+        lived.ticks,
+        wrong.first().map(|what| format!("; {what}")).unwrap_or_default()
     );
     println!("{STORY}\n{}== end", lived.story);
-    assert!(
-        lived.verdict.acknowledged > 100,
-        "{} jobs",
-        lived.verdict.acknowledged
-    );
-    assert!(lived.ticks > 5, "{} ticks", lived.ticks);
-    let held = lived.verdict.violations.is_empty() && lived.broken.is_empty();
-    assert!(held, "seed {seed}: {}\n{wrong}", lived.verdict);
+    assert!(wrong.is_empty(), "seed {seed}: {verdict}\n{}", wrong.join("\n"));
+    let acknowledged = lived.verdict.acknowledged;
+    assert!(acknowledged > 100, "{acknowledged} jobs");
+    assert!(lived.ticks > 2, "{} ticks", lived.ticks);
 }
 
 #[test]
@@ -231,7 +227,7 @@ fn the_same_seed_is_the_same_history() {
 
 #[test]
 fn a_fleet_that_lacks_a_safety_is_found_out() {
-    are_found_out(&[Without::Owner, Without::Outbox]);
+    are_found_out(&[Without::Owner, Without::Outbox], STORM);
 }
 
 #[test]
@@ -245,5 +241,5 @@ fn soak_simulations_of_many_seeds_break_no_promise() {
 #[test]
 #[ignore = "takes minutes: scripts/test soak"]
 fn soak_simulations_find_every_weaker_fleet_out() {
-    are_found_out(&Without::ALL);
+    are_found_out(&Without::ALL, SOAK_STORM);
 }
