@@ -141,15 +141,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ),
         Area::Edges,
     ),
-    in_cases(
-        mutant(
-            "settle_edges",
-            "a child that left Blocked is told",
-            "if not r or r.s ~= BLOCKED then",
-            "if not r then",
-        ),
-        Area::Edges,
-    ),
+    // No mistake: that a child that has left Blocked is told of a parent. Its open edges went when it left, and there is nothing
+    // to be told of.
     in_cases(
         mutant(
             "register",
@@ -307,15 +300,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         mutant("lib", "a requeued job keeps its losts", "  put(r, 'l', 0)\n", ""),
         Area::DeadLetters,
     ),
-    in_cases(
-        mutant(
-            "lib",
-            "a requeued job keeps its twin",
-            "'G', 'D', 'e' })",
-            "'G', 'e' })",
-        ),
-        Area::DeadLetters,
-    ),
+    // No mistake: that a requeued job keeps its twin's mark. Whatever ends the job takes it away, and nothing reads it before.
     in_cases(
         mutant(
             "lib",
