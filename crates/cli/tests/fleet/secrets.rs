@@ -80,6 +80,11 @@ impl Member {
         eventually(LONG, &format!("{} answers {status}", self.name), ready)
             .await
             .unwrap();
+        self.hear(heard).await;
+    }
+
+    /// Everything that its probes say.
+    async fn hear(&self, heard: &mut Heard) {
         for path in ["/readyz", "/livez", "/metrics"] {
             let said = self.probe(path).await.1;
             assert!(!said.is_empty(), "{} {path}", self.name);
@@ -248,8 +253,9 @@ async fn servers_refuse(place: &Place, members: &[Member], heard: &mut Heard) {
     );
     place.servers.vhost().control().eval(&change).await.unwrap();
     place.servers.vhost().close_all_connections().await.unwrap();
-    for member in &members[..2] {
-        member.becomes(503, heard).await;
+    members[0].becomes(503, heard).await;
+    for member in members {
+        member.hear(heard).await;
     }
     listen_to(place, "servers that refuse", TRIES, &[], heard).await;
     let home = place.home();

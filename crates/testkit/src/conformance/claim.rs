@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use longshore_core::limits::{LEASE, LOSTS_MAX};
+use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, GiveBackReason, Over};
 use longshore_core::spec::Start;
 use longshore_core::{JobStatus, WorkerId};
@@ -310,6 +311,9 @@ async fn fences_rise_with_every_claim(rig: Rig) {
         assert!(next.grant.fence > held.grant.fence);
         held = next;
     }
+    rig.finish(&held, Outcome::Released).await;
+    let next = rig.start(&held.job, 6).await;
+    assert!(next.grant.fence > held.grant.fence, "without a moment between");
 }
 
 async fn a_step_finishes_before_it_claims(rig: Rig) {

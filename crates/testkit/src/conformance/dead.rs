@@ -198,6 +198,8 @@ async fn a_dead_letter_is_requeued_with_fresh_counts(rig: Rig) {
     rig.pass_secs(1).await;
     rig.promoted().await;
     let second = rig.start(&held.job, 2).await;
+    let lost = vec![(held.id, 2)];
+    rig.ports.schedule.broker_gave_up(0, lost).await.unwrap();
     rig.finish(&second, failed()).await;
     assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::Done);
     let view = rig.view(held.id).await;

@@ -111,6 +111,7 @@ async fn a_relation_comes_again_unless_told(rig: Rig) {
     let (parent, child) = family(&rig, EdgePolicy::default()).await;
     rig.finish(&parent, completed()).await;
     assert_eq!(relations(&rig).await.len(), 1);
+    assert_eq!(relations(&rig).await, [], "it is leased");
     rig.pass_secs(61).await;
     let again = relations(&rig).await;
     assert_eq!(again.len(), 1, "the daemon that took it died");
