@@ -15,9 +15,6 @@ use crate::secret::SecretUrl;
 
 /// Seconds between heartbeats, in both directions; two missed ones end the connection.
 const HEARTBEAT_SECS: u16 = 10;
-/// Largest frame, unless the URL says another: a bundle of short jobs fits. lapin keeps room for 32 of them in each
-/// direction of a connection; with the servers' default of 128 KiB that is 8 MiB, and most of a worker's memory.
-const FRAME_BYTES_MAX: u32 = 32 * 1024;
 /// How long a connection may take, from the socket to the open virtual host.
 const DIAL_TIMEOUT: Duration = RPC_TIMEOUT;
 
@@ -177,7 +174,6 @@ pub(super) fn uri(url: &SecretUrl) -> Result<AMQPUri, Error> {
         address.clone_into(&mut uri.authority.host);
     }
     uri.query.heartbeat = Some(HEARTBEAT_SECS);
-    uri.query.frame_max.get_or_insert(FRAME_BYTES_MAX);
     Ok(uri)
 }
 
