@@ -94,7 +94,8 @@ impl Member {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_servers_nothing_that_a_fleet_says_holds_a_planted_secret() {
+#[ignore = "takes half a minute: scripts/test soak"]
+async fn real_servers_soak_nothing_that_a_fleet_says_holds_a_planted_secret() {
     // An error means that another test has chosen.
     rustls::crypto::ring::default_provider().install_default().ok();
     let place = Place::new().await;
