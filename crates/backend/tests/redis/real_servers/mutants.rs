@@ -62,12 +62,11 @@ async fn all_are_caught(mutants: &[Mutant]) {
     let mut missed = Vec::new();
     for mutant in mutants {
         // At once: a whole run takes an hour or two.
-        match caught_after(&servers, mutant).await {
-            Some(walks) => eprintln!("caught in {walks:>2}: {}: {}", mutant.script, mutant.name),
-            None => {
-                eprintln!("NOT FOUND: {}: {}", mutant.script, mutant.name);
-                missed.push(mutant.name);
-            }
+        if let Some(walks) = caught_after(&servers, mutant).await {
+            eprintln!("caught in {walks:>2}: {}: {}", mutant.script, mutant.name);
+        } else {
+            eprintln!("NOT FOUND: {}: {}", mutant.script, mutant.name);
+            missed.push(mutant.name);
         }
     }
     assert!(
