@@ -71,7 +71,7 @@ const RIGHT: &[(&str, &str, &str)] = &[
     (
         "POST /api/v1/jobs/batch",
         "",
-        r#"{"jobs": [{"function_name": "f", "id": "0193f0a1-7c5e-8001-9313-0242ac120002"}, {"function_name": "g", "depends_on": ["0193f0a1-7c5e-8001-9313-0242ac120002"]}]}"#,
+        r#"{"jobs": [{"function_name": "f", "id": "0193f0a1-7c5e-8001-9313-0242ac120002"}, {"function_name": "g", "depends_on": [{"id": "0193f0a1-7c5e-8001-9313-0242ac120002"}]}]}"#,
     ),
     (
         "POST /api/v1/jobs/cancel",
@@ -99,7 +99,7 @@ const RIGHT: &[(&str, &str, &str)] = &[
     (
         "POST /api/v1/operations",
         "",
-        r#"{"kind": "cancel", "jobs": {"function_name": "f"}, "reason": "r", "id": "0193f0a1-7c5e-8001-9313-0242ac120003"}"#,
+        r#"{"kind": "cancel", "jobs": {"function_name": "f"}, "reason": "r", "id": "1f"}"#,
     ),
     ("POST /api/v1/quarantine/drop", "", r#"{"message_ids": ["m"]}"#),
     (
@@ -148,7 +148,7 @@ const RIGHT: &[(&str, &str, &str)] = &[
     (
         "POST /enqueue",
         "",
-        "function_name=f&args=%7B%7D&queue=mail&priority=high&delay=5s",
+        "function=f&args=%7B%7D&queue=mail&priority=high&delay=5s",
     ),
     (
         "POST /cron",
