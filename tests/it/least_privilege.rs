@@ -184,6 +184,12 @@ async fn a_fleet_works_under_the_users_of_deploy_and_each_may_do_no_more() {
     who_produces_cannot_consume(&[("producer", &producer), ("gateway", &gateway)]).await;
     the_archive_is_the_scheduler_s(&worker).await;
     who_lacks_a_right_is_told_so(&producer).await;
+
+    stop.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    // With nobody at work the queues show zeros, and are asked.
     for (role, backend) in [
         ("scheduler", &scheduler),
         ("worker", &worker),
@@ -192,11 +198,6 @@ async fn a_fleet_works_under_the_users_of_deploy_and_each_may_do_no_more() {
     ] {
         let looked = servers.examined(role, backend).await;
         nobody_is_told_to_delete_a_queue(role, &looked);
-    }
-
-    stop.cancel();
-    while let Some(ended) = tasks.join_next().await {
-        ended.unwrap();
     }
     for backend in [scheduler, worker, producer, gateway] {
         backend.close().await;
@@ -330,7 +331,7 @@ fn nobody_is_told_to_delete_a_queue(role: &str, looked: &ServerReport) {
     let rights = told.iter().find(|text| text.contains("may not read"));
     let rights = rights.unwrap_or_else(|| panic!("{role}: {told:?}"));
     assert!(rights.contains(&format!("the user {role}-")), "{rights}");
-    assert!(rights.contains("longshore.dead"), "{rights}");
+    assert!(rights.contains("longshore.dlx.inbox"), "{rights}");
     assert!(rights.contains("as the scheduler's user"), "{rights}");
     assert_eq!(
         looked
@@ -353,7 +354,5 @@ async fn who_lacks_a_right_is_told_so(producer: &Backend) {
     assert!(what.contains("{longshore}"), "{what}");
     assert_eq!(error.to_string(), "this is not allowed");
     assert!(!refusal.is_retryable());
-    let archived = producer.ports().consume.archived().await;
-    assert!(matches!(archived, Err(Error::Forbidden { .. })), "{archived:?}");
     client.close().await;
 }

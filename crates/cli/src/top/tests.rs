@@ -41,6 +41,7 @@ fn statistics() -> Statistics {
         jobs: jobs.clone(),
         oldest: Some(NOW.before(Duration::from_secs(65))),
         tally: tally(),
+        parked: 0,
     };
     let function = |name: String| FunctionRow {
         function: Some(FunctionName::new(name).unwrap()),
