@@ -273,9 +273,9 @@ impl AttemptPort for Faulty<dyn AttemptPort> {
 
     fn beat(&self, shard: u16, mut claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {
         if self.0.without == Some(Without::Owner) {
-            claims
-                .iter_mut()
-                .for_each(|(job, nonce)| *nonce = weaker::shared_nonce(*job));
+            for (job, nonce) in &mut claims {
+                *nonce = weaker::shared_nonce(*job);
+            }
         }
         Box::pin(self.0.pass(self.1.beat(shard, claims)))
     }

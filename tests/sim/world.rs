@@ -212,7 +212,7 @@ impl World {
     /// belongs into the story alone.
     pub(crate) fn starts(&self, job: JobId, attempt: u32, fence: u64) {
         let granted = self.told.lock().grants.get(&(job, fence)).copied();
-        let late = granted.is_some_and(|at| self.passed() - at > LEASE);
+        let late = granted.is_some_and(|at| self.passed().saturating_sub(at) > LEASE);
         if late {
             self.tell(&format!("{job} starts late: attempt {attempt}, fence {fence}"));
         } else {
