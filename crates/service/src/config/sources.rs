@@ -68,7 +68,9 @@ impl Sources {
         if let Some((key, value)) = pair.split_once('=') {
             return self.flag(key, value);
         }
-        let shown: String = pair.chars().take(64).collect();
+        // Where the sign is another one, what follows it may be a secret: the key alone is shown.
+        let is_key = |char: &char| char.is_ascii_alphanumeric() || "_-.".contains(*char);
+        let shown: String = pair.chars().take_while(is_key).take(64).collect();
         self.slips.push(format!(
             "\"{shown}\" is not KEY=VALUE; use for example worker.max_workers=4"
         ));
