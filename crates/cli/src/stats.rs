@@ -42,8 +42,8 @@ fn query(options: Stats) -> Result<StatisticsQuery, Failure> {
     let query = StatisticsQuery {
         window: read("window", &options.window)?,
         step: options.step.as_ref().map(|text| read("step", text)).transpose()?,
-        function: options.function.clone(),
-        queue: options.queue.clone(),
+        function: options.function,
+        queue: options.queue,
     };
     query.check().map_err(|error| {
         let given = match error.field {
