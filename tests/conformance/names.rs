@@ -102,8 +102,8 @@ macro_rules! each_case {
             a_give_back_newer_than_the_record_adopts_its_gen
             a_repeated_give_back_is_done_once
             a_job_that_a_worker_cannot_run_comes_back_later_and_later
-            a_start_forgets_how_often_a_job_was_given_back
             a_job_that_a_worker_cannot_run_comes_back_within_a_minute
+            a_start_forgets_how_often_a_job_was_given_back
             a_job_that_another_worker_can_run_comes_back_within_a_second
             a_parked_job_waits_for_a_worker_with_its_function
             a_parked_job_is_released_by_the_sweep_when_its_worker_came_first

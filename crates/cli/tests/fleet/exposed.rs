@@ -314,6 +314,7 @@ async fn real_servers_a_caller_that_samples_is_followed_where_the_ratio_samples_
         ("TELEMETRY__PROTOCOL", "http"),
         ("TELEMETRY__SAMPLE_RATIO", "0"),
         ("LOG__FORMAT", "json"),
+        ("LOG__LEVEL", "info,longshore::job_log=debug"),
         ("WORKER__COMMANDS__PARENT__PROGRAM", "echo"),
         ("WORKER__COMMANDS__PARENT__ARGS", "said by the job"),
     ]
@@ -324,6 +325,8 @@ async fn real_servers_a_caller_that_samples_is_followed_where_the_ratio_samples_
     let door = Door::open(&fleet).await;
     on_gateway.is_up().await;
     fleet.env([("LONGSHORE_HEALTH__LISTEN".to_owned(), "127.0.0.1:0".to_owned())]);
+    // A queue that was just made refuses a publish now and then: the scheduler sends it again.
+    let scheduler = fleet.start(&["scheduler"]);
 
     let plain = door.enqueue().await;
     let traced = door
@@ -337,7 +340,7 @@ async fn real_servers_a_caller_that_samples_is_followed_where_the_ratio_samples_
         .unwrap();
     }
     let Door { process: gateway, .. } = door;
-    for process in [worker, gateway] {
+    for process in [worker, gateway, scheduler] {
         end_gently(process).await;
     }
 
@@ -353,7 +356,7 @@ async fn real_servers_a_caller_that_samples_is_followed_where_the_ratio_samples_
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let said: Vec<_> = lines
         .filter(|line| line["message"] == "said by the job")
-        .map(|line| (line["id"].clone(), line["trace_id"].clone()))
+        .map(|line| (line["span"]["id"].clone(), line["trace_id"].clone()))
         .collect();
     assert!(said.contains(&(traced.into(), TRACE.into())), "{log}");
 }

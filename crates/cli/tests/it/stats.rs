@@ -74,8 +74,14 @@ fn a_queue_tells_its_length_and_the_age_of_its_oldest_job() {
 fn a_window_that_cannot_be_answered_is_refused_by_its_option() {
     let folder = Folder::new();
     for (args, told) in [
-        (["stats", "--window", "5s"], "--window: is out of range"),
-        (["stats", "--window", "9d"], "--window: is out of range"),
+        (
+            ["stats", "--window", "5s"],
+            "--window: 5s is out of range; use 1 minute to 7 days",
+        ),
+        (
+            ["stats", "--window", "9d"],
+            "--window: 9d is out of range; use 1 minute to 7 days",
+        ),
         (["stats", "--step", "7s"], "--step: must be whole minutes"),
         (["top", "--every", "1ms"], "--every: 1ms is out of range"),
     ] {

@@ -44,7 +44,7 @@ async fn a_wrong_url_is_told_plainly() {
     let user = format!("closed-{}", vhost.name());
     let closed = vhost.add_user(&user, "s3cret", ["^$", "^$", "^$"]).await.unwrap();
     let error = refused(quorum(&closed)).await;
-    assert!(matches!(error, Error::Declare { .. }), "{error:?}");
+    assert!(matches!(error, Error::Forbidden { .. }), "{error:?}");
 
     let error = refused(quorum("amqp://guest:s3cret@127.0.0.1:1/x")).await;
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
