@@ -102,7 +102,7 @@ local function start(id, gen, nonce)
   if is_paused(q) then return false end
   call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', FENCE_TEXT, 'u', LEASE_TEXT, 'S', NOW_TEXT)
   local place = place_of(q, seen[5])
-  if unpublished and unpublished ~= '' then
+  if unpublished then
     rem('outbox:' .. priority, id)
   else
     local index = place.ready[priority]
