@@ -131,7 +131,15 @@ for i = 2, num() + 1 do
   end
 end
 for i = #out + 1, #out + num() do
-  rarely(out, i, arg(), arg(), arg(), num(), arg(), arg(), arg(), read_lines())
+  local id, nonce, outcome, delay, data = arg(), arg(), arg(), num(), arg()
+  local line, progress, lines = arg(), arg(), read_lines()
+  -- Plain ones stand here as well, behind one that is not.
+  local is_plain = outcome == 'completed' and progress == '' and not lines[1]
+  if is_plain and complete(id, nonce, data) then
+    out[i] = COMPLETED
+  else
+    rarely(out, i, id, nonce, outcome, delay, data, line, progress, lines)
+  end
 end
 while at < #ARGV do
   local id, gen, nonce = arg(), arg(), arg()
