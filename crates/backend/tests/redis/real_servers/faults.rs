@@ -276,6 +276,28 @@ async fn a_full_redis_takes_no_new_jobs_and_ends_those_it_has() {
 }
 
 #[tokio::test]
+async fn a_full_redis_wakes_whoever_watches() {
+    let (redis, store) = store().await;
+    let job = job();
+    store.enqueue(0, vec![job.clone()]).await.unwrap();
+    redis.config_set("maxmemory", "1").await.unwrap();
+    let mut wakes = store.watch(vec![job.id]).await.unwrap();
+    store.step(0, Vec::new(), vec![claim(&job)]).await.unwrap();
+    assert_eq!(wakes.next().await, Some(job.id));
+}
+
+/// It learns what becomes of its jobs by looking.
+#[tokio::test]
+async fn a_user_who_may_not_say_that_jobs_are_watched_watches_all_the_same() {
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let store = Store::connect(&config(&as_user(&redis, &["-set"]).await))
+        .await
+        .unwrap();
+    let job = job();
+    store.watch(vec![job.id]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_user_who_may_write_no_payload_writes_no_record() {
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
     let store = Store::connect(&config(&as_user(&redis, &["-mset"]).await))
