@@ -21,7 +21,7 @@ use longshore_core::port::schedule::{Leased, Publishable};
 use longshore_core::{Envelope, JobId, port};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -196,9 +196,14 @@ impl Publisher {
     /// their leases end.
     pub(crate) async fn finish(&self, deadline: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
-            self.end.cancel();
-        }
+        // Whether they ended or not, it is over.
+        tokio::time::timeout(deadline, self.tasks.wait()).await.ok();
+        self.end.cancel();
+    }
+
+    /// Ends what is under way when it is dropped: somebody may hold the context longer than the scheduler runs.
+    pub(crate) fn end_guard(&self) -> DropGuard {
+        self.end.clone().drop_guard()
     }
 
     /// Puts every message of a group off but the first.
