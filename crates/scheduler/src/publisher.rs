@@ -74,7 +74,7 @@ type Rows = Vec<(JobId, Gen)>;
 impl Publisher {
     pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: Option<usize>) -> Self {
         Self {
-            paces: Arc::new(Paces::new(&ports.inspect)),
+            paces: Arc::new(Paces::new(&ports.inspect, &clock)),
             shared: Arc::new(Shared {
                 ports,
                 clock,
@@ -169,25 +169,16 @@ impl Publisher {
         if leased.jobs.len() < 2 {
             return message::build(shard, leased, 1, |_| BUNDLE_TIME, now);
         }
-        if self.paces.is_old(&*self.shared.clock) {
-            let paces = Arc::clone(&self.paces);
-            let reading = self.end.clone().run_until_cancelled_owned(async move {
-                match tokio::time::timeout(PATIENCE, paces.read()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "how long functions take was not read; asked again later");
-                    }
-                    Err(_) => {
-                        tracing::debug!("how long functions take was not read in time; asked again later");
-                    }
-                }
-            });
-            self.tasks.spawn(reading);
+        if let Some(reading) = self.paces.refresh(tokio::time::sleep) {
+            // Nobody waits for it at the end.
+            tokio::spawn(self.end.clone().run_until_cancelled_owned(reading));
         }
         // Whoever cannot read an envelope leaves it to a worker that can.
         let pace = |job: &Publishable| {
-            Envelope::decode(&job.envelope)
-                .map_or(BUNDLE_TIME, |envelope| self.paces.of(&envelope.function_name))
+            Envelope::decode(&job.envelope).map_or(BUNDLE_TIME, |envelope| {
+                self.paces
+                    .of_tried(&envelope.function_name, job.retries, job.losts)
+            })
         };
         message::build(shard, leased, BUNDLE_JOBS_MAX, pace, now)
     }
