@@ -4,15 +4,10 @@
 //! and one script a request takes many jobs of a shard at once. This side puts requests into arguments and answers
 //! into types, keeps one connection, and says plainly what went wrong.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
-use longshore_core::clock::duration_millis;
-use longshore_core::id::JobId;
-use longshore_core::port::inspect::Wakes;
 use longshore_core::port::{
     AccessPort, AttemptPort, CheckupPort, CronPort, EnqueuePort, Error, InspectPort, NotifyPort, SchedulePort,
 };
@@ -51,8 +46,6 @@ use link::Link;
 use strict::Strict;
 use watch::Hub;
 
-/// How long a shard counts as watched after it was said.
-const WATCHED: Duration = Duration::from_secs(60);
 /// How Redis is named in errors.
 const SERVER: &str = "Redis";
 
@@ -167,38 +160,6 @@ pub(crate) async fn dial_one(
     }
 }
 
-impl Inner {
-    /// Says that jobs of these shards are watched, for [`WATCHED`].
-    async fn tell_watched(&self, shards: BTreeSet<u16>) -> Result<(), Error> {
-        let tell = |shard| async move {
-            let mut set = redis::cmd("SET");
-            set.arg(format!("{}watched", call::prefix(shard)))
-                .arg("")
-                .arg("PX")
-                .arg(duration_millis(WATCHED));
-            self.link.command(&set).await.map(drop)
-        };
-        try_join_all(shards.into_iter().map(tell)).await.map(drop)
-    }
-}
-
-/// Says so again and again, until nobody watches any more or the store is gone.
-async fn keep_watched(store: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(WATCHED / 3).await;
-        let Some(store) = store.upgrade() else { return };
-        let watched = store.hub.watched();
-        if watched.is_empty() {
-            return;
-        }
-        let shards = watched.iter().map(|id| store.shards.of(id)).collect();
-        if let Err(error) = store.tell_watched(shards).await {
-            // Whoever watches looks for itself from time to time.
-            tracing::debug!(%error, "cannot say that jobs are watched; said again later");
-        }
-    }
-}
-
 /// A store on Redis. Cheap to clone; [`Store::close`] ends every clone.
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
@@ -285,18 +246,6 @@ impl Store {
     /// The store for the gateway.
     pub fn access_port(&self) -> Arc<dyn AccessPort> {
         Arc::new(self.clone())
-    }
-
-    /// Wakes for these jobs. Scripts wake nobody in a shard unless it says that it is watched, so it says so first, and
-    /// again for as long as anybody watches.
-    async fn watched(&self, ids: Vec<JobId>) -> Result<Box<dyn Wakes>, Error> {
-        let shards: BTreeSet<u16> = ids.iter().map(|id| self.0.shards.of(id)).collect();
-        self.0.tell_watched(shards).await?;
-        let (wakes, keep_telling) = self.0.hub.watch(ids).await?;
-        if keep_telling {
-            self.0.hub.spawn(keep_watched(Arc::downgrade(&self.0)));
-        }
-        Ok(wakes)
     }
 
     /// Ends the connections of every clone. What is asked later answers [`Error::Closed`].

@@ -5,8 +5,11 @@
 //! alone.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::limits::{BUNDLE_BYTES_MAX, BUNDLE_JOBS_MAX};
@@ -22,6 +25,10 @@ const LEAST: Duration = Duration::from_millis(1);
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 /// How long what was read counts as fresh, in milliseconds.
 const FRESH: u64 = 10_000;
+/// How long what was read counts at all when no later reading succeeds, in milliseconds.
+const KEPT: u64 = 5 * 60 * 1_000;
+/// How long a reading may take.
+const READING: Duration = Duration::from_secs(5);
 /// Attempts below which nothing is known of a function.
 const ATTEMPTS_MIN: u64 = 20;
 /// The part of the attempts that took at most as long as is counted with.
@@ -30,9 +37,17 @@ const SHARE: f64 = 0.95;
 /// What is known of the functions.
 pub struct Paces {
     inspect: Arc<dyn InspectPort>,
+    clock: Arc<dyn Clock>,
     /// When it was asked for last, in milliseconds; 0 for never.
     asked: AtomicU64,
-    known: RwLock<HashMap<FunctionName, Duration>>,
+    known: RwLock<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// When it was read.
+    at: Timestamp,
+    paces: HashMap<FunctionName, Duration>,
 }
 
 impl std::fmt::Debug for Paces {
@@ -45,44 +60,85 @@ impl std::fmt::Debug for Paces {
 
 impl Paces {
     /// Knows nothing yet.
-    pub fn new(inspect: &Arc<dyn InspectPort>) -> Self {
+    pub fn new(inspect: &Arc<dyn InspectPort>, clock: &Arc<dyn Clock>) -> Self {
         Self {
             inspect: Arc::clone(inspect),
+            clock: Arc::clone(clock),
             asked: AtomicU64::new(0),
             known: RwLock::default(),
         }
     }
 
-    /// How long a job of the function takes, 1 ms to [`BUNDLE_TIME`]: all of that where nothing is known.
+    /// How long a job of the function takes, 1 ms to [`BUNDLE_TIME`]: all of that where nothing is known, or nothing
+    /// was read for five minutes.
     pub fn of(&self, function: &FunctionName) -> Duration {
         // No code that can panic runs under this lock, so a poisoned one is whole.
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(function).copied().unwrap_or(BUNDLE_TIME)
+        let pace = known.paces.get(function).copied();
+        pace.filter(|_| is_within(KEPT, known.at.millis(), self.clock.now()))
+            .unwrap_or(BUNDLE_TIME)
     }
 
-    /// Whether what is known is more than ten seconds old and nobody else was told so: then the caller calls
-    /// [`Paces::read`], beside its own work.
-    pub fn is_old(&self, clock: &dyn Clock) -> bool {
-        let Timestamp(now) = clock.now();
+    /// As [`Paces::of`], for a job that was tried before: one that failed or lost its worker is not like the others, and
+    /// counts as long.
+    pub fn of_tried(&self, function: &FunctionName, retries: u32, losts: u32) -> Duration {
+        if retries > 0 || losts > 0 {
+            BUNDLE_TIME
+        } else {
+            self.of(function)
+        }
+    }
+
+    /// When what is known is more than ten seconds old and nobody else was told so: what reads it anew, for the caller
+    /// to spawn beside its own work. It gives up after five seconds, of which `sleep` knows the end.
+    pub fn refresh<S, T>(self: &Arc<Self>, sleep: S) -> Option<impl Future<Output = ()> + Send + use<S, T>>
+    where
+        S: FnOnce(Duration) -> T + Send,
+        T: Future<Output = ()> + Send,
+    {
+        let paces = self.is_old().then(|| Arc::clone(self))?;
+        Some(async move {
+            let (mut reading, mut end) = (pin!(paces.read()), pin!(sleep(READING)));
+            let read = poll_fn(|context| match reading.as_mut().poll(context) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => end.as_mut().poll(context).map(|()| None),
+            });
+            match read.await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "how long functions take was not read; asked again later");
+                }
+                None => tracing::debug!("how long functions take was not read in time; asked again later"),
+            }
+        })
+    }
+
+    fn is_old(&self) -> bool {
         let asked = self.asked.load(Ordering::Acquire);
-        let is_fresh = asked != 0 && now < asked.saturating_add(FRESH);
+        let now = self.clock.now();
         let mine = || {
             self.asked
-                .compare_exchange(asked, now.max(1), Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(asked, now.millis().max(1), Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
         };
-        !is_fresh && mine()
+        (asked == 0 || !is_within(FRESH, asked, now)) && mine()
     }
 
-    /// Reads it anew.
-    ///
-    /// # Errors
-    /// When the store does not answer. What was known stays.
-    pub async fn read(&self) -> Result<(), port::Error> {
+    /// Reads it anew. When that fails, what was known stays.
+    async fn read(&self) -> Result<(), port::Error> {
         let statistics = self.inspect.statistics(StatisticsQuery::over(WINDOW)).await?;
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = paces(&statistics);
+        let known = Known {
+            at: self.clock.now(),
+            paces: paces(&statistics),
+        };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
     }
+}
+
+/// Whether it is less than that many milliseconds since then; not when the clock went back behind it.
+fn is_within(limit: u64, since: u64, Timestamp(now): Timestamp) -> bool {
+    (since..since.saturating_add(limit)).contains(&now)
 }
 
 fn paces(statistics: &Statistics) -> HashMap<FunctionName, Duration> {
@@ -135,6 +191,15 @@ mod tests {
             row.tally.run.add(Duration::from_millis(*millis));
         }
         row
+    }
+
+    #[test]
+    fn a_reading_counts_for_its_time_and_not_when_the_clock_goes_back_behind_it() {
+        let within = |now| is_within(FRESH, 50_000, Timestamp(now));
+        assert_eq!(
+            [49_999, 50_000, 59_999, 60_000].map(within),
+            [false, true, true, false]
+        );
     }
 
     #[test]

@@ -94,7 +94,9 @@ pub enum Error {
         /// What the server said.
         reason: String,
     },
-    /// The server does not let this user do that; nothing was done. It passes once somebody gives the user the right.
+    /// The server does not let this user do that. It passes once somebody gives the user the right. Nothing was done,
+    /// unless the right lacked in the middle of a script, which the reason then says: a part may have been done, and the
+    /// same call, made again with the right, does the whole.
     #[error("{server} does not let {} do this ({what}): {reason}", named(user))]
     Forbidden {
         /// `Redis` or `RabbitMQ`.

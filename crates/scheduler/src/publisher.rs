@@ -21,7 +21,7 @@ use longshore_core::port::schedule::{Leased, Publishable};
 use longshore_core::{Envelope, JobId, port};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -74,7 +74,7 @@ type Rows = Vec<(JobId, Gen)>;
 impl Publisher {
     pub(crate) fn new(ports: Ports, clock: Arc<dyn Clock>, bundle_max: Option<usize>) -> Self {
         Self {
-            paces: Arc::new(Paces::new(&ports.inspect)),
+            paces: Arc::new(Paces::new(&ports.inspect, &clock)),
             shared: Arc::new(Shared {
                 ports,
                 clock,
@@ -169,25 +169,16 @@ impl Publisher {
         if leased.jobs.len() < 2 {
             return message::build(shard, leased, 1, |_| BUNDLE_TIME, now);
         }
-        if self.paces.is_old(&*self.shared.clock) {
-            let paces = Arc::clone(&self.paces);
-            let reading = self.end.clone().run_until_cancelled_owned(async move {
-                match tokio::time::timeout(PATIENCE, paces.read()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "how long functions take was not read; asked again later");
-                    }
-                    Err(_) => {
-                        tracing::debug!("how long functions take was not read in time; asked again later");
-                    }
-                }
-            });
-            self.tasks.spawn(reading);
+        if let Some(reading) = self.paces.refresh(tokio::time::sleep) {
+            // Nobody waits for it at the end.
+            tokio::spawn(self.end.clone().run_until_cancelled_owned(reading));
         }
         // Whoever cannot read an envelope leaves it to a worker that can.
         let pace = |job: &Publishable| {
-            Envelope::decode(&job.envelope)
-                .map_or(BUNDLE_TIME, |envelope| self.paces.of(&envelope.function_name))
+            Envelope::decode(&job.envelope).map_or(BUNDLE_TIME, |envelope| {
+                self.paces
+                    .of_tried(&envelope.function_name, job.retries, job.losts)
+            })
         };
         message::build(shard, leased, BUNDLE_JOBS_MAX, pace, now)
     }
@@ -196,9 +187,14 @@ impl Publisher {
     /// their leases end.
     pub(crate) async fn finish(&self, deadline: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_err() {
-            self.end.cancel();
-        }
+        // Whether they ended or not, it is over.
+        tokio::time::timeout(deadline, self.tasks.wait()).await.ok();
+        self.end.cancel();
+    }
+
+    /// Ends what is under way when it is dropped: somebody may hold the context longer than the scheduler runs.
+    pub(crate) fn end_guard(&self) -> DropGuard {
+        self.end.clone().drop_guard()
     }
 
     /// Puts every message of a group off but the first.

@@ -108,6 +108,7 @@ impl Scheduler {
     /// given back, and others have its shards when their leases end, after four intervals.
     pub async fn run(self) -> Report {
         let stop = self.context.stop.clone();
+        let _publishing = self.context.publisher.end_guard();
         // Shards that a task of nobody goes on to lease are shards that nobody works on.
         let leases = AbortOnDropHandle::new(tokio::spawn(self.leases.hold(self.held, stop.clone())));
         let driver = Driver {

@@ -63,10 +63,8 @@ pub(super) fn asked_by(fault: Fault, who: &str, asked: impl FnOnce() -> String) 
     }
 }
 
-/// Whether the server says that the user may not: of a command, or of what a script does.
-fn is_forbidden(text: &str) -> bool {
-    text.starts_with("NOPERM") || text.contains("The user executing the script can't")
-}
+/// What the server says when the user may not do what a script does. The script has begun by then.
+const IN_A_SCRIPT: &str = "The user executing the script can't";
 
 pub(super) const fn unknown() -> Error {
     Error::OutcomeUnknown { server: SERVER }
@@ -83,7 +81,10 @@ pub(super) fn of_command(error: &RedisError, hosts: &str) -> Fault {
         // The probe of a script, before it wrote anything: the slot is on its way to another node.
         ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(hosts, MOVING),
         _ if text(error).contains("non local key") => unavailable(hosts, MOVING),
-        _ if is_forbidden(&text(error)) => forbidden(text(error)),
+        _ if text(error).contains(IN_A_SCRIPT) => {
+            forbidden(format!("{}; a part of it may have been done", text(error)))
+        }
+        _ if text(error).starts_with("NOPERM") => forbidden(text(error)),
         // A script that breaks off has met data that nobody of ours has written.
         ErrorKind::Server(ServerErrorKind::ResponseError) if text(error).contains("user_script") => {
             Error::Corrupt(text(error))

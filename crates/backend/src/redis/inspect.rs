@@ -72,7 +72,7 @@ impl InspectPort for Store {
     }
 
     fn watch(&self, ids: Vec<JobId>) -> Reply<'_, Box<dyn Wakes>> {
-        Box::pin(self.watched(ids))
+        Box::pin(self.0.watch(ids))
     }
 
     fn quarantined(&self, after: Option<String>, limit: usize) -> Reply<'_, Vec<QuarantineEntry>> {

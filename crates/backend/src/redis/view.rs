@@ -27,10 +27,10 @@ impl Fields {
     }
 
     fn number(&self, field: &'static str) -> Result<Option<u64>, Error> {
-        let found = self.0.get(field.as_bytes());
-        // A confirm leaves an empty time behind.
-        let found = found.filter(|bytes| !bytes.is_empty());
-        found.map(|bytes| parse_number(bytes)).transpose()
+        self.0
+            .get(field.as_bytes())
+            .map(|bytes| parse_number(bytes))
+            .transpose()
     }
 
     fn needed(&self, field: &'static str) -> Result<u64, Error> {

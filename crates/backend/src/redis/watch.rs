@@ -1,11 +1,13 @@
 //! Wakes and hints: one connection for subscriptions, opened when somebody watches, shared by all who do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use longshore_core::id::JobId;
 use longshore_core::port::Error;
 use longshore_core::port::attempt::{Hint, Hints};
@@ -15,9 +17,11 @@ use redis::aio::{PubSubSink, PubSubStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::call::Call;
 use super::fault::of_dialing;
 use super::reply::parse_id;
 use super::target::Target;
+use super::{Inner, script};
 
 /// The channel of hints for workers.
 pub(super) const HINTS: &str = "longshore:hint";
@@ -25,6 +29,8 @@ pub(super) const HINTS: &str = "longshore:hint";
 const PARENTS: &str = "longshore:rel";
 /// The channel of a job is this and its id.
 const JOB: &str = "longshore:ev:";
+/// How long a shard counts as watched after it was said.
+const WATCHED: Duration = Duration::from_secs(60);
 /// Wake-ups that wait for one watcher; more are dropped, because a watcher that is that far behind polls anyway.
 const WAITING_MAX: usize = 1_024;
 /// Channels of one subscribe command.
@@ -67,6 +73,46 @@ struct Watchers {
     hints: HashMap<u64, (&'static str, mpsc::Sender<Hint>)>,
 }
 
+impl Inner {
+    /// Wakes for these jobs. Scripts wake nobody in a shard unless it says that it is watched, so it says so first, and
+    /// again for as long as anybody watches.
+    pub(super) async fn watch(self: &Arc<Self>, ids: Vec<JobId>) -> Result<Box<dyn Wakes>, Error> {
+        self.tell_watched(&ids).await;
+        let (wakes, keep_telling) = self.hub.watch(ids).await?;
+        if keep_telling {
+            self.hub.spawn(keep_watched(Arc::downgrade(self)));
+        }
+        Ok(wakes)
+    }
+
+    /// Says that the shards of these jobs are watched, for [`WATCHED`]. Whoever watches looks for itself from time to
+    /// time, so that one that cannot be told costs time and no more.
+    async fn tell_watched(&self, ids: &[JobId]) {
+        let shards: BTreeSet<u16> = ids.iter().map(|id| self.shards.of(id)).collect();
+        let tell = |shard| async move {
+            let mut call = Call::new(&script::WATCHED, shard);
+            call.duration(WATCHED);
+            if let Err(error) = self.link.run(&call).await {
+                tracing::debug!(shard, %error, "cannot say that jobs are watched; said again later");
+            }
+        };
+        join_all(shards.into_iter().map(tell)).await;
+    }
+}
+
+/// Says so again and again, until nobody watches any more or the store is gone.
+async fn keep_watched(store: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(WATCHED / 3).await;
+        let Some(store) = store.upgrade() else { return };
+        let watched = store.hub.watched();
+        if watched.is_empty() {
+            return;
+        }
+        store.tell_watched(&watched).await;
+    }
+}
+
 impl Hub {
     pub(super) fn new(target: Target) -> Self {
         Self {
@@ -90,7 +136,7 @@ impl Hub {
 
     /// Wakes for these jobs, from the moment this answers, and whether the caller must keep telling the shards of
     /// [`Hub::watched`] that they are.
-    pub(super) async fn watch(&self, ids: Vec<JobId>) -> Result<(Box<dyn Wakes>, bool), Error> {
+    async fn watch(&self, ids: Vec<JobId>) -> Result<(Box<dyn Wakes>, bool), Error> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let mut sink = self.sink.lock().await;
         self.listening(&mut sink).await?;
@@ -113,12 +159,12 @@ impl Hub {
     }
 
     /// Runs a task where the connection's own run.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(task);
     }
 
     /// The jobs that somebody watches. With none, whoever tells their shards is done.
-    pub(super) fn watched(&self) -> Vec<JobId> {
+    fn watched(&self) -> Vec<JobId> {
         let mut watchers = self.watchers.lock();
         watchers.are_told = !watchers.jobs.is_empty();
         watchers.jobs.keys().copied().collect()

@@ -5,6 +5,7 @@ mod contract;
 mod cost;
 mod faults;
 mod mutants;
+mod records;
 mod rig;
 mod strict;
 mod twin;

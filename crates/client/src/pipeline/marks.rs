@@ -1,7 +1,8 @@
 //! Tells the store what the broker confirmed, in the background: a mark that is lost costs one duplicate message, which
 //! the sweep of the outbox publishes and a worker drops.
 //!
-//! They wait a moment: a job that a worker starts meanwhile needs none, and those that are left share a call.
+//! They wait a moment: a job that a worker starts meanwhile needs none, and those that are left share a call. As many as
+//! one trip takes wait no longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use longshore_core::message::Gen;
 use longshore_core::port::EnqueuePort;
 use longshore_core::random::Random;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::retry::{CALL_LIMIT, retrying};
 
@@ -20,7 +22,7 @@ use super::retry::{CALL_LIMIT, retrying};
 const MARKS_MAX: usize = 100_000;
 /// Marks of one shard that go together; the store cuts them into calls.
 const TOGETHER_MAX: usize = 8_192;
-/// How long they wait; far below the time after which the sweep takes an unmarked dispatch for unpublished.
+/// How long one waits at most while a trip has room; far below the time after which the sweep takes an unmarked dispatch for unpublished.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The marks of every shard.
@@ -41,13 +43,13 @@ struct Open {
 }
 
 impl Open {
-    /// When marks need wait no longer.
-    async fn ripe(&self) {
+    /// When marks that may wait until then need wait no longer.
+    async fn ripe(&self, until: Instant) {
         let mut hurry = std::pin::pin!(self.hurry.notified());
         hurry.as_mut().enable();
         if self.flushes.load(Ordering::Acquire) == 0 {
             // Whichever comes first; there is nothing to learn from which it was.
-            tokio::time::timeout(WAIT, hurry).await.ok();
+            tokio::time::timeout_at(until, hurry).await.ok();
         }
     }
 }
@@ -73,7 +75,15 @@ impl Drop for Flush<'_> {
 struct Mark {
     id: JobId,
     gen_: Gen,
+    since: Instant,
     open: Arc<Open>,
+}
+
+/// Until when a batch may wait: counted from its oldest mark, so that the trips of others before it cost no time. A full
+/// one goes at once.
+fn may_wait_until(batch: &[Mark]) -> Option<Instant> {
+    let oldest = batch.first().filter(|_| batch.len() < TOGETHER_MAX)?;
+    Some(oldest.since + WAIT)
 }
 
 impl Drop for Mark {
@@ -94,7 +104,9 @@ struct MarkTrip {
 impl Carry<Mark, ()> for MarkTrip {
     fn carry(&self, batch: Vec<Mark>) -> Trip<'_, ()> {
         Box::pin(async move {
-            self.open.ripe().await;
+            if let Some(until) = may_wait_until(&batch) {
+                self.open.ripe(until).await;
+            }
             let jobs: Vec<_> = batch.iter().map(|mark| (mark.id, mark.gen_)).collect();
             let marked = retrying(&*self.random, CALL_LIMIT, || {
                 self.port.mark_published(self.shard, jobs.clone())
@@ -137,10 +149,16 @@ impl Marks {
             return;
         };
         let room = MARKS_MAX.saturating_sub(self.open.count.load(Ordering::Acquire));
+        let since = Instant::now();
         let marks = jobs.into_iter().take(room).map(|(id, gen_)| {
             self.open.count.fetch_add(1, Ordering::AcqRel);
             let open = Arc::clone(&self.open);
-            Mark { id, gen_, open }
+            Mark {
+                id,
+                gen_,
+                since,
+                open,
+            }
         });
         gather.cast(marks, |carrier| drop(tokio::spawn(carrier)));
     }
@@ -156,5 +174,45 @@ impl Marks {
             }
             none.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(count: usize, since: Instant, open: &Arc<Open>) -> Vec<Mark> {
+        let mark = |_| {
+            open.count.fetch_add(1, Ordering::AcqRel);
+            Mark {
+                id: JobId::from_idempotency_key("one"),
+                gen_: 1,
+                since,
+                open: Arc::clone(open),
+            }
+        };
+        (0..count).map(mark).collect()
+    }
+
+    #[test]
+    fn more_marks_than_a_trip_takes_go_at_once_and_the_rest_waits_from_its_oldest_on() {
+        let (open, began) = (Arc::default(), Instant::now());
+        let mut all = marks(TOGETHER_MAX, began, &open);
+        let later = began + WAIT / 4;
+        all.extend(marks(1, later, &open));
+        all.extend(marks(1, began + WAIT / 2, &open));
+        let trips: Vec<_> = all.chunks(TOGETHER_MAX).map(may_wait_until).collect();
+        assert_eq!(trips, [None, Some(later + WAIT)]);
+        drop(all);
+        assert_eq!(open.count.load(Ordering::Acquire), 0);
+    }
+
+    #[tokio::test]
+    async fn a_batch_whose_oldest_mark_waited_long_enough_behind_others_waits_no_more() {
+        let open = Open::default();
+        let past = Instant::now();
+        // Ends only because that moment is over: nobody flushes.
+        open.ripe(past).await;
+        assert_eq!(open.flushes.load(Ordering::Acquire), 0);
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
-use super::retry::{CALL_LIMIT, Limit, may_pass, retrying};
+use super::retry::{Limit, may_pass, retrying};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
 
@@ -104,7 +104,7 @@ impl Stages {
             enqueue_timeout: settings.enqueue_timeout,
             publish_timeout: settings.publish_timeout,
             bundle_max: settings.bundle_max,
-            paces: Arc::new(Paces::new(&ports.inspect)),
+            paces: Arc::new(Paces::new(&ports.inspect, &settings.clock)),
             telemetry: ports.telemetry.clone(),
             under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
         }
@@ -239,19 +239,8 @@ impl Stages {
         if let Some(jobs_max) = self.bundle_max {
             return bundle(dispatches, address, jobs_max, |_| Duration::ZERO, &*self.clock);
         }
-        if dispatches.len() > 1 && self.paces.is_old(&*self.clock) {
-            let paces = Arc::clone(&self.paces);
-            tokio::spawn(async move {
-                match tokio::time::timeout_at(CALL_LIMIT.by(), paces.read()).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "how long functions take was not read; asked again later");
-                    }
-                    Err(_) => {
-                        tracing::debug!("how long functions take was not read in time; asked again later");
-                    }
-                }
-            });
+        if dispatches.len() > 1 {
+            self.paces.refresh(tokio::time::sleep).map(tokio::spawn);
         }
         let pace = |job: &NewJob| self.paces.of(&job.function_name);
         bundle(dispatches, address, BUNDLE_JOBS_MAX, pace, &*self.clock)

@@ -64,7 +64,8 @@ pub struct QueueRow {
     pub oldest: Option<Timestamp>,
     /// What happened in the window.
     pub tally: Tally,
-    /// Jobs among those that wait to be run now that are put aside, because no live worker has their function.
+    /// Jobs among those that wait to be run now that are put aside, because no live worker has their function. Stores
+    /// count these by function: of one whose jobs wait in several queues this is the queue's share, rounded up.
     #[serde(default)]
     pub parked: u64,
 }

@@ -10,7 +10,7 @@ use longshore_core::spec::Start;
 use longshore_core::view::WorkerView;
 use longshore_core::{Clock, FunctionName, JobStatus, Priority, QueueName, WorkerId};
 
-use super::{rig, rig_with};
+use super::{completed, failed, rig, rig_with};
 use crate::Daemon;
 
 #[tokio::test]
@@ -96,6 +96,39 @@ async fn a_backlog_over_all_shards_is_drained_by_a_bite_a_shard_and_pass() {
         .map(|job| job.id)
         .collect();
     assert_eq!(jobs.len(), 2_800);
+}
+
+#[tokio::test]
+async fn a_job_that_failed_before_travels_alone_although_its_function_is_short() {
+    let rig = rig();
+    for _ in 0..20 {
+        rig.ended(completed()).await;
+    }
+    for _ in 0..3 {
+        let job = rig.enqueued(|_| {}).await;
+        let running = rig.claim(job.id, 1).await;
+        let Outcome::Failed { error } = failed() else {
+            panic!("it failed")
+        };
+        let delay = Duration::from_secs(5);
+        rig.finish(&running, Outcome::Retry { delay, error }).await;
+    }
+    // How long jobs take is read beside the first pass.
+    let together = async {
+        loop {
+            let pair = [(); 2].map(|()| rig.factory.job(0, |_| {}));
+            rig.ports.enqueue.enqueue(0, pair.to_vec()).await.unwrap();
+            rig.clock.advance(OUTBOX_GRACE);
+            assert_eq!(rig.run(Daemon::DispatchOutbox).await, 2);
+            if rig.take_messages().await.len() == 1 {
+                return;
+            }
+        }
+    };
+    let together = tokio::time::timeout(Duration::from_secs(20), together);
+    together.await.expect("new jobs travel together within 20 s");
+    assert_eq!(rig.run(Daemon::PromoteDue).await, 3);
+    assert_eq!(rig.take_messages().await.len(), 3);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use longshore_core::port::PublishPort;
 use longshore_core::port::broker::Published;
 use longshore_core::port::schedule::DeadLetter;
 use longshore_core::{Priority, QueueName};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Rig, rig_over};
@@ -33,6 +34,24 @@ struct Sick {
     sickness: std::sync::Mutex<Sickness>,
     /// Messages that the sick queue was given.
     given: AtomicU64,
+    /// Publishes that it has neither answered nor lost.
+    open: watch::Sender<u64>,
+}
+
+/// A publish that waits for its answer.
+struct Open<'a>(&'a watch::Sender<u64>);
+
+impl<'a> Open<'a> {
+    fn begin(open: &'a watch::Sender<u64>) -> Self {
+        open.send_modify(|count| *count += 1);
+        Self(open)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl PublishPort for Sick {
@@ -45,6 +64,7 @@ impl PublishPort for Sick {
         self.given.fetch_add(count as u64, Ordering::SeqCst);
         let sickness = *self.sickness.lock().unwrap();
         Box::pin(async move {
+            let _open = Open::begin(&self.open);
             match sickness {
                 Sickness::Silent => std::future::pending().await,
                 Sickness::Refusing => vec![Published::Refused("no room".to_owned()); count],
@@ -75,6 +95,7 @@ fn rig(sickness: Sickness) -> (Rig, Arc<Sick>) {
                 inner: Arc::clone(&ports.publish),
                 sickness: std::sync::Mutex::new(sickness),
                 given: AtomicU64::new(0),
+                open: watch::Sender::new(0),
             });
             ports.publish = port.clone();
             sick = Some(port);
@@ -163,4 +184,29 @@ async fn a_refused_message_comes_again_in_a_second_and_then_later_and_later() {
     assert!(rig.view(job.id).await.published_at.is_some());
     rig.clock.advance(OUTBOX_LEASE * 2);
     assert_eq!(rig.run(Daemon::DispatchOutbox).await, 0);
+}
+
+/// As a crash does, although somebody still looks at it.
+#[tokio::test]
+async fn a_run_that_is_dropped_drops_what_it_was_publishing() {
+    let (rig, sick) = rig(Sickness::Silent);
+    rig.enqueued(|spec| spec.queue = sick_queue()).await;
+    rig.clock.advance(OUTBOX_GRACE);
+    let Rig {
+        scheduler,
+        store: _store,
+        _folder,
+        ..
+    } = rig;
+    let handle = scheduler.handle();
+    let mut open = sick.open.subscribe();
+    let run = tokio::spawn(scheduler.run());
+    let mut reaches = async |wanted| {
+        let reached = tokio::time::timeout(Duration::from_secs(20), open.wait_for(|count| *count == wanted));
+        reached.await.expect("within 20 s").unwrap();
+    };
+    reaches(1).await;
+    run.abort();
+    reaches(0).await;
+    drop(handle);
 }

@@ -185,25 +185,41 @@ impl Control {
                     self.drop_step(step, &error);
                 }
             }
-            Err(error @ (Error::Refused { .. } | Error::Forbidden { .. })) => {
+            Err(error @ Error::Refused { .. }) => {
                 lane.isolate(now, &*self.random);
+                self.note_failure("claim and finish", &error);
+            }
+            Err(error @ Error::Forbidden { .. }) => {
+                lane.isolate(now, &*self.random);
+                // A right may lack in the middle of a script.
+                self.give_claims_up(shard, true);
                 self.note_failure("claim and finish", &error);
             }
             Err(error) => {
                 lane.failed(now, &*self.random);
-                // A draining worker has nothing else to start, and must learn what became of its claims.
-                let working = self.phase.is_working();
-                let claims = lane.take_waiting(|step| working && matches!(step, Step::Claim(_)));
-                let is_unknown = matches!(error, Error::OutcomeUnknown { .. });
-                for step in claims.into_iter().rev() {
-                    if let Step::Claim(claiming) = step {
-                        self.claim_failed(claiming, is_unknown);
-                    }
-                }
+                self.give_claims_up(shard, matches!(error, Error::OutcomeUnknown { .. }));
                 self.note_failure("claim and finish", &error);
                 // Its answer tells whether the shard is away or the store.
                 self.beats.hurry(now);
                 self.wake_by(now);
+            }
+        }
+    }
+
+    /// Slots are for jobs of shards that answer: claims of one that does not go back to the buffer.
+    fn give_claims_up(&mut self, shard: u16, is_unknown: bool) {
+        // A draining worker has nothing else to start, and must learn what became of its claims.
+        if !self.phase.is_working() {
+            return;
+        }
+        let lane = self.steps.entry(shard).or_default();
+        for step in lane
+            .take_waiting(|step| matches!(step, Step::Claim(_)))
+            .into_iter()
+            .rev()
+        {
+            if let Step::Claim(claiming) = step {
+                self.claim_failed(claiming, is_unknown);
             }
         }
     }

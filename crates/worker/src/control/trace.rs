@@ -216,7 +216,8 @@ impl RunTimes {
         mean.seconds += (ran.as_secs_f64() - mean.seconds) * weight;
     }
 
-    /// Whether handlers are over so soon, in every queue, that what comes next is worth waiting for.
+    /// Whether the handlers of every queue that this worker has run jobs of are over so soon, by a mean in which recent
+    /// ones count more, that what comes next is worth waiting for. Not before the first has ended.
     pub(super) fn are_short(&self) -> bool {
         !self.0.is_empty() && self.0.values().all(|mean| mean.seconds < SHORT)
     }

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Away,
     /// This shard does not answer.
     ShardAway(u16),
+    /// In this shard nothing may be claimed or ended.
+    StepsForbidden(u16),
     /// Beats are not answered.
     NoBeats,
     /// Every claim finds another owner.
@@ -81,6 +83,12 @@ impl Cut {
             Fault::CorruptEnds | Fault::CorruptBacks | Fault::CorruptAsides => {
                 Error::Corrupt("not a number".to_owned())
             }
+            Fault::StepsForbidden(_) => Error::Forbidden {
+                server: "store",
+                user: "worker".to_owned(),
+                what: "step".to_owned(),
+                reason: "no rights".to_owned(),
+            },
             _ => Error::Unavailable {
                 server: "store",
                 reason: "taken away".to_owned(),
@@ -102,7 +110,7 @@ impl AttemptPort for Cut {
             let busy = claims.iter().map(|_| Claimed::Busy { retry_in }).collect();
             return Box::pin(std::future::ready(Ok((Vec::new(), busy))));
         }
-        let mut faults = vec![Fault::ShardAway(shard)];
+        let mut faults = vec![Fault::ShardAway(shard), Fault::StepsForbidden(shard)];
         if !finishes.is_empty() {
             faults.push(Fault::CorruptEnds);
         }

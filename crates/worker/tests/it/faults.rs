@@ -274,9 +274,18 @@ async fn a_job_that_waits_to_be_alone_holds_up_no_critical_job_and_others_not_fo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_of_other_shards_go_on_while_one_shard_does_not_answer() {
+    jobs_of_other_shards_go_on(Fault::ShardAway(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_other_shards_go_on_while_one_shard_forbids_claims() {
+    jobs_of_other_shards_go_on(Fault::StepsForbidden(1)).await;
+}
+
+async fn jobs_of_other_shards_go_on(fault: Fault) {
     let rig = Rig::new();
     let cut = Cut::new(&rig);
-    cut.set(Fault::ShardAway(1));
+    cut.set(fault);
     let handler = async |job: Echo| Ok::<_, JobError>(job.text);
     let builder = Worker::builder(cut.ports(&rig)).max_workers(2).prefetch(16);
     let worker = Running::start(builder.register(handler));

@@ -82,7 +82,7 @@ local function done(reply)
   return reply
 end
 
--- Wakes whoever watches a job, as long as anybody watches one of this shard (see `watch.rs`). Nobody may depend on it: a
+-- Wakes whoever watches a job, as long as anybody watches one of this shard (see `watched.lua`). Nobody may depend on it: a
 -- user who may not publish runs jobs all the same.
 local is_watched
 local function wake(id, what)

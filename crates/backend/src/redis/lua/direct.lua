@@ -32,11 +32,15 @@ local function keep(key, value)
 end
 
 -- A script takes at most a few hundred jobs: no list is too long for one command.
-local function flush_direct()
+local function flush_values()
   if values[2] then
     call(unpack(values))
     values = { 'MSET' }
   end
+end
+
+local function flush_direct()
+  flush_values()
   for _, list in pairs(rems) do call(unpack(list)) end
   for _, list in pairs(adds) do call(unpack(list)) end
   adds, rems = {}, {}

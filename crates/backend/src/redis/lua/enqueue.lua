@@ -73,6 +73,13 @@ local function earliest(one, other)
   return other
 end
 
+-- Gathers the payloads of the group whose arguments begin at `b`. Answers where the next begins.
+local function keep_payloads(b)
+  local next_group = b + GROUP + tonumber(ARGV[b]) * JOB
+  for j = b + GROUP, next_group - JOB, JOB do keep(P .. 'p:' .. ARGV[j], ARGV[j + 3]) end
+  return next_group
+end
+
 -- Makes the records of the group whose arguments begin at `b`. Answers where the next begins.
 local function begin(out, b)
   local fn, nm, q, priority, t, r, e, d = unpack(ARGV, b + 1, b + GROUP - 1)
@@ -95,7 +102,6 @@ local function begin(out, b)
     if last ~= '' then add('expiring', last, id) end
     add(waiting, is_later and r or OUTBOX_TEXT, id)
     add('all', C, id)
-    keep(P .. 'p:' .. id, ARGV[j + 3])
     out[#out + 1] = is_later and 'scheduled' or 'queued'
   end
   local s = is_later and 1 or 2
@@ -107,8 +113,12 @@ end
 local number = num()
 local out = { epoch() }
 if number == 0 and are_new() then
-  local b = at + 1
-  while b <= #ARGV do b = begin(out, b) end
+  -- Before the records: a record without its payload could never run, a payload without a record is written again by
+  -- the next try.
+  local b, first = at + 1, at + 1
+  while b <= #ARGV do b = keep_payloads(b) end
+  flush_values()
+  while first <= #ARGV do first = begin(out, first) end
 else
   rarely(out, number)
 end

@@ -34,7 +34,7 @@ local function lease(id, index, priority, payload)
   local key = J .. id
   local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'x', 'k', 'a', 'y', 'l')
   local x = seen[5]
-  if seen[1] ~= '2' or not seen[2] or seen[4] ~= priority or not x or x == '' or seen[6] then return nil end
+  if seen[1] ~= '2' or not seen[2] or seen[4] ~= priority or not x or seen[6] then return nil end
   call('HSET', key, 'x', LEASED_TEXT)
   add(index, LEASED_TEXT, id)
   return dispatched(out, id, seen[2], seen[3], priority, seen[7], seen[8], seen[9], payload)

@@ -54,8 +54,11 @@ local FEW = 500
 
 -- The indexes of the statuses asked for; nothing when they have many rows.
 local function indexes()
-  local names, total = {}, 0
+  local names, known, total = {}, {}, 0
   local function add(name)
+    -- Many rows already, or the same index for one more function or queue.
+    if total > FEW or known[name] then return end
+    known[name] = true
     total = total + call('ZCARD', P .. name)
     names[#names + 1] = name
   end

@@ -18,12 +18,12 @@ for priority = 3, 0, -1 do
     for i, score in ipairs(call('ZMSCORE', P .. outbox, unpack(ids))) do
       local id = ids[i]
       local key = J .. id
-      local seen = score and call('HMGET', key, 's', 'g', 'q')
+      local seen = score and call('HMGET', key, 's', 'g', 'q', 'P')
       if seen and seen[1] == '2' and seen[2] == ARGV[2 * i + 1] then
-        -- Empty it is no time: one command says both.
-        call('HSET', key, 'x', '', 'p', NOW_TEXT)
-        rem(outbox, id)
-        add('ready:' .. seen[3] .. ':' .. priority, NOW_TEXT, id)
+        call('HDEL', key, 'x')
+        call('HSET', key, 'p', NOW_TEXT)
+        rem('outbox:' .. seen[4], id)
+        add('ready:' .. seen[3] .. ':' .. seen[4], NOW_TEXT, id)
       end
     end
   end

@@ -102,7 +102,7 @@ local function start(id, gen, nonce)
   if is_paused(q) then return false end
   call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', FENCE_TEXT, 'u', LEASE_TEXT, 'S', NOW_TEXT)
   local place = place_of(q, seen[5])
-  if unpublished and unpublished ~= '' then
+  if unpublished then
     rem('outbox:' .. priority, id)
   else
     local index = place.ready[priority]
@@ -131,7 +131,15 @@ for i = 2, num() + 1 do
   end
 end
 for i = #out + 1, #out + num() do
-  rarely(out, i, arg(), arg(), arg(), num(), arg(), arg(), arg(), read_lines())
+  local id, nonce, outcome, delay, data = arg(), arg(), arg(), num(), arg()
+  local line, progress, lines = arg(), arg(), read_lines()
+  -- Plain ones stand here as well, behind one that is not.
+  local is_plain = outcome == 'completed' and progress == '' and not lines[1]
+  if is_plain and complete(id, nonce, data) then
+    out[i] = COMPLETED
+  else
+    rarely(out, i, id, nonce, outcome, delay, data, line, progress, lines)
+  end
 end
 while at < #ARGV do
   local id, gen, nonce = arg(), arg(), arg()

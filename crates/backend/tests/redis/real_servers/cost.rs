@@ -9,7 +9,7 @@ use longshore_core::port::attempt::{Claimed, Finished};
 use longshore_core::port::enqueue::{Enqueued, NewJob};
 use longshore_core::port::{AttemptPort as _, EnqueuePort as _, InspectPort as _};
 use longshore_core::view::JobFilter;
-use longshore_core::{JobId, JobStatus};
+use longshore_core::{FunctionName, JobId, JobStatus};
 use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::Redis;
 use tokio::time::Instant;
@@ -126,9 +126,15 @@ async fn listed(store: &Store, status: JobStatus) -> (Vec<JobId>, usize) {
 #[tokio::test]
 async fn a_listing_by_a_status_that_few_jobs_have_passes_the_others_over() {
     let (redis, store) = store().await;
-    let jobs = jobs(&factory(), 1_400);
+    let mut jobs = jobs(&factory(), 1_400);
+    // Each of its own function: their rows are in one index all the same.
+    for (number, job) in jobs.iter_mut().skip(1_370).enumerate() {
+        job.function_name = FunctionName::new(format!("work-{number}")).unwrap();
+    }
     store.enqueue(0, jobs.clone()).await.unwrap();
-    let (many, few) = jobs.split_at(1_390);
+    let (many, few) = jobs.split_at(1_370);
+    let marks = few.iter().map(|job| (job.id, 1)).collect();
+    store.mark_published(0, marks).await.unwrap();
     let claims: Vec<_> = many.iter().map(claim).collect();
     store.step(0, Vec::new(), claims.clone()).await.unwrap();
     store

@@ -26,6 +26,13 @@ fn job() -> NewJob {
     Factory::new(std::sync::Arc::new(SystemClock), rand::random()).job(0, |_| {})
 }
 
+/// The URL of a user who may do everything but what these rules forbid.
+async fn as_user(redis: &Redis, rules: &[&str]) -> String {
+    let may = ["ACL", "SETUSER", "app", "on", ">s3cret", "~*", "&*", "+@all"];
+    redis.cli(&[&may, rules].concat()).await.unwrap();
+    redis.url().replace("redis://", "redis://app:s3cret@")
+}
+
 /// One job from its enqueue to its end.
 async fn whole_life(store: &Store) -> Result<(), Error> {
     let job = job();
@@ -207,11 +214,7 @@ async fn a_redis_that_may_lose_jobs_is_refused_with_every_finding_and_its_mend()
 #[tokio::test]
 async fn a_user_who_may_not_ask_for_the_configuration_is_let_in() {
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
-    let acl = [
-        "ACL", "SETUSER", "app", "on", ">s3cret", "~*", "&*", "+@all", "-info", "-config",
-    ];
-    redis.cli(&acl).await.unwrap();
-    let url = redis.url().replace("redis://", "redis://app:s3cret@");
+    let url = as_user(&redis, &["-info", "-config"]).await;
     whole_life(&Store::connect(&config(&url)).await.unwrap())
         .await
         .unwrap();
@@ -270,6 +273,48 @@ async fn a_full_redis_takes_no_new_jobs_and_ends_those_it_has() {
     }
     redis.config_set("maxmemory", "0").await.unwrap();
     whole_life(&store).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_redis_wakes_whoever_watches() {
+    let (redis, store) = store().await;
+    let job = job();
+    store.enqueue(0, vec![job.clone()]).await.unwrap();
+    redis.config_set("maxmemory", "1").await.unwrap();
+    let mut wakes = store.watch(vec![job.id]).await.unwrap();
+    store.step(0, Vec::new(), vec![claim(&job)]).await.unwrap();
+    assert_eq!(wakes.next().await, Some(job.id));
+}
+
+/// It learns what becomes of its jobs by looking.
+#[tokio::test]
+async fn a_user_who_may_not_say_that_jobs_are_watched_watches_all_the_same() {
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let store = Store::connect(&config(&as_user(&redis, &["-set"]).await))
+        .await
+        .unwrap();
+    let job = job();
+    store.watch(vec![job.id]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_who_may_write_no_payload_writes_no_record() {
+    let redis = Redis::start(RedisOptions::default()).await.unwrap();
+    let store = Store::connect(&config(&as_user(&redis, &["-mset"]).await))
+        .await
+        .unwrap();
+    let job = job();
+    let error = store.enqueue(0, vec![job.clone()]).await.unwrap_err();
+    let told = error.to_string();
+    assert!(matches!(error, Error::Forbidden { .. }), "{error:?}");
+    assert!(told.contains("a part of it may have been done"), "{told}");
+    assert_eq!(store.statuses(0, vec![job.id]).await.unwrap(), [None]);
+    redis.cli(&["ACL", "SETUSER", "app", "+mset"]).await.unwrap();
+    let reply = store.enqueue(0, vec![job]).await.unwrap();
+    assert!(
+        matches!(reply.jobs[..], [Enqueued::Created { gen_: 1, .. }]),
+        "{reply:?}"
+    );
 }
 
 /// Whoever drains a full Redis connects to it first.

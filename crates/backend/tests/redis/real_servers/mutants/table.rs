@@ -150,8 +150,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "lib",
         "a job that left Running keeps its owner",
-        "  cut(r, 'o')\n",
-        "",
+        "  cut(r, 'o')\n  cut(r, 'w')\n",
+        "  cut(r, 'w')\n",
     ),
     mutant(
         "lib",

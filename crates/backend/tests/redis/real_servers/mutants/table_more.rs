@@ -135,7 +135,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "mark_published",
         "a confirm leaves the outbox row",
-        "        rem(outbox, id)\n",
+        "        rem('outbox:' .. seen[4], id)\n",
         "",
     ),
     mutant(
