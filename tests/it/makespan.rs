@@ -16,8 +16,10 @@ use crate::rig::{LONG, Pace, Rig, Step};
 /// Jobs of a full message.
 const BUNDLE: u64 = 64;
 /// A worker tells its load within a second of a change, another knows it for three, and jobs go back that it has held for
-/// one; the rest is for a busy machine, in which the calls and the publish take long.
+/// one; the rest is for calls and the publish. In the long run, which has the machine for itself.
 const HELD_MAX: Duration = Duration::from_secs(10);
+/// Beside other tests: that it happens at all, and does not wait for the end of a lease or of the jobs.
+const FILLED_MAX: Duration = Duration::from_secs(30);
 
 // One message, two workers.
 
@@ -42,7 +44,7 @@ async fn an_idle_worker_gets_what_another_holds(mut rig: Rig) {
     rig.book.started(2 * SLOTS).await;
     let filled = come.elapsed();
     eprintln!("the idle worker had its slots full after {filled:?}");
-    assert!(filled < HELD_MAX, "{filled:?}");
+    assert!(filled < FILLED_MAX, "{filled:?}");
     let started = [&one, &other].map(|stats| stats.snapshot().started);
     assert_eq!(started, [2, 2], "nothing has ended yet");
 

@@ -195,10 +195,12 @@ impl Rig {
 
     /// Adds a scheduler.
     pub(crate) async fn scheduler(&mut self, intervals: Intervals) {
-        let scheduler = Scheduler::builder(self.connect().await.ports().clone())
+        let mut scheduler = Scheduler::builder(self.connect().await.ports().clone())
             .intervals(intervals)
-            .bundle_max(bundles::most().unwrap_or(1))
             .shutdown(self.stop.clone());
+        if let Some(most) = bundles::most() {
+            scheduler = scheduler.bundle_max(most);
+        }
         self.tasks.spawn(async move { drop(scheduler.run().await) });
     }
 

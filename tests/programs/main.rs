@@ -8,6 +8,8 @@
 
 use longshore_testkit::servers::SharedServers;
 
+mod page;
+
 macro_rules! programs {
     ($($name:ident $path:literal)*) => {
         $(

@@ -7,6 +7,7 @@
 //! One seed with its story: `LONGSHORE_SOAK_SEED=7 cargo nextest run -p longshore-tests --test sim --no-capture hours`.
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,8 +39,9 @@ const WEAKER: u64 = 12;
 /// What a child prints before its story.
 const STORY: &str = "== story";
 
-/// What it says of a seed in which a promise was broken.
+/// What it says of a seed in which a promise was broken, and of each such promise.
 const BROKE: &str = "broke";
+const WRONG: &str = "wrong: ";
 
 /// What tells a child what to live.
 const SEED: &str = "SIM_SEED";
@@ -103,6 +105,15 @@ fn seed_of_the_environment() -> Option<u64> {
     Some(seed.parse().expect("LONGSHORE_SOAK_SEED is a number"))
 }
 
+/// How long faults come: as the environment says, or as long as this.
+fn seconds(seconds: u64) -> u64 {
+    let said = std::env::var("LONGSHORE_SOAK_SECONDS").ok();
+    said.map_or(seconds, |said| {
+        said.parse()
+            .expect("LONGSHORE_SOAK_SECONDS is a number of seconds")
+    })
+}
+
 /// Lives these seeds, some at once, and tells of those that broke a promise.
 fn hold(seeds: &[u64], seconds: u64, threads: usize) {
     let (library, next, broken) = (library(), AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -121,8 +132,8 @@ fn hold(seeds: &[u64], seconds: u64, threads: usize) {
     let broken = broken.into_inner();
     assert!(
         broken.is_empty(),
-        "seeds {broken:?} broke a promise; one again: LONGSHORE_SOAK_SEED={} cargo nextest run -p longshore-tests \
-         --test sim --no-capture hours",
+        "seeds {broken:?} broke a promise; one again: LONGSHORE_SOAK_SEED={} LONGSHORE_SOAK_SECONDS={seconds} cargo \
+         nextest run -p longshore-tests --test sim --no-capture hours",
         broken[0]
     );
 }
@@ -140,28 +151,42 @@ fn breaks(library: &Path, seed: u64, seconds: u64) -> Option<String> {
     (!held).then(|| format!("{text}\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// What the first seed that finds a weaker fleet out says of it.
-fn found_out(library: &Path, without: Without, seconds: u64) -> Option<String> {
+/// What is wrong in a fleet without something.
+fn wrongs(library: &Path, without: Without, seed: u64, seconds: u64) -> Vec<String> {
+    let output = simulate(library, seed, seconds, Some(without));
+    let text = told(&output);
+    // A child that does nothing at all fails, too, and shows nothing.
+    assert!(
+        text.contains(STORY),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let wrongs = text.lines().filter_map(|line| line.strip_prefix(WRONG));
+    wrongs.map(ToOwned::to_owned).collect()
+}
+
+/// The first seed that finds a weaker fleet out by what it is to be found out by, and what it says.
+fn found_out(library: &Path, without: Without, seconds: u64) -> Option<(u64, String)> {
     (1..=WEAKER).find_map(|seed| {
-        let output = simulate(library, seed, seconds, Some(without));
-        let text = told(&output);
-        assert!(
-            text.contains(STORY),
-            "{text}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        // A fleet that does nothing at all fails, too, and shows nothing.
-        let line = summary(&text);
-        line.contains(BROKE).then_some(line)
+        let wrongs = wrongs(library, without, seed, seconds);
+        let shown = wrongs.into_iter().find(|wrong| shows(without, wrong));
+        shown.map(|shown| (seed, shown))
     })
 }
 
-fn are_found_out(weaker: &[Without], seconds: u64) {
-    let library = library();
-    let mut unseen = Vec::new();
+fn shows(without: Without, wrong: &str) -> bool {
+    without.shows().iter().any(|what| wrong.contains(what))
+}
+
+/// Gives what each of them was found out by, and the seed.
+fn are_found_out(library: &Path, weaker: &[Without], seconds: u64) -> Vec<(Without, u64)> {
+    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
     for without in weaker {
-        match found_out(&library.path, *without, seconds) {
-            Some(summary) => eprintln!("without {without:?}: {summary}"),
+        match found_out(library, *without, seconds) {
+            Some((seed, shown)) => {
+                eprintln!("without {without:?}: seed {seed}: {shown}");
+                seen.push((*without, seed));
+            }
             None => unseen.push(*without),
         }
     }
@@ -169,6 +194,7 @@ fn are_found_out(weaker: &[Without], seconds: u64) {
         unseen.is_empty(),
         "no seed up to {WEAKER} shows what is wrong without {unseen:?}"
     );
+    seen
 }
 
 /// The child: lives the seed of the environment and tells its story.
@@ -176,7 +202,7 @@ fn are_found_out(weaker: &[Without], seconds: u64) {
 #[ignore = "is what the others start, with the library"]
 fn one_seed_in_this_process() {
     // Without the library this would take hours.
-    let Ok(seed) = std::env::var(SEED) else { return };
+    let seed = std::env::var(SEED).expect("SIM_SEED: the other tests start this one, with the library");
     let seed: u64 = seed.parse().unwrap();
     let storm = Duration::from_secs(std::env::var(SECONDS).unwrap().parse().unwrap());
     let without = std::env::var(WITHOUT).ok();
@@ -197,6 +223,9 @@ fn one_seed_in_this_process() {
         lived.ticks,
         wrong.first().map(|what| format!("; {what}")).unwrap_or_default()
     );
+    for what in &wrong {
+        println!("{WRONG}{what}");
+    }
     println!("{STORY}\n{}== end", lived.story);
     assert!(wrong.is_empty(), "seed {seed}: {verdict}\n{}", wrong.join("\n"));
     let acknowledged = lived.verdict.acknowledged;
@@ -207,7 +236,7 @@ fn one_seed_in_this_process() {
 #[test]
 fn hours_of_faults_break_no_promise() {
     match seed_of_the_environment() {
-        Some(seed) => hold(&[seed], STORM, 1),
+        Some(seed) => hold(&[seed], seconds(STORM), 1),
         None => hold(&SEEDS, STORM, 1),
     }
 }
@@ -227,7 +256,7 @@ fn the_same_seed_is_the_same_history() {
 
 #[test]
 fn a_fleet_that_lacks_a_safety_is_found_out() {
-    are_found_out(&[Without::Owner, Without::Outbox], STORM);
+    are_found_out(&library().path, &[Without::Owner, Without::Outbox], STORM);
 }
 
 #[test]
@@ -235,11 +264,21 @@ fn a_fleet_that_lacks_a_safety_is_found_out() {
 fn soak_simulations_of_many_seeds_break_no_promise() {
     let first = seed_of_the_environment().unwrap_or(SOAK_FIRST);
     let seeds: Vec<u64> = (first..first + SOAK).collect();
-    hold(&seeds, SOAK_STORM, 2);
+    hold(&seeds, seconds(SOAK_STORM), 2);
 }
 
 #[test]
 #[ignore = "takes minutes: scripts/test soak"]
 fn soak_simulations_find_every_weaker_fleet_out() {
-    are_found_out(&Without::ALL, SOAK_STORM);
+    let library = library();
+    let found = are_found_out(&library.path, &Without::ALL, SOAK_STORM);
+    // A whole fleet, judged as soon, shows none of it.
+    let seeds: BTreeSet<u64> = found.iter().map(|(_, seed)| *seed).collect();
+    for seed in seeds {
+        let wrongs = wrongs(&library.path, Without::Nothing, seed, SOAK_STORM);
+        for (without, _) in found.iter().filter(|(_, of)| *of == seed) {
+            let shown: Vec<_> = wrongs.iter().filter(|wrong| shows(*without, wrong)).collect();
+            assert!(shown.is_empty(), "a whole fleet, seed {seed}: {shown:?}");
+        }
+    }
 }

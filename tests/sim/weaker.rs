@@ -24,6 +24,8 @@ pub(crate) enum Without {
     Telling,
     /// A killed scheduler's task goes on to lease shards.
     Farewell,
+    /// Whole, but judged as soon as the weaker ones: it must not show what they are found out by.
+    Nothing,
 }
 
 impl Without {
@@ -38,7 +40,26 @@ impl Without {
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| format!("{one:?}") == name)
+        let mut all = Self::ALL.into_iter().chain([Self::Nothing]);
+        all.find(|one| format!("{one:?}") == name)
+    }
+
+    /// What it is to be found out by, as the table of docs/reliability.md has it: one of these is in a line of what is wrong.
+    pub(crate) const fn shows(self) -> &'static [&'static str] {
+        match self {
+            Self::Outbox | Self::Audit => &["jobs are queued"],
+            Self::Expiry => &["jobs are running"],
+            Self::Owner => &["OneFinish", "FencesIncrease"],
+            Self::Gen => &["was granted before its time"],
+            Self::Telling => &["jobs are blocked"],
+            Self::Farewell => &[
+                "jobs are queued",
+                "jobs are scheduled",
+                "jobs are retrying",
+                "jobs are blocked",
+            ],
+            Self::Nothing => &[],
+        }
     }
 }
 

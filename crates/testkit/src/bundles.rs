@@ -1,5 +1,5 @@
 //! How many jobs share a message, or a call of the store, in a run of the tests. `TEST_BUNDLES` says it: a number up to 64,
-//! or `by-run-time`.
+//! or `by-run-time`. What comes by chance follows from `TEST_BUNDLES_SEED`.
 
 use longshore_core::limits::BUNDLE_JOBS_MAX;
 use longshore_core::random::Random;
@@ -36,6 +36,17 @@ fn chosen() -> Option<Bundles> {
     }
 }
 
+#[expect(clippy::panic, reason = "another seed than was asked for tells nothing")]
+fn seed() -> u64 {
+    let Ok(text) = std::env::var("TEST_BUNDLES_SEED") else {
+        return rand::random();
+    };
+    match text.parse() {
+        Ok(seed) => seed,
+        Err(_) => panic!("TEST_BUNDLES_SEED is {text:?}: use a number"),
+    }
+}
+
 fn parse(text: &str) -> Option<Bundles> {
     if text == "by-run-time" {
         return Some(Bundles::ByRunTime);
@@ -55,9 +66,15 @@ pub(crate) struct Company {
 }
 
 impl Company {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// By the seed of `TEST_BUNDLES_SEED`, or any other, which is said: the output of a test that fails is shown.
+    #[expect(clippy::print_stderr, reason = "it is for who reads why a test failed")]
+    pub(crate) fn new() -> Self {
+        let (bundles, seed) = (chosen(), seed());
+        if bundles.is_some() {
+            eprintln!("TEST_BUNDLES_SEED={seed}");
+        }
         Self {
-            bundles: chosen(),
+            bundles,
             random: SeededRandom::new(seed),
         }
     }
@@ -109,5 +126,6 @@ mod tests {
         assert!(calls(Some(Bundles::UpTo(64))).iter().all(|call| *call == 64));
         let mixed = calls(Some(Bundles::ByRunTime));
         assert!(mixed.iter().any(|call| *call < 10) && mixed.iter().any(|call| *call > 50));
+        assert_eq!(mixed, calls(Some(Bundles::ByRunTime)), "a seed says all of it");
     }
 }

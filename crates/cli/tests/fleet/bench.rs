@@ -64,7 +64,7 @@ async fn real_servers_tell_the_memory_of_a_job() {
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_work_is_told_so_and_nothing_is_left() {
+async fn real_servers_tell_a_user_who_may_not_work_and_nothing_is_left() {
     let mut fleet = Fleet::on_shared_servers("quorum").await;
     let vhost = fleet.servers().vhost();
     let (user, host, name) = (

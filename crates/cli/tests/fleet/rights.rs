@@ -23,7 +23,7 @@ async fn add_producer(redis: &Redis) {
 }
 
 #[tokio::test]
-async fn a_producer_hands_over_in_silence_and_is_told_who_may_see_the_workers() {
+async fn real_servers_tell_a_producer_who_may_see_what_it_may_not() {
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
     let broker = vhost().await.unwrap();
     add_producer(&redis).await;

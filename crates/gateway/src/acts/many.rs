@@ -63,7 +63,7 @@ pub(crate) struct Purged {
 }
 
 /// Cancels what waits in a queue in these statuses and was enqueued before a moment: a bounded step, and one line of the
-/// audit log.
+/// audit log. The step goes on when the caller has gone, so that what it did is told.
 pub(crate) async fn purge(
     state: &AppState,
     session: &Session,
@@ -75,41 +75,87 @@ pub(crate) async fn purge(
     let reason = reason
         .filter(|reason| !reason.trim().is_empty())
         .unwrap_or_else(|| format!("the queue was purged by {}", session.who));
-    let filter = JobFilter {
-        statuses: statuses.to_vec(),
-        queue: Some(queue.clone()),
-        created_until: Some(until),
-        ..JobFilter::default()
+    let purge = Purge {
+        state: state.clone(),
+        session: session.clone(),
+        queue: queue.clone(),
+        filter: JobFilter {
+            statuses: statuses.to_vec(),
+            queue: Some(queue.clone()),
+            created_until: Some(until),
+            ..JobFilter::default()
+        },
+        reason,
+        is_unsure: false,
     };
-    let (mut purged, mut after) = (Purged::default(), None);
-    for _ in 0..PURGE_PAGES {
-        let page = state
-            .client()
-            .list(filter.clone())
-            .after(after)
-            .limit(LIST_PAGE_MAX)
-            .await?;
-        let ids: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
-        for reply in state.client().cancel_many(&ids, &reason).await? {
-            match reply {
-                CancelReply::Cancelled => purged.cancelled += 1,
-                CancelReply::Requested => purged.stopping += 1,
-                _ => purged.over += 1,
+    tokio::spawn(purge.step()).await.map_err(Error::internal)?
+}
+
+/// A step of a purge.
+struct Purge {
+    state: AppState,
+    session: Session,
+    queue: QueueName,
+    filter: JobFilter,
+    reason: String,
+    /// Jobs were to be cancelled, and how many were is not known.
+    is_unsure: bool,
+}
+
+impl Purge {
+    /// Does it, and tells the audit log what was done, also when the rest failed.
+    async fn step(mut self) -> Result<Purged, Error> {
+        let mut purged = Purged::default();
+        let went = self.pages(&mut purged).await;
+        let done = purged.cancelled + purged.stopping;
+        if done > 0 || self.is_unsure {
+            let names: Vec<_> = self
+                .filter
+                .statuses
+                .iter()
+                .map(|status| status.as_str())
+                .collect();
+            let (names, reason) = (names.join(", "), &self.reason);
+            let detail = match &went {
+                Ok(()) => format!("{done} jobs ({names}): {reason}"),
+                Err(_) => format!("at least {done} jobs ({names}), then the store failed: {reason}"),
+            };
+            note(
+                &self.state,
+                &self.session,
+                "queue.purge",
+                self.queue.as_str(),
+                &detail,
+            )
+            .await;
+        }
+        went.map(|()| purged)
+    }
+
+    async fn pages(&mut self, purged: &mut Purged) -> Result<(), Error> {
+        let mut after = None;
+        for _ in 0..PURGE_PAGES {
+            let page = self.state.client().list(self.filter.clone());
+            let page = page.after(after).limit(LIST_PAGE_MAX).await?;
+            let ids: Vec<_> = page.jobs.iter().map(|job| job.id).collect();
+            self.is_unsure = true;
+            let replies = self.state.client().cancel_many(&ids, &self.reason).await?;
+            self.is_unsure = false;
+            for reply in replies {
+                match reply {
+                    CancelReply::Cancelled => purged.cancelled += 1,
+                    CancelReply::Requested => purged.stopping += 1,
+                    _ => purged.over += 1,
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
             }
         }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+        purged.is_left = after.is_some();
+        Ok(())
     }
-    purged.is_left = after.is_some();
-    let done = purged.cancelled + purged.stopping;
-    if done > 0 {
-        let names: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
-        let detail = format!("{done} jobs ({}): {reason}", names.join(", "));
-        note(state, session, "queue.purge", queue.as_str(), &detail).await;
-    }
-    Ok(purged)
 }
 
 /// Deletes a bounded number of jobs that ended at least `keep` ago.

@@ -11,6 +11,7 @@ mod limits;
 mod log;
 mod oidc;
 mod operators;
+mod purge;
 mod rawhttp;
 mod replicas;
 mod rig;

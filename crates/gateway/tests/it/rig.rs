@@ -71,9 +71,25 @@ impl Rig {
         store: Arc<Store>,
         set: impl FnOnce(GatewayBuilder) -> GatewayBuilder,
     ) -> Self {
+        let ports = store.folder.ports();
+        Self::serving(listener, store, ports, set)
+    }
+
+    /// A gateway whose store answers by these ports.
+    pub(crate) async fn through(change: impl FnOnce(Ports) -> Ports) -> Self {
+        let (store, listener) = (Store::new(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let ports = change(store.folder.ports());
+        Self::serving(listener, store, ports, |gateway| gateway)
+    }
+
+    fn serving(
+        listener: TcpListener,
+        store: Arc<Store>,
+        ports: Ports,
+        set: impl FnOnce(GatewayBuilder) -> GatewayBuilder,
+    ) -> Self {
         // Another test may have been quicker.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let ports = store.folder.ports();
         let client = Client::builder().ports(ports.clone()).unwrap();
         let gateway = set(Gateway::builder(client.clone(), ports.clone()).rate_limit(0));
         let address = listener.local_addr().unwrap();

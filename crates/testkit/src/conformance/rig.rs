@@ -92,7 +92,7 @@ impl Rig {
         Self {
             ports,
             factory: Arc::new(factory),
-            company: Arc::new(Company::new(rand::random())),
+            company: Arc::new(Company::new()),
             stage,
             sabotage,
         }

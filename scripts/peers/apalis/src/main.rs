@@ -38,21 +38,32 @@ fn now() -> f64 {
 #[tokio::main]
 async fn main() -> Result<(), BoxDynError> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
+    let number = |at: usize| {
+        words
+            .get(at)
+            .and_then(|word| word.parse::<usize>().ok())
+            .unwrap_or(0)
+    };
     let connection = apalis_redis::connect(std::env::var("PEER_REDIS_URL")?).await?;
     let config = Config::default().queue("peers-apalis").batch_size(CONCURRENCY);
     let mut storage = RedisStorage::new(connection).with_config(config);
     if words.first().is_some_and(|word| word == "work") {
         let _ = MARKS.set([number(1), number(1) + number(2)]);
         println!("ready");
-        let worker = WorkerBuilder::new("peer").backend(storage).concurrency(CONCURRENCY).build(nothing);
+        let worker = WorkerBuilder::new("peer")
+            .backend(storage)
+            .concurrency(CONCURRENCY)
+            .build(nothing);
         worker.run().await?;
     } else {
         println!("start {}", now());
         let count = number(1) as u64;
         for first in (0..count).step_by(BULK) {
             let last = count.min(first + BULK as u64);
-            let bulk = (first..last).map(|number| Nothing { text: "x".repeat(24), number });
+            let bulk = (first..last).map(|number| Nothing {
+                text: "x".repeat(24),
+                number,
+            });
             storage.push_bulk(bulk.collect()).await?;
         }
         println!("sent {}", now());

@@ -30,7 +30,12 @@ fn now() -> f64 {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
+    let number = |at: usize| {
+        words
+            .get(at)
+            .and_then(|word| word.parse::<usize>().ok())
+            .unwrap_or(0)
+    };
     let app = celery::app!(
         broker = AMQPBroker { std::env::var("PEER_AMQP_URL")? },
         tasks = [nothing],
