@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use longshore::{JobStatus, Priority};
+use longshore::{Batch, JobStatus, Priority};
 use longshore_backend::Profile;
 use longshore_scheduler::Intervals;
 use longshore_testkit::servers::SharedServers;
 use longshore_testkit::wait::eventually;
 
-use crate::rig::{LONG, Pace, Rig};
+use crate::rig::{LONG, Pace, Rig, Step};
 
 /// Messages of the job queues, ready or delivered.
 async fn messages(servers: &SharedServers) -> u64 {
@@ -30,9 +30,15 @@ async fn each_job_is_in_the_broker_once(jobs: u64, hold: Duration, intervals: In
         rig.scheduler(intervals.clone()).await;
         rig.worker(4).await;
     }
+    // Messages are counted: one a job, whatever producers do otherwise.
+    let client = rig.bundling(Some(1));
     for from in (0..jobs).step_by(1_000) {
-        rig.enqueue(from..jobs.min(from + 1_000), Pace::Quick, Priority::Normal)
-            .await;
+        let mut batch = Batch::new();
+        for number in from..jobs.min(from + 1_000) {
+            let pace = Pace::Quick;
+            batch.add(Step { number, pace }).priority(Priority::Normal);
+        }
+        client.enqueue_many(batch).await.unwrap();
     }
     eventually(LONG, "the broker has every job", || async {
         let seen = messages(&servers).await;
