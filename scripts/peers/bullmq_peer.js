@@ -1,9 +1,10 @@
-// BullMQ as a peer: `bullmq_peer.js work WARM JOBS` or `bullmq_peer.js produce COUNT`. PEER_REDIS_URL says where.
+// BullMQ as a peer: `bullmq_peer.js work WARM JOBS` or `bullmq_peer.js produce COUNT`. PEER_REDIS_URL and
+// PEER_QUEUE say where.
 'use strict';
 
 const { Queue, Worker } = require('bullmq');
 
-const NAME = 'peers-bullmq';
+const NAME = process.env.PEER_QUEUE;
 // Jobs of one addBulk, which is one round trip.
 const BULK = 500;
 const url = new URL(process.env.PEER_REDIS_URL);

@@ -1,7 +1,7 @@
 """Celery as a peer: `celery_peer.py work WARM JOBS` or `celery_peer.py produce COUNT`.
 
-PEER_AMQP_URL and PEER_REDIS_URL say where. PEER_FULL=1 asks for what Longshore always does: confirms, acknowledgement after
-the end, the started state, a result. Without it Celery is as it comes, with results in Redis.
+PEER_AMQP_URL, PEER_REDIS_URL and PEER_QUEUE say where. PEER_FULL=1 asks for what Longshore always does: confirms,
+acknowledgement after the end, the started state, a result. Without it Celery is as it comes, with results in Redis.
 """
 
 import glob
@@ -19,7 +19,7 @@ COUNTS = os.environ["PEER_FOLDER"]
 
 app = Celery("peer", broker=os.environ["PEER_AMQP_URL"], backend=os.environ["PEER_REDIS_URL"])
 app.conf.update(
-    task_default_queue="peers-celery",
+    task_default_queue=os.environ["PEER_QUEUE"],
     broker_connection_retry_on_startup=True,
     # What it prints is for whoever measures.
     worker_redirect_stdouts=False,

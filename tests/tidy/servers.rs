@@ -29,7 +29,8 @@ fn words_after(text: &str, beginnings: &[&str]) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     for beginning in beginnings {
         for rest in text.split(beginning).skip(1) {
-            let word: String = rest.chars().take_while(char::is_ascii_uppercase).collect();
+            let is_of_it = |letter: &char| letter.is_ascii_uppercase() || *letter == '_';
+            let word: String = rest.chars().take_while(is_of_it).collect();
             if !word.is_empty() {
                 words.insert(word.to_lowercase());
             }

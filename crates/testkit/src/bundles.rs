@@ -43,7 +43,7 @@ fn seed() -> u64 {
     };
     match text.parse() {
         Ok(seed) => seed,
-        Err(_) => panic!("TEST_BUNDLES_SEED is {text:?}: use a number"),
+        Err(error) => panic!("TEST_BUNDLES_SEED is {text:?}: {error}"),
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) struct Call {
     script: &'static Script,
     key: String,
     cmd: Cmd,
+    is_reading: bool,
 }
 
 /// The keys of a shard all begin with this; the braces make them one slot of a cluster.
@@ -35,12 +36,24 @@ impl Call {
     }
 
     pub(super) fn with_keys(script: &'static Script, keys: &[&str]) -> Self {
-        let mut cmd = redis::cmd("EVALSHA");
+        Self::by(redis::cmd("EVALSHA"), script, keys)
+    }
+
+    /// A call that changes nothing: the rights to read its keys are enough.
+    pub(super) fn reading(script: &'static Script, keys: &[&str]) -> Self {
+        Self {
+            is_reading: true,
+            ..Self::by(redis::cmd("EVALSHA_RO"), script, keys)
+        }
+    }
+
+    fn by(mut cmd: Cmd, script: &'static Script, keys: &[&str]) -> Self {
         cmd.arg(script.sha()).arg(keys.len()).arg(keys);
         Self {
             script,
             key: keys.first().copied().unwrap_or_default().to_owned(),
             cmd,
+            is_reading: false,
         }
     }
 
@@ -61,7 +74,11 @@ impl Call {
 
     /// The same call with the script's text, which the server then knows.
     pub(super) fn by_text(&self) -> Cmd {
-        let mut cmd = redis::cmd("EVAL");
+        let mut cmd = if self.is_reading {
+            redis::cmd("EVAL_RO")
+        } else {
+            redis::cmd("EVAL")
+        };
         cmd.arg(self.script.source());
         for arg in self.cmd.args_iter().skip(2) {
             if let Arg::Simple(bytes) = arg {

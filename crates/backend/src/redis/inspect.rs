@@ -126,7 +126,7 @@ impl Store {
 
     /// Live workers, as they last told of themselves.
     pub(super) async fn live_workers(&self) -> Result<Vec<WorkerView>, Error> {
-        let mut call = Call::with_keys(&script::WORKERS, &WORKERS);
+        let mut call = Call::reading(&script::WORKERS, &WORKERS);
         call.arg(live_for());
         let mut answer = self.run(&call).await?;
         let mut workers = Vec::new();

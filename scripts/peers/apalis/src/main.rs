@@ -45,7 +45,8 @@ async fn main() -> Result<(), BoxDynError> {
             .unwrap_or(0)
     };
     let connection = apalis_redis::connect(std::env::var("PEER_REDIS_URL")?).await?;
-    let config = Config::default().queue("peers-apalis").batch_size(CONCURRENCY);
+    let queue = std::env::var("PEER_QUEUE")?;
+    let config = Config::default().queue(&queue).batch_size(CONCURRENCY);
     let mut storage = RedisStorage::new(connection).with_config(config);
     if words.first().is_some_and(|word| word == "work") {
         let _ = MARKS.set([number(1), number(1) + number(2)]);

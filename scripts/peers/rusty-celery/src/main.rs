@@ -36,17 +36,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .and_then(|word| word.parse::<usize>().ok())
             .unwrap_or(0)
     };
+    let queue = std::env::var("PEER_QUEUE")?;
     let app = celery::app!(
         broker = AMQPBroker { std::env::var("PEER_AMQP_URL")? },
         tasks = [nothing],
-        task_routes = ["*" => "peers-rusty-celery"],
+        task_routes = ["*" => &queue],
         prefetch_count = 200
     )
     .await?;
     if words.first().is_some_and(|word| word == "work") {
         let _ = MARKS.set([number(1), number(1) + number(2)]);
         println!("ready");
-        app.consume_from(&["peers-rusty-celery"]).await?;
+        app.consume_from(&[&queue]).await?;
     } else {
         println!("start {}", now());
         futures::stream::iter(0..number(1) as u64)

@@ -105,7 +105,7 @@ fn forge(parts: &[&[u8]], mutant: &Mutant) -> Option<String> {
     let [name, source, ..] = parts else {
         return None;
     };
-    if !name.eq_ignore_ascii_case(b"EVAL") {
+    if !name.eq_ignore_ascii_case(b"EVAL") && !name.eq_ignore_ascii_case(b"EVAL_RO") {
         return None;
     }
     let source = std::str::from_utf8(source).unwrap();
