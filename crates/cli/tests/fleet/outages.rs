@@ -8,6 +8,7 @@ use longshore_testkit::wait::eventually;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::process::Fleet;
 use crate::scene::{REST, Scene, id_of, jobs};
 
 async fn redis() -> Redis {
@@ -134,7 +135,12 @@ async fn messages(broker: &RabbitMq) -> u64 {
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_memory_alarm_of_two_minutes_multiplies_nothing() {
     let (broker, redis) = (RabbitMq::start().await.unwrap(), redis().await);
-    let scene = Scene::on(broker.amqp_url(), redis.url());
+    let mut fleet = Fleet::on(broker.amqp_url(), redis.url(), "quorum");
+    // Messages are counted: one a job, whatever processes do otherwise.
+    let one =
+        ["BUNDLE_MAX", "SCHEDULER__BUNDLE_MAX"].map(|name| (format!("LONGSHORE_{name}"), "1".to_owned()));
+    fleet.env(one);
+    let scene = Scene::of(fleet);
     let _schedulers = [scene.scheduler(), scene.scheduler()];
     let worker = scene.worker();
     scene.enqueue(&jobs(4, "mark", 0.1)).await;
