@@ -92,7 +92,7 @@ async fn rabbitmq_comes_back_with_its_queues_after_a_kill_and_freezes_in_between
     rabbitmq.thaw();
     eventually(SOON, "the thawed node to answer", || greeted(rabbitmq.addr())).await?;
 
-    rabbitmq.write_buffered().await?;
+    rabbitmq.control().write_buffered().await?;
     rabbitmq.kill9();
     TcpStream::connect(rabbitmq.addr()).await.unwrap_err();
     rabbitmq.restart().await?;
