@@ -82,7 +82,7 @@ fn a_window_that_cannot_be_answered_is_refused_by_its_option() {
             ["stats", "--window", "9d"],
             "--window: 9d is out of range; use 1 minute to 7 days",
         ),
-        (["stats", "--step", "7s"], "--step: must be whole minutes"),
+        (["stats", "--step", "7s"], "--step: 7s must be whole minutes"),
         (["top", "--every", "1ms"], "--every: 1ms is out of range"),
     ] {
         let output = folder.run(&args);
