@@ -108,6 +108,10 @@ impl Rig {
     }
 
     pub(crate) async fn view(&self, id: JobId) -> JobView {
+        self.find(id).await.expect("the job is known")
+    }
+
+    async fn find(&self, id: JobId) -> Option<JobView> {
         let shard = self.ports.enqueue.shards().of(&id);
         let views = self
             .ports
@@ -115,7 +119,7 @@ impl Rig {
             .jobs(shard, vec![id], Detail::Full)
             .await
             .unwrap();
-        views.into_iter().next().unwrap().expect("the job is known")
+        views.into_iter().next().unwrap()
     }
 
     /// Waits until the job has this status.
@@ -126,9 +130,10 @@ impl Rig {
     pub(crate) async fn until_job(&self, id: JobId, wanted: impl Fn(&JobView) -> bool) -> JobView {
         let began = tokio::time::Instant::now();
         loop {
-            let view = self.view(id).await;
-            if wanted(&view) {
-                return view;
+            // A job without a record is known once a worker has it.
+            let view = self.find(id).await;
+            if let Some(view) = view.as_ref().filter(|view| wanted(view)) {
+                return view.clone();
             }
             assert!(began.elapsed() < PATIENCE, "still {view:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
