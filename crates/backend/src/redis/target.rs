@@ -8,6 +8,7 @@ use longshore_core::port::Error;
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisResult, TlsCertificates, Value,
@@ -166,7 +167,7 @@ impl Target {
             // A cluster passes every message on to all of its nodes.
             Kind::Cluster(nodes) => nodes.clone(),
         } {
-            let info = protocol(info, ProtocolVersion::RESP2);
+            let info = prepared(info, ProtocolVersion::RESP2);
             let listening = async { self.client(&info)?.get_async_pubsub().await };
             match listening.await {
                 Ok(listening) => return Ok(listening),
@@ -182,7 +183,7 @@ impl Target {
         broken: &Arc<AtomicBool>,
     ) -> Result<MultiplexedConnection, Error> {
         // The third version of the protocol tells when the socket closes.
-        let info = protocol(info.clone(), ProtocolVersion::RESP3);
+        let info = prepared(info.clone(), ProtocolVersion::RESP3);
         let mark = Arc::clone(broken);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(DIAL_TIMEOUT))
@@ -226,6 +227,7 @@ impl Target {
             .min_retry_wait(20)
             .max_retry_wait(500)
             .connection_timeout(DIAL_TIMEOUT)
+            .tcp_settings(at_once())
             .response_timeout(self.0.response_timeout)
             .overall_response_timeout(Some(self.0.response_timeout * 2));
         match &self.0.tls {
@@ -291,7 +293,13 @@ impl Target {
     }
 }
 
-fn protocol(info: ConnectionInfo, version: ProtocolVersion) -> ConnectionInfo {
+fn prepared(info: ConnectionInfo, version: ProtocolVersion) -> ConnectionInfo {
     let settings = info.redis_settings().clone().set_protocol(version);
-    info.set_redis_settings(settings)
+    info.set_redis_settings(settings).set_tcp_settings(at_once())
+}
+
+/// All callers share a socket: with Nagle's algorithm, the client's default, a command would wait in the kernel until the
+/// server has acknowledged the one before, which it does with its answer.
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
