@@ -38,6 +38,8 @@ mod probed;
 mod process;
 #[path = "fleet/random_faults.rs"]
 mod random_faults;
+#[path = "fleet/random_load.rs"]
+mod random_load;
 #[path = "fleet/rights.rs"]
 mod rights;
 #[path = "fleet/rows.rs"]
