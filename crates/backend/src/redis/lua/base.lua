@@ -9,8 +9,9 @@ local P = string.sub(KEYS[1], 1, -5)
 
 -- While a cluster moves this slot, half of the keys are on the other node: a job would look lost, or the script would
 -- break off in the middle. Two keys that never exist make both nodes refuse here, before anything is written; one is
--- not enough for the node that the slot goes to.
-call('EXISTS', P .. 'probe1', P .. 'probe2')
+-- not enough for the node that the slot goes to. The third is there while anybody watches a job of this shard (see
+-- `watched.lua`): one command is cheaper than two.
+local is_watched = call('EXISTS', P .. 'probe1', P .. 'probe2', P .. 'watched') == 1
 
 local clock = call('TIME')
 local NOW_US = clock[1] * 1000000 + clock[2]
@@ -82,11 +83,9 @@ local function done(reply)
   return reply
 end
 
--- Wakes whoever watches a job, as long as anybody watches one of this shard (see `watched.lua`). Nobody may depend on it: a
--- user who may not publish runs jobs all the same.
-local is_watched
+-- Wakes whoever watches a job, as long as anybody watches one of this shard. Nobody may depend on it: a user who may not
+-- publish runs jobs all the same.
 local function wake(id, what)
-  if is_watched == nil then is_watched = call('EXISTS', P .. 'watched') == 1 end
   if is_watched then redis.pcall('PUBLISH', 'longshore:ev:' .. id, what) end
 end
 

@@ -35,9 +35,12 @@ end
 -- Arguments before the jobs of a group, and those of each job.
 local GROUP, JOB = 9, 4
 
+-- The keys of the jobs' records, each with that of its tombstone.
+local keys = { 'EXISTS' }
+
 -- Whether all of these jobs are new, and each there once.
 local function are_new()
-  local seen, keys, n, b = {}, { 'EXISTS' }, 1, at + 1
+  local seen, n, b = {}, 1, at + 1
   while b <= #ARGV do
     local last = b + GROUP + (tonumber(ARGV[b]) - 1) * JOB
     for j = b + GROUP, last, JOB do
@@ -80,8 +83,8 @@ local function keep_payloads(b)
   return next_group
 end
 
--- Makes the records of the group whose arguments begin at `b`. Answers where the next begins.
-local function begin(out, b)
+-- Makes the records of the group whose arguments begin at `b`, and whose keys at `k`. Answers where the next begin.
+local function begin(out, b, k)
   local fn, nm, q, priority, t, r, e, d = unpack(ARGV, b + 1, b + GROUP - 1)
   local count, place, last = tonumber(ARGV[b]), place_of(q, fn), earliest(e, d)
   local is_later = r ~= '' and tonumber(r) > NOW
@@ -89,8 +92,8 @@ local function begin(out, b)
   local waiting = (is_later and 'due:' or 'outbox:') .. priority
   b = b + GROUP
   for j = b, b + (count - 1) * JOB, JOB do
-    local id, h, C = ARGV[j], ARGV[j + 1], ARGV[j + 2]
-    local key = J .. id
+    local id, h, C, key = ARGV[j], ARGV[j + 1], ARGV[j + 2], keys[k]
+    k = k + 2
     if is_later then
       call('HSET', key, 's', '1', 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'r', r)
     else
@@ -107,7 +110,7 @@ local function begin(out, b)
   local s = is_later and 1 or 2
   place.by[s] = place.by[s] + count
   place.new = place.new + count
-  return b + count * JOB
+  return b + count * JOB, k
 end
 
 local number = num()
@@ -115,10 +118,10 @@ local out = { epoch() }
 if number == 0 and are_new() then
   -- Before the records: a record without its payload could never run, a payload without a record is written again by
   -- the next try.
-  local b, first = at + 1, at + 1
+  local b, first, k = at + 1, at + 1, 2
   while b <= #ARGV do b = keep_payloads(b) end
   flush_values()
-  while first <= #ARGV do first = begin(out, first) end
+  while first <= #ARGV do first, k = begin(out, first, k) end
 else
   rarely(out, number)
 end

@@ -16,9 +16,8 @@ for priority = 3, 0, -1 do
   local outbox = 'outbox:' .. priority
   if call('EXISTS', P .. outbox) == 1 then
     for i, score in ipairs(call('ZMSCORE', P .. outbox, unpack(ids))) do
-      local id = ids[i]
-      local key = J .. id
-      local seen = score and call('HMGET', key, 's', 'g', 'q', 'P')
+      local id, key = ids[i], score and J .. ids[i]
+      local seen = key and call('HMGET', key, 's', 'g', 'q', 'P')
       if seen and seen[1] == '2' and seen[2] == ARGV[2 * i + 1] then
         call('HDEL', key, 'x')
         call('HSET', key, 'p', NOW_TEXT)

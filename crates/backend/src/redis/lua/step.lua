@@ -64,14 +64,22 @@ return function(out, i, id, ...)
   flush()
 end
 ---- direct
+-- Names of indexes, made once.
+local outboxes, ended_in = {}, {}
+
 -- Ends an attempt that completed a job which nobody waits for and which has told no progress. Answers whether it did.
 local function complete(id, nonce, data)
   local key = J .. id
   local seen = call('HMGET', key, 's', 'o', 'S', 'q', 'fn', 'K', 'z')
   local started = seen[3]
   if seen[1] ~= '3' or seen[2] ~= nonce or not started or seen[6] or seen[7] then return false end
-  -- The owner stays, and says who finished it (see `load`).
   local bucket = text(end_bucket(COMPLETED, NOW))
+  local index = ended_in[bucket]
+  if not index then
+    index = 'finished:5:' .. bucket
+    ended_in[bucket] = index
+  end
+  -- The owner stays, and says who finished it (see `load`).
   if #data <= RESULT_IN_RECORD then
     call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'i', data)
   else
@@ -80,12 +88,12 @@ local function complete(id, nonce, data)
   end
   call('HDEL', key, 'w', 'u', 'A', 'x', 'p')
   rem('running', id)
-  add('finished:5:' .. bucket, NOW_TEXT, id)
+  add(index, NOW_TEXT, id)
   local place = place_of(seen[4], seen[5])
   local by = place.by
   by[3], by[5] = by[3] - 1, by[5] + 1
   time_in(place.runs, NOW - started)
-  wake(id, '5')
+  if is_watched then wake(id, '5') end
   return true
 end
 
@@ -94,16 +102,22 @@ local worker, FENCE_TEXT = arg(), text(NOW_US)
 -- Starts a job for the first time that may start. Answers whether it did.
 local function start(id, gen, nonce)
   local key = J .. id
-  -- Only a record that has never started has no attempts, not even none: nobody has asked to cancel it, or lost it.
-  -- One that was never given back is not parked.
-  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'b', 'e', 'd')
+  -- Only a record that has never started has no attempts, not even none: nobody has asked to cancel it, or lost it. One
+  -- that was never given back is not parked, and whatever is given back gets a gen above the first.
+  local seen = gen == '1' and call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'e', 'd')
+    or call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'e', 'd', 'b')
   if seen[1] ~= '2' or seen[2] ~= gen or seen[8] or seen[9] or seen[10] or seen[11] then return false end
   local q, priority, since, unpublished = seen[3], seen[4], seen[6], seen[7]
   if is_paused(q) then return false end
   call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', FENCE_TEXT, 'u', LEASE_TEXT, 'S', NOW_TEXT)
   local place = place_of(q, seen[5])
   if unpublished then
-    rem('outbox:' .. priority, id)
+    local index = outboxes[priority]
+    if not index then
+      index = 'outbox:' .. priority
+      outboxes[priority] = index
+    end
+    rem(index, id)
   else
     local index = place.ready[priority]
     if not index then
@@ -117,13 +131,14 @@ local function start(id, gen, nonce)
   local by = place.by
   by[2], by[3] = by[2] - 1, by[3] + 1
   if since then time_in(place.waits, NOW - since) else place.waits[''] = (place.waits[''] or 0) + 1 end
-  wake(id, '3')
+  if is_watched then wake(id, '3') end
   return true
 end
 
-local out = { NOW_US }
+local out, ARGV = { NOW_US }, ARGV
 for i = 2, num() + 1 do
-  local id, nonce, data = arg(), arg(), arg()
+  local id, nonce, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  at = at + 3
   if complete(id, nonce, data) then
     out[i] = COMPLETED
   else
@@ -141,12 +156,16 @@ for i = #out + 1, #out + num() do
     rarely(out, i, id, nonce, outcome, delay, data, line, progress, lines)
   end
 end
-while at < #ARGV do
-  local id, gen, nonce = arg(), arg(), arg()
+local last, n = #ARGV, #out
+while at < last do
+  local id, gen, nonce = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  at = at + 3
   if start(id, gen, nonce) then
-    out[#out + 1] = 'first'
+    n = n + 1
+    out[n] = 'first'
   else
     rarely(out, nil, id, tonumber(gen), nonce, worker)
+    n = #out
   end
 end
 return done_direct(out)

@@ -49,9 +49,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant("step", "a plain start needs no gen", "or seen[2] ~= gen or", "or"),
     mutant(
         "step",
+        "a plain start forgets the attempts before",
+        "or seen[8] or seen[9]",
+        "or seen[9]",
+    ),
+    mutant(
+        "step",
         "a plain start leaves the outbox row",
-        "    rem('outbox:' .. priority, id)\n",
-        "",
+        "      outboxes[priority] = index\n    end\n    rem(index, id)\n",
+        "      outboxes[priority] = index\n    end\n",
     ),
     mutant(
         "step",
