@@ -45,6 +45,7 @@ mod lane;
 mod peers;
 mod progress;
 mod running;
+mod relief;
 mod settle;
 mod start;
 mod trace;
@@ -64,6 +65,7 @@ use progress::Flushes;
 use running::Running;
 use trace::RunTimes;
 use watermark::Watermarks;
+use relief::Relief;
 
 /// Things that one turn takes in before it starts others.
 const TURN_MAX: usize = 256;
@@ -163,6 +165,7 @@ pub(crate) struct Control {
     watermarks: Watermarks,
     early_acked: Instant,
     phase: Phase,
+    relief: Relief,
     /// Why it stops.
     cause: StopCause,
     /// When the time that a drain was given is over.
@@ -231,6 +234,7 @@ impl Control {
             early_acked: now,
             phase: Phase::Working,
             cause: StopCause::Asked,
+            relief: Relief::default(),
             drain_by: now,
             wake_at: now,
             gathers_until: None,

@@ -80,6 +80,7 @@ fn worker() -> WorkerView {
         queues: vec![QueueName::default()],
         slots: 8,
         busy: 3,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: NOW.before(Duration::from_secs(3_700)),

@@ -167,7 +167,7 @@ impl Control {
             self.wake_by(Instant::now());
         } else {
             self.buffer.push(held.envelope.priority, held);
-            self.wake_by(Instant::now() + super::keep::HOLD);
+            self.wake_by(Instant::now() + super::relief::HOLD);
         }
     }
 
