@@ -126,6 +126,7 @@ impl Control {
             ..
         } = message;
         let shards = self.ports.enqueue.shards();
+        self.ahead.came(&queue, jobs.len());
         for job in jobs {
             let home = shards.of(&job.id);
             if home != shard {

@@ -291,7 +291,7 @@ impl Control {
             return;
         }
         self.paused = paused.into_iter().collect();
-        for feed in &self.feeds {
+        for feed in &mut self.feeds {
             feed.consume(!self.paused.contains(feed.queue()));
         }
         self.empty_paused();
@@ -299,7 +299,7 @@ impl Control {
 
     /// A claim found this queue paused.
     pub(super) fn pause(&mut self, queue: QueueName) {
-        for feed in self.feeds.iter().filter(|feed| *feed.queue() == queue) {
+        for feed in self.feeds.iter_mut().filter(|feed| *feed.queue() == queue) {
             feed.consume(false);
         }
         self.paused.insert(queue);

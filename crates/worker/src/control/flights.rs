@@ -170,6 +170,9 @@ impl Control {
         let now = Instant::now();
         match answer {
             Ok((finished, claimed)) => {
+                if !claimed.is_empty() {
+                    self.ahead.took(now.duration_since(began));
+                }
                 let (mut finished, mut claimed) = (finished.into_iter(), claimed.into_iter());
                 for step in lane.landed() {
                     match step {

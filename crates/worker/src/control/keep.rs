@@ -30,6 +30,7 @@ impl Control {
         self.keep_parked(now);
         self.keep_foreign(now);
         self.keep_held(now);
+        self.keep_ahead(now);
         self.keep_deliveries(now);
         self.keep_solo(now);
         self.beat(now);
