@@ -268,6 +268,8 @@ macro_rules! each_case {
             jobs_are_shown_in_the_order_asked_and_as_much_as_asked
             workers_are_listed_while_they_beat
             a_worker_tells_its_load_between_beats_while_it_is_registered
+            a_free_slot_is_taken_once_until_it_is_told_again
+            slots_are_taken_of_live_workers_that_can_run_the_job
             a_watcher_is_woken_by_a_change_of_status
             a_watcher_is_woken_by_progress
             the_store_answers_a_ping

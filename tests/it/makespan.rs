@@ -15,8 +15,9 @@ use crate::rig::{LONG, Pace, Rig, Step};
 
 /// Jobs of a full message.
 const BUNDLE: u64 = 64;
-/// A worker tells its load within a second of a change, another knows it for three, and jobs go back that it has held for
-/// one; the rest is for calls and the publish. In the long run, which has the machine for itself.
+/// A worker tells its free slots within a second of a change, and another that has held jobs for one asks for them once a
+/// second; the rest is for calls and the publish. In the long run, which has the machine for itself. `tests/sim/idle.rs` has
+/// the exact bound.
 const HELD_MAX: Duration = Duration::from_secs(10);
 /// Beside other tests: that it happens at all, and does not wait for the end of a lease or of the jobs.
 const FILLED_MAX: Duration = Duration::from_secs(30);

@@ -12,7 +12,8 @@ use longshore_core::clock::{Timestamp, duration_millis};
 use longshore_core::message::{Gen, Message};
 use longshore_core::outcome::{ErrorInfo, Outcome};
 use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined, Rebuild,
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined,
+    Rebuild, SlotsWanted,
 };
 use longshore_core::port::broker::Published;
 use longshore_core::port::checkup::{IndexLook, QuarantineFill, ShardState};
@@ -51,6 +52,9 @@ pub(crate) struct Weather {
     /// It dies at the end of so many further ways to the store or back; 0 for none.
     doom: AtomicU64,
     dead: AtomicBool,
+    /// How often it told its load, and asked for slots of others.
+    pub(crate) tells: AtomicU64,
+    pub(crate) asks: AtomicU64,
 }
 
 impl Weather {
@@ -280,6 +284,16 @@ impl AttemptPort for Faulty<dyn AttemptPort> {
         Box::pin(self.0.pass(self.1.beat(shard, claims)))
     }
 
+    fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
+        self.0.weather.tells.fetch_add(1, Ordering::SeqCst);
+        Box::pin(self.0.pass(self.1.worker_load(worker)))
+    }
+
+    fn take_slots(&self, worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>> {
+        self.0.weather.asks.fetch_add(1, Ordering::SeqCst);
+        Box::pin(self.0.pass(self.1.take_slots(worker, wanted)))
+    }
+
     through_the_gate! {
         rebuild(shard: u16, jobs: Vec<Rebuild>) -> Vec<Claimed>;
         give_back(shard: u16, jobs: Vec<GiveBack>) -> Vec<GivenBack>;
@@ -287,7 +301,6 @@ impl AttemptPort for Faulty<dyn AttemptPort> {
         parents(shard: u16, child: JobId) -> Vec<(JobId, ParentOutcome)>;
         quarantine(messages: Vec<Quarantined>) -> ();
         worker_beat(worker: WorkerView) -> Vec<QueueName>;
-        worker_load(worker: WorkerView) -> ();
         worker_gone(worker: WorkerId) -> ();
         hints() -> Box<dyn Hints>;
     }

@@ -20,6 +20,7 @@ use weaker::Without;
 mod fleet;
 mod gate;
 mod handler;
+mod idle;
 mod life;
 mod producer;
 mod storm;
@@ -70,15 +71,20 @@ fn library() -> Library {
     }
 }
 
-/// One seed in a process of its own, whose time and randomness it decides.
-fn simulate(library: &Path, seed: u64, seconds: u64, without: Option<Without>) -> Output {
+/// A test of this program in a process of its own, whose time and randomness the library decides.
+fn child(test: &str, library: &Path, seed: u64) -> Command {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child
-        .args(["--exact", "one_seed_in_this_process", "--ignored", "--nocapture"])
-        .arg("--test-threads=1")
+        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env("LD_PRELOAD", library)
-        .env(SEED, seed.to_string())
-        .env(SECONDS, seconds.to_string());
+        .env(SEED, seed.to_string());
+    child
+}
+
+/// One seed in a process of its own, whose time and randomness it decides.
+fn simulate(library: &Path, seed: u64, seconds: u64, without: Option<Without>) -> Output {
+    let mut child = child("one_seed_in_this_process", library, seed);
+    child.env(SECONDS, seconds.to_string());
     if let Some(without) = without {
         child.env(WITHOUT, format!("{without:?}"));
     }
@@ -231,6 +237,31 @@ fn one_seed_in_this_process() {
     let acknowledged = lived.verdict.acknowledged;
     assert!(acknowledged > 100, "{acknowledged} jobs");
     assert!(lived.ticks > 2, "{} ticks", lived.ticks);
+}
+
+/// The child of the next test.
+#[test]
+#[ignore = "is what the next test starts, with the library"]
+fn two_workers_in_this_process() {
+    std::env::var(SEED).expect("SIM_SEED: another test starts this one, with the library");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let seen = tokio::task::LocalSet::new().block_on(&runtime, Box::pin(idle::seen()));
+    println!("{STORY}\n{seen:?}\n== end");
+    seen.check();
+}
+
+#[test]
+fn an_idle_worker_gets_what_another_holds_within_a_moment_and_nobody_asks_in_vain() {
+    let output = child("two_workers_in_this_process", &library().path, 1)
+        .output()
+        .unwrap();
+    let text = told(&output);
+    let held = output.status.success() && text.contains(STORY);
+    assert!(held, "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    eprintln!("{}", story(&text).trim());
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::output::{Column, Format, Give, Out, warn};
 use crate::similar::did_you_mean;
 use crate::stats::{self, figure};
 
-/// What rates are over.
+/// What rates are over; the headings say so.
 const WINDOW: Duration = Duration::from_secs(300);
 
 /// Runs one of the commands.
@@ -116,9 +116,9 @@ const FIRST: [Column<'_>; 7] = [
     Column::new("STATE", Give::Nothing),
     Column::new("QUEUED", Give::Nothing),
     Column::new("OLDEST", Give::Nothing),
-    Column::new("IN", Give::All(200)),
-    Column::new("OUT", Give::All(201)),
-    Column::new("FAILED%", Give::All(199)),
+    Column::new("IN 5m", Give::All(200)),
+    Column::new("OUT 5m", Give::All(201)),
+    Column::new("FAILED% 5m", Give::All(199)),
 ];
 
 /// What is counted besides those that wait.

@@ -180,16 +180,17 @@ impl Remote {
         if !response.status().is_success() {
             return Err(self.refused(response).await);
         }
-        let is_json = says(&response, "application/json");
+        let (is_json, asked) = (says(&response, "application/json"), response.url().clone());
         let status = response.status();
         let body = self.body(response, ANSWER_BYTES_MAX).await?;
         if status == StatusCode::NO_CONTENT {
-            return serde_json::from_value(Value::Bool(true)).map_err(|_| self.not_ours("it says nothing"));
+            return serde_json::from_value(Value::Bool(true))
+                .map_err(|_| self.not_ours(&asked, "it says nothing"));
         }
         if !is_json {
-            return Err(self.not_ours("its answer is not JSON"));
+            return Err(self.not_ours(&asked, "its answer is not JSON"));
         }
-        serde_json::from_slice(&body).map_err(|error| self.not_ours(&error.to_string()))
+        serde_json::from_slice(&body).map_err(|error| self.not_ours(&asked, &error.to_string()))
     }
 
     async fn sent(&self, request: &RequestBuilder) -> Result<Response, Failure> {
@@ -203,7 +204,7 @@ impl Remote {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreached(error))? {
             if body.len() + chunk.len() > most {
-                return Err(self.not_ours("its answer is over the limit"));
+                return Err(self.not_ours(response.url(), "its answer is over the limit"));
             }
             body.extend_from_slice(&chunk);
         }

@@ -67,7 +67,10 @@ fn print(statistics: &Statistics, workers: &[WorkerView], out: &mut Out) -> Resu
     if !statistics.queues.is_empty() {
         out.line("")?;
         let rows = statistics.queues.iter().map(|row| queue_cells(statistics, row));
-        out.rows::<()>(&QUEUES, &[], rows)?;
+        let window = duration::format(round(statistics.window()));
+        let [ins, outs, failed, wait] =
+            ["IN", "OUT", "FAILED", "WAIT P95"].map(|what| format!("{what} {window}"));
+        out.rows::<()>(&queue_columns([&ins, &outs, &failed, &wait]), &[], rows)?;
     }
     Ok(())
 }
@@ -167,17 +170,20 @@ pub(crate) fn function_cells(row: &FunctionRow) -> Vec<String> {
     ]
 }
 
-const QUEUES: [Column<'_>; 9] = [
-    Column::new("QUEUE", Give::DownTo(12)),
-    Column::new("STATE", Give::Nothing),
-    Column::new("QUEUED", Give::Nothing),
-    Column::new("OLDEST", Give::Nothing),
-    Column::new("RUNNING", Give::All(5)),
-    Column::new("IN", Give::All(3)),
-    Column::new("OUT", Give::All(4)),
-    Column::new("FAILED", Give::All(2)),
-    Column::new("WAIT P95", Give::All(1)),
-];
+/// What stands over the queues; what is of the window says of which.
+fn queue_columns([ins, outs, failed, wait]: [&str; 4]) -> [Column<'_>; 9] {
+    [
+        Column::new("QUEUE", Give::DownTo(12)),
+        Column::new("STATE", Give::Nothing),
+        Column::new("QUEUED", Give::Nothing),
+        Column::new("OLDEST", Give::Nothing),
+        Column::new("RUNNING", Give::All(5)),
+        Column::new(ins, Give::All(3)),
+        Column::new(outs, Give::All(4)),
+        Column::new(failed, Give::All(2)),
+        Column::new(wait, Give::All(1)),
+    ]
+}
 
 /// The cells of a queue: what comes in and goes out are rates over the window.
 pub(crate) fn queue_cells(statistics: &Statistics, row: &QueueRow) -> Vec<String> {

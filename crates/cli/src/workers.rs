@@ -108,6 +108,7 @@ mod tests {
             queues: vec![QueueName::default()],
             slots: 8,
             busy: 2,
+            free: 0,
             running: vec![id, id],
             draining: true,
             started_at: Timestamp(0),

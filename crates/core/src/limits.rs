@@ -107,6 +107,8 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 
 /// How long a claim holds without a beat.
 pub const LEASE: Duration = Duration::from_secs(30);
+/// How long a free slot that one worker has sent jobs to is offered to no other.
+pub const SLOT_TAKEN: Duration = Duration::from_secs(1);
 /// How often a worker beats.
 pub const BEAT: Duration = Duration::from_secs(10);
 /// How long before the end of its lease a worker stops itself under `fencing = strict`.

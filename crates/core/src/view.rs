@@ -235,6 +235,10 @@ pub struct WorkerView {
     pub slots: u32,
     /// Slots in use.
     pub busy: u32,
+    /// Slots that would take a job of another now: neither in use nor meant for one that waits there already. None of a
+    /// worker that does not tell.
+    #[serde(default)]
+    pub free: u32,
     /// Jobs that it runs, at most 100 listed.
     pub running: Vec<JobId>,
     /// Whether it drains.

@@ -107,7 +107,8 @@ impl Builder {
     }
 
     /// Messages that a queue (of the quorum profile: each priority of it) may deliver ahead of their
-    /// acknowledgement. Default: twice the slots, at most 64 more than the slots.
+    /// acknowledgement. Default: as many as slots, and up to 128 more that follow run times, the way of claims and the jobs
+    /// of a message: what the slots do in 10 to 100 ms, nothing of jobs over a second. A number that is set here is kept.
     #[must_use]
     pub const fn prefetch(mut self, messages: u16) -> Self {
         self.settings.prefetch = Some(messages);

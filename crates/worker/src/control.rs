@@ -30,6 +30,7 @@ use crate::settings::Settings;
 use crate::state::StateMap;
 use crate::stats::WorkerStats;
 
+mod ahead;
 mod arrive;
 mod aside;
 mod beat;
@@ -44,12 +45,14 @@ mod keep;
 mod lane;
 mod peers;
 mod progress;
+mod relief;
 mod running;
 mod settle;
 mod start;
 mod trace;
 mod watermark;
 
+use ahead::Ahead;
 use arrive::{Arrival, Held, Parked, Solo};
 use aside::{Aside, Back};
 use beat::Beats;
@@ -57,10 +60,12 @@ use buffer::Buffer;
 use delivery::Deliveries;
 use drain::Phase;
 use feed::Feed;
+pub(crate) use feed::Prefetch;
 use flights::{Answer, Rebuilding, Step};
 use lane::Lane;
 use peers::Peers;
 use progress::Flushes;
+use relief::Relief;
 use running::Running;
 use trace::RunTimes;
 use watermark::Watermarks;
@@ -121,6 +126,7 @@ pub(crate) struct Control {
     /// Slots as they were last told to whoever observes: busy, waiting, stuck.
     told_slots: Option<(u64, u64, u64)>,
     run_times: RunTimes,
+    ahead: Ahead,
     handlers: Handle,
     began: Timestamp,
 
@@ -159,6 +165,7 @@ pub(crate) struct Control {
     beats: Beats,
     flushes: Flushes,
     peers: Peers,
+    relief: Relief,
     paused: HashSet<QueueName>,
     watermarks: Watermarks,
     early_acked: Instant,
@@ -202,6 +209,7 @@ impl Control {
             health: parts.health,
             told_slots: None,
             run_times: RunTimes::default(),
+            ahead: Ahead::default(),
             handlers: parts.handlers,
             inbox: Inbox(sender),
             events,
@@ -226,6 +234,7 @@ impl Control {
             beats: Beats::new(now),
             flushes: Flushes::default(),
             peers: Peers::default(),
+            relief: Relief::default(),
             paused: HashSet::new(),
             watermarks: Watermarks::new(now),
             early_acked: now,

@@ -6,12 +6,12 @@ use longshore_core::limits::{DURATION_MAX, TIMEOUT_DEFAULT};
 use longshore_core::random::Random;
 use longshore_core::{QueueName, WorkerId};
 
+use crate::control::Prefetch;
+
 /// Most slots of one worker.
 const SLOTS_MAX: usize = 10_000;
 /// The longest step of a stop, as in the configuration.
 const STOP_MAX: Duration = Duration::from_secs(86_400);
-/// Messages ahead of the slots, unless set.
-const AHEAD_MAX: usize = 64;
 
 /// A worker's settings. `complete` fills in what was not given.
 #[derive(Clone, Debug)]
@@ -92,11 +92,15 @@ impl Settings {
         self.stuck_max.unwrap_or(self.slots / 2).max(1)
     }
 
-    /// Messages that a subscription may deliver ahead.
-    pub(crate) fn prefetch(&self) -> u16 {
-        let ahead = self.slots.saturating_add(self.slots.min(AHEAD_MAX));
-        self.prefetch
-            .unwrap_or_else(|| u16::try_from(ahead).unwrap_or(u16::MAX))
+    /// Messages that the subscription of a queue may deliver: as many as there are slots, and what running shows to be
+    /// worth taking ahead; or what was set.
+    pub(crate) fn prefetch(&self) -> Prefetch {
+        let slots = u16::try_from(self.slots).unwrap_or(u16::MAX);
+        Prefetch {
+            slots: self.prefetch.unwrap_or(slots),
+            ahead: 0,
+            adapts: self.prefetch.is_none(),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! The worker's side.
 
+use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, Nonce, WorkerId};
+use longshore_core::limits::SLOT_TAKEN;
 use longshore_core::name::{FunctionName, QueueName};
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
-    Quarantined, Rebuild,
+    Quarantined, Rebuild, SlotsWanted,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{self, Reply};
@@ -91,10 +93,12 @@ impl AttemptPort for Core {
             let now = tx.now;
             // Those that ended without a word.
             state.workers.retain(|_, known| is_live(known, now));
+            state.taken.retain(|_, (_, until)| *until > now);
             let worker = WorkerView {
                 seen_at: tx.now,
                 ..worker
             };
+            state.taken.remove(&worker.id);
             state.workers.insert(worker.id.clone(), worker);
             state.paused.iter().cloned().collect()
         }))
@@ -104,14 +108,26 @@ impl AttemptPort for Core {
         Box::pin(self.write(move |state, tx| {
             if let Some(known) = state.workers.get_mut(&worker.id) {
                 let seen_at = tx.now;
+                state.taken.remove(&worker.id);
                 *known = WorkerView { seen_at, ..worker };
             }
+        }))
+    }
+
+    fn take_slots(&self, worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>> {
+        Box::pin(self.write(move |state, tx| {
+            let now = tx.now;
+            wanted
+                .iter()
+                .map(|want| take_slots(state, &worker, want, now))
+                .collect()
         }))
     }
 
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {
         Box::pin(self.write(move |state, tx| {
             state.workers.remove(&worker);
+            state.taken.remove(&worker);
             state.forget_live(tx, &worker);
         }))
     }
@@ -210,6 +226,29 @@ fn put_aside(state: &mut State, tx: &mut Tx<'_>, message: &Quarantined) {
             transition::quarantine(slot, &message.reason, now, effects)
         });
     }
+}
+
+/// Takes free slots of others for one want.
+fn take_slots(state: &mut State, me: &WorkerId, want: &SlotsWanted, now: Timestamp) -> u32 {
+    let mut got = 0;
+    let others = state.workers.values().filter(|other| {
+        other.id != *me
+            && !other.draining
+            && is_live(other, now)
+            && other.queues.contains(&want.queue)
+            && other.functions.contains(&want.function)
+    });
+    for other in others {
+        let taken = state.taken.get(&other.id).filter(|(_, until)| *until > now);
+        let taken = taken.map_or(0, |(taken, _)| *taken);
+        let take = other.free.saturating_sub(taken).min(want.most - got);
+        if take > 0 {
+            let until = now.after(SLOT_TAKEN);
+            state.taken.insert(other.id.clone(), (taken + take, until));
+            got += take;
+        }
+    }
+    got
 }
 
 /// Releases the jobs of a shard that are parked for these functions; answers how many.

@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) paused: BTreeSet<QueueName>,
     pub(super) cron: BTreeMap<CronName, CronEntry>,
     pub(super) workers: BTreeMap<WorkerId, WorkerView>,
+    /// Free slots of them that others have just sent jobs to, and until when they count as taken.
+    pub(super) taken: BTreeMap<WorkerId, (u32, Timestamp)>,
     /// What a scheduler keeps of letters.
     pub(super) letters: Letters,
     /// Why the memory can be trusted no more: a write failed after the memory had changed.
@@ -89,6 +91,7 @@ impl State {
             paused: BTreeSet::new(),
             cron: BTreeMap::new(),
             workers: BTreeMap::new(),
+            taken: BTreeMap::new(),
             letters: Letters::default(),
             broken: None,
         }

@@ -10,7 +10,7 @@ use longshore_core::name::QueueName;
 use longshore_core::outcome::{ErrorInfo, Outcome, Progress};
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GiveBackReason, GivenBack, Grant, Hints,
-    Over, ProgressWrite, Quarantined, Rebuild, Then,
+    Over, ProgressWrite, Quarantined, Rebuild, SlotsWanted, Then,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{Error, Reply};
@@ -149,6 +149,10 @@ impl AttemptPort for Store {
 
     fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
         Box::pin(async move { self.register(&worker, true).await })
+    }
+
+    fn take_slots(&self, worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>> {
+        Box::pin(async move { self.slots_of_others(&worker, &wanted).await })
     }
 
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {

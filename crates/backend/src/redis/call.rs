@@ -35,23 +35,26 @@ impl Call {
         call
     }
 
-    pub(super) fn with_keys(script: &'static Script, keys: &[&str]) -> Self {
+    pub(super) fn with_keys<K: AsRef<str>>(script: &'static Script, keys: &[K]) -> Self {
         Self::by(redis::cmd("EVALSHA"), script, keys)
     }
 
     /// A call that changes nothing: the rights to read its keys are enough.
-    pub(super) fn reading(script: &'static Script, keys: &[&str]) -> Self {
+    pub(super) fn reading<K: AsRef<str>>(script: &'static Script, keys: &[K]) -> Self {
         Self {
             is_reading: true,
             ..Self::by(redis::cmd("EVALSHA_RO"), script, keys)
         }
     }
 
-    fn by(mut cmd: Cmd, script: &'static Script, keys: &[&str]) -> Self {
-        cmd.arg(script.sha()).arg(keys.len()).arg(keys);
+    fn by<K: AsRef<str>>(mut cmd: Cmd, script: &'static Script, keys: &[K]) -> Self {
+        cmd.arg(script.sha()).arg(keys.len());
+        for key in keys {
+            cmd.arg(key.as_ref());
+        }
         Self {
             script,
-            key: keys.first().copied().unwrap_or_default().to_owned(),
+            key: keys.first().map_or("", AsRef::as_ref).to_owned(),
             cmd,
             is_reading: false,
         }

@@ -168,5 +168,5 @@ scripts! { Script::shared:
 scripts! { Script::alone:
     WORKER_BEAT = "worker_beat", WORKERS = "workers", KEEP_SHARDS = "keep_shards", PUT_ASIDE = "put_aside",
     KEEP_OPERATION = "keep_operation", QUARANTINE_FILL = "quarantine_fill", PUT_TOKEN = "put_token",
-    APPEND_AUDIT = "append_audit", AUDIT_LOG = "audit_log", WATCHED = "watched",
+    TAKE_SLOTS = "take_slots", APPEND_AUDIT = "append_audit", AUDIT_LOG = "audit_log", WATCHED = "watched",
 }

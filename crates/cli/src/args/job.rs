@@ -84,8 +84,8 @@ pub(crate) enum Job {
 #[command(after_help = "Examples:\n  longshore job ls --status failed --since 1h\n  \
     longshore job ls --tag user:123 -n 10 -o jsonl")]
 pub(crate) struct JobLs {
-    /// Only this status; may be given several times
-    #[arg(long, short)]
+    /// Only this status; may be given several times, or several with commas between them
+    #[arg(long, short, value_delimiter = ',')]
     pub(crate) status: Vec<JobStatus>,
     /// Only this function
     #[arg(long, short)]

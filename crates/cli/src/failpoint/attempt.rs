@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined, Rebuild,
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined,
+    Rebuild, SlotsWanted,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{AttemptPort, Reply};
@@ -49,6 +50,7 @@ impl AttemptPort for AttemptPoints {
         quarantine(messages: Vec<Quarantined>) -> Reply<'_, ()>;
         worker_beat(worker: WorkerView) -> Reply<'_, Vec<QueueName>>;
         worker_load(worker: WorkerView) -> Reply<'_, ()>;
+        take_slots(worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>>;
         worker_gone(worker: WorkerId) -> Reply<'_, ()>;
         hints() -> Reply<'_, Box<dyn Hints>>;
     }

@@ -56,7 +56,7 @@ impl Remote {
             return Err(self.refused(response).await);
         }
         if !super::says(&response, "text/event-stream") {
-            return Err(self.not_ours("its answer is no stream of events"));
+            return Err(self.not_ours(response.url(), "its answer is no stream of events"));
         }
         Ok(Box::new(Stream {
             response,

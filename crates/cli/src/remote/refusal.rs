@@ -29,14 +29,17 @@ impl Remote {
             return self.redirected(&response);
         }
         let is_problem = says(&response, "application/problem+json");
+        let asked = response.url().clone();
         let body = match self.body(response, REFUSAL_BYTES_MAX).await {
             Ok(body) if is_problem => body,
-            Ok(_) => return self.not_ours(&format!("it answers {status} without a problem document")),
+            Ok(_) => {
+                return self.not_ours(&asked, &format!("it answers {status} without a problem document"));
+            }
             Err(failure) => return failure,
         };
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => self.told(problem),
-            Err(error) => self.not_ours(&error.to_string()),
+            Err(error) => self.not_ours(&asked, &error.to_string()),
         }
     }
 
@@ -101,11 +104,11 @@ impl Remote {
     }
 
     /// Somebody else answers: a proxy, another service, a wrong path.
-    pub(super) fn not_ours(&self, why: &str) -> Failure {
+    pub(super) fn not_ours(&self, asked: &Url, why: &str) -> Failure {
         Failure::new(
             ExitCode::Config,
             format!(
-                "api.url: {} does not answer as the API of a gateway does: {}; check the address and its base path, and what stands before the gateway",
+                "api.url: {} does not answer as the API of a gateway does: asked for {asked}, {}; check the address and its base path, and what stands before the gateway",
                 self.shown(),
                 plain(why)
             ),

@@ -219,6 +219,7 @@ pub(crate) fn worker(worker: dto::fleet::Worker) -> Result<WorkerView, Failure> 
         queues: queues.collect::<Result<_, _>>().map_err(unread)?,
         slots: worker.slots,
         busy: worker.busy,
+        free: worker.slots.saturating_sub(worker.busy),
         running: all(&worker.running)?,
         draining: worker.draining,
         started_at: Timestamp(worker.started_at_ms),

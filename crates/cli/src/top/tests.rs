@@ -80,6 +80,7 @@ fn worker() -> WorkerView {
         queues: vec![QueueName::default()],
         slots: 8,
         busy: 3,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: NOW.before(Duration::from_secs(3_700)),
@@ -168,7 +169,7 @@ fn every_screen_shows_its_keys_and_the_others() {
 fn the_overview_tells_throughput_backlog_failures_and_times() {
     let lines = screen(Screen::Overview);
     // 118 in the last whole minute and 120 in this one, which has just begun.
-    has(&lines, "completed a minute, last hour: now 4.0/s, at most 120");
+    has(&lines, "completed a minute, last hour: now 238, at most 120");
     has(&lines, "2,468 queued, the oldest for 1m 5s");
     has(&lines, "1 live, 3 of 8 slots busy");
     has(&lines, "43 given up (1.0 %), 210 retried, 0 lost");

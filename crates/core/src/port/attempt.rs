@@ -187,6 +187,17 @@ pub enum GivenBack {
     },
 }
 
+/// Asks for free slots of other workers, for jobs that have waited too long here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotsWanted {
+    /// The jobs' queue.
+    pub queue: QueueName,
+    /// Their function.
+    pub function: FunctionName,
+    /// So many at most.
+    pub most: u32,
+}
+
 /// One progress update to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgressWrite {
@@ -273,6 +284,11 @@ pub trait AttemptPort: Send + Sync {
     /// Tells how a worker stands between two beats: what it runs, its free slots. Costs one command, and nothing when the
     /// worker is not registered; releases nothing.
     fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()>;
+
+    /// Takes free slots of other live workers that consume the queue and have the function; answers how many of each,
+    /// and may miss some where there are many. A slot that was taken is offered to nobody else for
+    /// [`crate::limits::SLOT_TAKEN`], or until its worker tells its load again: each brings one caller's jobs.
+    fn take_slots(&self, worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>>;
 
     /// Takes this worker out of the registry.
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()>;

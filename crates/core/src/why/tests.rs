@@ -61,6 +61,7 @@ fn worker(function: &str, queue: &str, busy: u32) -> WorkerView {
         queues: vec![QueueName::new(queue).unwrap()],
         slots: 2,
         busy,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: ago(60),

@@ -147,7 +147,7 @@ pub(super) struct JobPage {
 #[utoipa::path(
     get, path = "/jobs", tag = "jobs",
     params(
-        ("status" = Option<Vec<String>>, Query, description = "Any of these statuses; may be repeated"),
+        ("status" = Option<Vec<String>>, Query, description = "Any of these statuses; may be repeated, or several with commas between them"),
         ("function_name" = Option<String>, Query, description = "This function"),
         ("queue" = Option<String>, Query, description = "This queue"),
         ("tag" = Option<Vec<String>>, Query, description = "All of these tags; may be repeated"),

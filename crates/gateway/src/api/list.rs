@@ -108,6 +108,7 @@ impl Fields {
         let statuses = self
             .all("status")
             .iter()
+            .flat_map(|text| text.split(','))
             .map(|text| text.parse().map_err(said))
             .collect::<Result<_, _>>()?;
         let function = self.one("function_name")?.map(FunctionName::new).transpose();
@@ -193,12 +194,12 @@ mod tests {
         };
         let mut good = fields(&[
             ("status", "failed"),
-            ("status", "queued"),
+            ("status", "queued,running"),
             ("tag", "a,b"),
             ("limit", "5"),
         ]);
         let filter = good.jobs().unwrap();
-        assert_eq!((filter.statuses.len(), filter.tags), (2, vec!["a,b".to_owned()]));
+        assert_eq!((filter.statuses.len(), filter.tags), (3, vec!["a,b".to_owned()]));
         assert_eq!(good.page().unwrap(), (None, 5));
         good.end().unwrap();
         assert!(fields(&[("stauts", "failed")]).end().is_err());

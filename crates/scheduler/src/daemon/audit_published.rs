@@ -194,6 +194,7 @@ mod tests {
             queues: vec![queue()],
             slots: 1,
             busy: 0,
+            free: 0,
             running: Vec::new(),
             draining: false,
             started_at: Timestamp(0),

@@ -235,6 +235,7 @@ async fn a_parked_job_is_released_for_a_worker_that_has_its_function() {
         queues: vec![QueueName::default()],
         slots: 1,
         busy: 0,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: rig.clock.now(),

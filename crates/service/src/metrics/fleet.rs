@@ -257,6 +257,7 @@ mod tests {
             queues,
             slots,
             busy,
+            free: 0,
             running: Vec::new(),
             draining: false,
             started_at: Timestamp(0),

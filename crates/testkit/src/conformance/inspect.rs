@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use longshore_core::limits::SLOT_TAKEN;
 use longshore_core::outcome::Progress;
-use longshore_core::port::attempt::ProgressWrite;
+use longshore_core::port::attempt::{ProgressWrite, SlotsWanted};
 use longshore_core::port::inspect::Wakes;
 use longshore_core::spec::Start;
 use longshore_core::view::{Detail, JobFilter};
@@ -22,6 +23,8 @@ cases! { Inspect:
     jobs_are_shown_in_the_order_asked_and_as_much_as_asked,
     workers_are_listed_while_they_beat,
     a_worker_tells_its_load_between_beats_while_it_is_registered,
+    a_free_slot_is_taken_once_until_it_is_told_again,
+    slots_are_taken_of_live_workers_that_can_run_the_job,
     a_watcher_is_woken_by_a_change_of_status,
     a_watcher_is_woken_by_progress,
     the_store_answers_a_ping,
@@ -303,6 +306,67 @@ async fn a_worker_tells_its_load_between_beats_while_it_is_registered(rig: Rig) 
     rig.ports.attempt.worker_gone(one.id.clone()).await.unwrap();
     rig.ports.attempt.worker_load(one).await.unwrap();
     assert_eq!(workers().await, [], "late, it brings nobody back");
+}
+
+/// What this worker gets of the free slots of others, for jobs of a function in a queue.
+async fn take(rig: &Rig, worker: &str, (queue, function): (&str, &str), most: u32) -> u32 {
+    let want = SlotsWanted {
+        queue: QueueName::new(queue).unwrap(),
+        function: FunctionName::new(function).unwrap(),
+        most,
+    };
+    let me = WorkerId(worker.to_owned());
+    let taken = rig.ports.attempt.take_slots(me, vec![want.clone(), want]).await;
+    let taken = taken.unwrap();
+    assert_eq!(taken.len(), 2, "an answer to each want");
+    assert!(taken[0] > 0 || taken[1] == 0, "the first comes first: {taken:?}");
+    taken.iter().sum()
+}
+
+async fn a_free_slot_is_taken_once_until_it_is_told_again(rig: Rig) {
+    let work = ("default", "work");
+    let mut idle = rig.worker("idle", &["work"]);
+    rig.ports.attempt.worker_beat(idle.clone()).await.unwrap();
+    assert_eq!(take(&rig, "full", work, 9).await, 0, "none is free");
+    idle.free = 3;
+    rig.ports.attempt.worker_load(idle.clone()).await.unwrap();
+    assert_eq!(take(&rig, "idle", work, 9).await, 0, "its own");
+    assert_eq!(take(&rig, "full", work, 1).await, 2, "one for each want");
+    assert_eq!(take(&rig, "other", work, 9).await, 1, "what is left");
+    assert_eq!(take(&rig, "full", work, 9).await, 0);
+    // The jobs that were sent went elsewhere: its slots are as free as they were.
+    rig.pass(SLOT_TAKEN + Duration::from_millis(50)).await;
+    assert_eq!(take(&rig, "full", work, 9).await, 3);
+    idle.free = 2;
+    rig.ports.attempt.worker_load(idle.clone()).await.unwrap();
+    assert_eq!(take(&rig, "full", work, 9).await, 2, "it has told them anew");
+    idle.free = 0;
+    rig.ports.attempt.worker_beat(idle).await.unwrap();
+    rig.pass(SLOT_TAKEN + Duration::from_millis(50)).await;
+    assert_eq!(take(&rig, "full", work, 9).await, 0);
+}
+
+async fn slots_are_taken_of_live_workers_that_can_run_the_job(rig: Rig) {
+    let work = ("default", "work");
+    for name in ["one", "two", "drains"] {
+        let mut worker = rig.worker(name, &["work"]);
+        worker.free = 2;
+        worker.draining = name == "drains";
+        rig.ports.attempt.worker_beat(worker).await.unwrap();
+    }
+    assert_eq!(take(&rig, "full", ("other", "work"), 9).await, 0);
+    assert_eq!(take(&rig, "full", ("default", "play"), 9).await, 0);
+    assert_eq!(take(&rig, "full", work, 9).await, 4);
+    rig.pass(SLOT_TAKEN + Duration::from_millis(50)).await;
+    let gone = WorkerId("one".to_owned());
+    rig.ports.attempt.worker_gone(gone).await.unwrap();
+    assert_eq!(take(&rig, "full", work, 9).await, 2, "one said good-bye");
+    rig.pass_secs(40).await;
+    assert_eq!(
+        take(&rig, "full", work, 9).await,
+        0,
+        "nobody was heard of for long"
+    );
 }
 
 async fn woken(wakes: &mut dyn Wakes, id: JobId) {

@@ -484,6 +484,7 @@ impl Rig {
             queues: vec![QueueName::default()],
             slots: 4,
             busy: 0,
+            free: 0,
             running: Vec::new(),
             draining: false,
             started_at: self.now(),

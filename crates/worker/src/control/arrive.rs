@@ -126,6 +126,7 @@ impl Control {
             ..
         } = message;
         let shards = self.ports.enqueue.shards();
+        self.ahead.came(&queue, jobs.len());
         for job in jobs {
             let home = shards.of(&job.id);
             if home != shard {
@@ -167,7 +168,7 @@ impl Control {
             self.wake_by(Instant::now());
         } else {
             self.buffer.push(held.envelope.priority, held);
-            self.wake_by(Instant::now() + super::keep::HOLD);
+            self.wake_by(Instant::now() + super::relief::HOLD);
         }
     }
 

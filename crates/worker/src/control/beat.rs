@@ -45,10 +45,12 @@ struct Told {
     due: Option<Instant>,
 }
 
-/// Slots in use, and the last attempt that began: one that changes in neither runs the same jobs.
+/// Slots in use, those that would take a job of another, and the last attempt that began: one that changes in none of them
+/// runs the same jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) busy: usize,
+    pub(super) free: usize,
     pub(super) last: u64,
 }
 
@@ -62,7 +64,11 @@ impl Beats {
             },
             failing: false,
             load: Told {
-                load: Load { busy: 0, last: 0 },
+                load: Load {
+                    busy: 0,
+                    free: 0,
+                    last: 0,
+                },
                 at: now,
                 due: None,
             },
@@ -150,6 +156,7 @@ impl Control {
     fn load(&self) -> Load {
         Load {
             busy: self.running.active(),
+            free: self.free_slots(),
             last: self.running.last_key(),
         }
     }
@@ -252,6 +259,7 @@ impl Control {
             queues: self.settings.queues.clone(),
             slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
             busy: u32::try_from(self.running.active()).unwrap_or(u32::MAX),
+            free: u32::try_from(self.free_slots()).unwrap_or(u32::MAX),
             running,
             draining: !self.phase.is_working(),
             started_at: self.began,
@@ -283,7 +291,7 @@ impl Control {
             return;
         }
         self.paused = paused.into_iter().collect();
-        for feed in &self.feeds {
+        for feed in &mut self.feeds {
             feed.consume(!self.paused.contains(feed.queue()));
         }
         self.empty_paused();
@@ -291,7 +299,7 @@ impl Control {
 
     /// A claim found this queue paused.
     pub(super) fn pause(&mut self, queue: QueueName) {
-        for feed in self.feeds.iter().filter(|feed| *feed.queue() == queue) {
+        for feed in self.feeds.iter_mut().filter(|feed| *feed.queue() == queue) {
             feed.consume(false);
         }
         self.paused.insert(queue);

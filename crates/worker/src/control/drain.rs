@@ -64,7 +64,7 @@ impl Control {
         self.phase = Phase::Draining(self.drain_by);
         // Before anything is let go of: who asks whether this worker may be given work hears no.
         self.health.drains();
-        for feed in &self.feeds {
+        for feed in &mut self.feeds {
             feed.stop();
         }
         let mut back = self.buffer.take_if(|_| true);

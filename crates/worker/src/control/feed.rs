@@ -1,4 +1,6 @@
-//! One task a queue that keeps a subscription: subscribes again when it ends, stops it while the queue is paused.
+//! Tasks that keep subscriptions: each subscribes again when its own ends, stops it while the queue is paused. A queue has one
+//! for its slots, which never changes, and one for what is taken ahead of them, which comes and goes: a consumer keeps its
+//! prefetch for life, so that another prefetch is another consumer, and what the old one holds must not be missing meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,17 +25,33 @@ const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    Consume,
+    /// With this prefetch.
+    Consume(u16),
     Quiet,
     Stop,
 }
 
-/// The control loop's hold on a feed.
+/// The control loop's hold on the feed of a queue.
 #[derive(Debug)]
 pub(super) struct Feed {
     queue: QueueName,
-    mode: watch::Sender<Mode>,
+    slots: watch::Sender<Mode>,
+    /// What is taken ahead; nothing is where the prefetch was set.
+    ahead: Option<watch::Sender<Mode>>,
+    prefetch: Prefetch,
+    consumes: bool,
     health: WorkerHealth,
+}
+
+/// Messages that may be delivered and not acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefetch {
+    /// For the slots.
+    pub(crate) slots: u16,
+    /// Ahead of them.
+    pub(crate) ahead: u16,
+    /// Whether the second follows what is measured.
+    pub(crate) adapts: bool,
 }
 
 impl Feed {
@@ -41,34 +59,58 @@ impl Feed {
         &self.queue
     }
 
+    /// How many messages are taken ahead; `None` where that is not to change.
+    pub(super) fn ahead(&self) -> Option<u16> {
+        self.ahead.is_some().then_some(self.prefetch.ahead)
+    }
+
+    /// Takes so many messages ahead of the slots from now on.
+    pub(super) fn take_ahead(&mut self, messages: u16) {
+        self.prefetch.ahead = messages;
+        self.consume(self.consumes);
+    }
+
     /// Consumes, or pauses.
-    pub(super) fn consume(&self, consume: bool) {
-        self.set(if consume { Mode::Consume } else { Mode::Quiet });
+    pub(super) fn consume(&mut self, consume: bool) {
+        self.consumes = consume;
+        let mode = |prefetch| match prefetch {
+            1.. if consume => Mode::Consume(prefetch),
+            _ => Mode::Quiet,
+        };
+        self.set(mode(self.prefetch.slots), mode(self.prefetch.ahead));
     }
 
     /// Consumes nothing any more.
-    pub(super) fn stop(&self) {
-        self.set(Mode::Stop);
+    pub(super) fn stop(&mut self) {
+        self.consumes = false;
+        self.set(Mode::Stop, Mode::Stop);
     }
 
-    fn set(&self, mode: Mode) {
-        if mode != Mode::Consume {
+    fn set(&self, slots: Mode, ahead: Mode) {
+        if !self.consumes {
             self.health.attach(&self.queue, Attachment::Paused);
         }
-        self.mode.send_if_modified(|now| {
-            let changes = *now != mode && *now != Mode::Stop;
-            if changes {
-                *now = mode;
-            }
-            changes
-        });
+        turn(&self.slots, slots);
+        if let Some(feed) = &self.ahead {
+            turn(feed, ahead);
+        }
     }
 }
 
-/// Starts a feed for each queue. They consume nothing until they are told to.
+fn turn(feed: &watch::Sender<Mode>, mode: Mode) {
+    feed.send_if_modified(|now| {
+        let changes = *now != mode && *now != Mode::Stop;
+        if changes {
+            *now = mode;
+        }
+        changes
+    });
+}
+
+/// Starts the feeds of each queue. They consume nothing until they are told to.
 pub(super) fn start_all(
     queues: &[QueueName],
-    prefetch: u16,
+    prefetch: Prefetch,
     port: &Arc<dyn ConsumePort>,
     arrivals: &mpsc::Sender<Arrival>,
     random: &Arc<dyn Random>,
@@ -76,28 +118,31 @@ pub(super) fn start_all(
     tasks: &mut JoinSet<()>,
 ) -> Vec<Feed> {
     let generations = Arc::new(AtomicU64::new(0));
-    let start = |queue: &QueueName| {
+    let mut start = |queue: &QueueName, health: Option<WorkerHealth>| {
         let (mode, modes) = watch::channel(Mode::Quiet);
         let task = Task {
             queue: queue.clone(),
-            prefetch,
             port: Arc::clone(port),
             arrivals: arrivals.clone(),
             random: Arc::clone(random),
             generations: Arc::clone(&generations),
-            health: health.clone(),
+            health,
             modes,
             retired: Vec::new(),
             failures: 0,
         };
         tasks.spawn(task.run());
-        Feed {
-            queue: queue.clone(),
-            mode,
-            health: health.clone(),
-        }
+        mode
     };
-    queues.iter().map(start).collect()
+    let feeds = queues.iter().map(|queue| Feed {
+        queue: queue.clone(),
+        slots: start(queue, Some(health.clone())),
+        ahead: prefetch.adapts.then(|| start(queue, None)),
+        prefetch,
+        consumes: false,
+        health: health.clone(),
+    });
+    feeds.collect()
 }
 
 /// A subscription and what its deliveries hold.
@@ -110,12 +155,12 @@ struct Kept {
 
 struct Task {
     queue: QueueName,
-    prefetch: u16,
     port: Arc<dyn ConsumePort>,
     arrivals: mpsc::Sender<Arrival>,
     random: Arc<dyn Random>,
     generations: Arc<AtomicU64>,
-    health: WorkerHealth,
+    /// Told whether the queue is consumed, by the feed that matters.
+    health: Option<WorkerHealth>,
     modes: watch::Receiver<Mode>,
     /// Stopped subscriptions with unacknowledged deliveries.
     retired: Vec<Kept>,
@@ -137,7 +182,7 @@ impl Task {
         loop {
             let mode = *self.modes.borrow_and_update();
             let on = match mode {
-                Mode::Consume => self.consume().await,
+                Mode::Consume(prefetch) => self.consume(prefetch).await,
                 Mode::Quiet | Mode::Stop => self.idle().await,
             };
             if !on {
@@ -157,17 +202,23 @@ impl Task {
         }
     }
 
+    fn tell(&self, attachment: Attachment) {
+        if let Some(health) = &self.health {
+            health.attach(&self.queue, attachment);
+        }
+    }
+
     fn let_go(&mut self) {
         self.retired
             .retain(|kept| Arc::strong_count(&kept.life.alive) > 1);
     }
 
     /// Subscribes and consumes until something else is asked for or the subscription ends.
-    async fn consume(&mut self) -> bool {
+    async fn consume(&mut self, prefetch: u16) -> bool {
         let source = Source::Jobs(self.queue.clone());
-        self.health.attach(&self.queue, Attachment::Detached);
+        self.tell(Attachment::Detached);
         let subscribed = tokio::select! {
-            subscribed = self.port.subscribe(source, self.prefetch) => subscribed,
+            subscribed = self.port.subscribe(source, prefetch) => subscribed,
             changed = self.modes.changed() => return changed.is_ok(),
         };
         let subscription = match subscribed {
@@ -178,7 +229,7 @@ impl Task {
             }
         };
         self.let_go();
-        self.health.attach(&self.queue, Attachment::Attached);
+        self.tell(Attachment::Attached);
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let life = Life {
             generation,
@@ -191,12 +242,12 @@ impl Task {
         };
         match self.forward(&mut kept).await {
             Parting::Asked => {
-                self.health.attach(&self.queue, Attachment::Paused);
+                self.tell(Attachment::Paused);
                 self.retire(kept).await;
                 true
             }
             Parting::Ended => {
-                self.health.attach(&self.queue, Attachment::Detached);
+                self.tell(Attachment::Detached);
                 tracing::warn!(queue = %self.queue, "subscription ended; subscribing again");
                 let told = self.arrivals.send(Arrival::Ended { generation }).await;
                 told.is_ok() && self.pause().await
@@ -213,7 +264,10 @@ impl Task {
                     return if changed.is_ok() { Parting::Asked } else { Parting::Orphaned };
                 }
                 parting = hand_on(&self.arrivals, &self.queue, kept) => match parting {
-                    None => self.failures = 0,
+                    None => {
+                        self.failures = 0;
+                        self.let_go();
+                    }
                     Some(parting) => return parting,
                 },
             }

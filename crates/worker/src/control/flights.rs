@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use longshore_core::limits::SCRIPT_JOBS_MAX;
 use longshore_core::port::Error;
-use longshore_core::port::attempt::{Beaten, Claim, Claimed, Finish, Finished, GivenBack, Rebuild, Then};
+use longshore_core::port::attempt::{
+    Beaten, Claim, Claimed, Finish, Finished, GivenBack, Rebuild, SlotsWanted, Then,
+};
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::telemetry::{Event, Repair};
 use longshore_core::view::WorkerView;
@@ -65,6 +67,7 @@ pub(super) enum Answer {
     WorkerBeat(Result<Vec<QueueName>, Error>),
     Load(Result<(), Error>),
     Workers(Result<Vec<WorkerView>, Error>),
+    Slots(Vec<SlotsWanted>, Result<Vec<u32>, Error>),
     /// The spans of parents were linked.
     Linked,
 }
@@ -89,6 +92,7 @@ impl Control {
             Answer::WorkerBeat(answer) => self.on_worker_beat(answer),
             Answer::Load(answer) => self.on_load(answer),
             Answer::Linked => {}
+            Answer::Slots(wanted, answer) => self.on_slots(&wanted, answer),
             Answer::Workers(answer) => {
                 let workers = answer
                     .inspect_err(|error| self.note_failure("list workers", error))
@@ -166,6 +170,9 @@ impl Control {
         let now = Instant::now();
         match answer {
             Ok((finished, claimed)) => {
+                if !claimed.is_empty() {
+                    self.ahead.took(now.duration_since(began));
+                }
                 let (mut finished, mut claimed) = (finished.into_iter(), claimed.into_iter());
                 for step in lane.landed() {
                     match step {

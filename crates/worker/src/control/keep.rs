@@ -1,14 +1,13 @@
 //! What time brings: time limits, fences, parked jobs, jobs held too long, early acknowledgements.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use longshore_core::JobId;
 use longshore_core::port::attempt::GiveBackReason;
-use longshore_core::{FunctionName, JobId, QueueName};
 use tokio::time::Instant;
 
 use super::Control;
-use super::arrive::{Held, Parked};
+use super::arrive::Parked;
 use super::delivery::DeliveryKey;
 use super::flights::{Answer, in_time};
 use super::peers::Runs;
@@ -16,10 +15,6 @@ use super::running::{Attempt, Doing};
 use super::settle::StopReason;
 use crate::report::StopCause;
 
-/// A job that waits here for longer goes back while others have free slots.
-pub(super) const HOLD: Duration = Duration::from_secs(1);
-/// A job that waits here for longer goes back always.
-const HOLD_MAX: Duration = Duration::from_secs(300);
 /// Deliveries are acknowledged after this age, once a beat has proven the lease of every job of theirs.
 const EARLY_ACK: Duration = Duration::from_secs(600);
 /// What a strictly fenced handler may take to stop; the rest of the margin is for the machine.
@@ -35,6 +30,7 @@ impl Control {
         self.keep_parked(now);
         self.keep_foreign(now);
         self.keep_held(now);
+        self.keep_ahead(now);
         self.keep_deliveries(now);
         self.keep_solo(now);
         self.beat(now);
@@ -141,34 +137,6 @@ impl Control {
         }
     }
 
-    /// Hands back what waits too long: to others that have free slots, and in the end to whom it may concern. The job
-    /// that waits to be alone has a time of its own: elsewhere it would wait as here.
-    fn keep_held(&mut self, now: Instant) {
-        let age = |held: &Held| now.duration_since(held.since);
-        let max = HOLD_MAX.min(self.early_ack() / 2);
-        let oldest = self.buffer.iter().map(|held| age(held)).max();
-        if oldest.is_none_or(|oldest| oldest < HOLD) || !self.know_peers(now) {
-            return;
-        }
-        let peers = &self.peers;
-        let mut free: HashMap<(QueueName, FunctionName), usize> = HashMap::new();
-        let mut goes = |held: &Held| {
-            if age(held) < HOLD || held.asked.is_some() {
-                return false;
-            }
-            let (queue, function) = (&held.envelope.queue, &held.envelope.function_name);
-            let slots = free
-                .entry((queue.clone(), function.clone()))
-                .or_insert_with(|| peers.free_slots(queue, function));
-            let taken = *slots > 0;
-            *slots = slots.saturating_sub(1);
-            taken || age(held) >= max
-        };
-        for held in self.buffer.take_if(|held| goes(held)) {
-            self.give_back(held, GiveBackReason::Unstarted);
-        }
-    }
-
     /// Whether the other workers are known; asks when they are not.
     fn know_peers(&mut self, now: Instant) -> bool {
         if self.peers.ask(now) {
@@ -218,7 +186,12 @@ impl Control {
         let attempts = self.running.iter().filter_map(|(_, attempt)| attempt.due_at());
         let parked = self.parked.iter().map(|parked| parked.until);
         let lanes = self.retries().filter(|at| *at > now);
-        let others = [self.beats.due(), self.flushes.due(), self.phase.until()];
+        let others = [
+            self.beats.due(),
+            self.flushes.due(),
+            self.phase.until(),
+            self.relief_due(now),
+        ];
         attempts
             .chain(parked)
             .chain(lanes)

@@ -1,4 +1,4 @@
-//! What other live workers are known to do; asked for when it matters and kept for a few seconds.
+//! Which functions other live workers have; asked for when it matters and kept for a few seconds.
 
 use std::time::Duration;
 
@@ -60,16 +60,6 @@ impl Peers {
         let mut able = self.list.iter().filter(|worker| has(worker, queue, function));
         able.next().map_or(Runs::Nowhere, |_| Runs::Somewhere)
     }
-
-    /// Free slots of others for this function in this queue.
-    pub(super) fn free_slots(&self, queue: &QueueName, function: &FunctionName) -> usize {
-        let free = self
-            .list
-            .iter()
-            .filter(|worker| has(worker, queue, function))
-            .map(|worker| worker.slots.saturating_sub(worker.busy) as usize);
-        free.sum()
-    }
 }
 
 fn has(worker: &WorkerView, queue: &QueueName, function: &FunctionName) -> bool {
@@ -92,6 +82,7 @@ mod tests {
             queues: vec![QueueName::new(queue).unwrap()],
             slots: 4,
             busy: 1,
+            free: 0,
             running: Vec::new(),
             draining: false,
             started_at: Timestamp(1),
@@ -110,7 +101,6 @@ mod tests {
         peers.told(Some(vec![worker("resize", "images")]), &me, now);
         assert_eq!(peers.runs(&queue("images"), &resize), Runs::Somewhere);
         assert_eq!(peers.runs(&queue("mails"), &resize), Runs::Nowhere);
-        assert_eq!(peers.free_slots(&queue("images"), &resize), 3);
         peers.told(None, &me, now);
         assert_eq!(peers.runs(&queue("images"), &resize), Runs::Unknown);
     }

@@ -308,7 +308,15 @@ impl Control {
         let ran = trace::ran(attempt, Instant::now());
         attempt.finish_span = trace::finish_span(attempt);
         if matches!(outcome, Outcome::Completed { .. }) {
-            self.run_times.took(&attempt.envelope().queue, ran);
+            let queue = &attempt.envelope().queue;
+            self.run_times.took(queue, ran);
+            if self
+                .run_times
+                .of(queue)
+                .is_some_and(|runs| runs.count == super::ahead::RUNS_MIN)
+            {
+                self.wake_at = self.wake_at.min(Instant::now());
+            }
         }
         if attempt.losts >= LOSTS_ALONE && attempt.is_active() {
             self.exclusive -= 1;

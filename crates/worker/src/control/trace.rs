@@ -222,6 +222,11 @@ impl RunTimes {
         !self.0.is_empty() && self.0.values().all(|mean| mean.seconds < SHORT)
     }
 
+    /// The mean of a queue's jobs; not before the first has ended.
+    pub(super) fn of(&self, queue: &longshore_core::QueueName) -> Option<longshore_core::view::RunTime> {
+        self.0.get(queue).copied()
+    }
+
     /// What a beat tells.
     pub(super) fn tell(&self) -> Vec<(longshore_core::QueueName, longshore_core::view::RunTime)> {
         self.0

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_core::port::attempt::{
-    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined, Rebuild,
+    Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite, Quarantined,
+    Rebuild, SlotsWanted,
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{AttemptPort, Error, Ports, Reply};
@@ -154,6 +155,10 @@ impl AttemptPort for Cut {
 
     fn worker_load(&self, worker: WorkerView) -> Reply<'_, ()> {
         self.unless(&[], || self.store.worker_load(worker))
+    }
+
+    fn take_slots(&self, worker: WorkerId, wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>> {
+        self.unless(&[], || self.store.take_slots(worker, wanted))
     }
 
     fn worker_gone(&self, worker: WorkerId) -> Reply<'_, ()> {

@@ -116,6 +116,7 @@ async fn a_job_that_waits_in_a_stopping_worker_when_the_store_is_wiped_comes_aga
     let worker = || {
         rig.worker()
             .max_workers(1)
+            .prefetch(4)
             .state(Arc::clone(&gate))
             .register(handler)
     };

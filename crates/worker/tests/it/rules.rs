@@ -7,7 +7,7 @@ use longshore_core::message::MessageJob;
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::random::SystemRandom;
 use longshore_core::{Clock, Envelope, JobError, JobId, JobStatus, Priority, QueueName, SystemClock, limits};
-use longshore_worker::{State, Worker};
+use longshore_worker::{Builder, State, Worker};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -33,6 +33,11 @@ impl Gate {
     }
 }
 
+/// A worker that takes jobs ahead of its slots, whatever they are.
+fn holding(rig: &Rig, slots: usize) -> Builder {
+    rig.worker().max_workers(slots).prefetch(16)
+}
+
 async fn gated(job: Echo, State(gate): State<Gate>) -> Result<String, JobError> {
     gate.starts.lock().push(job.text.clone());
     gate.open.acquire().await?.forget();
@@ -43,7 +48,7 @@ async fn gated(job: Echo, State(gate): State<Gate>) -> Result<String, JobError> 
 async fn a_critical_job_starts_at_the_next_free_slot() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().max_workers(1).state(gate.clone()).register(gated));
+    let worker = Running::start(holding(&rig, 1).state(gate.clone()).register(gated));
     rig.enqueue(echo("first")).await;
     until("the first starts", || gate.started() == 1).await;
     for text in ["second", "third"] {
@@ -64,7 +69,7 @@ async fn a_critical_job_starts_at_the_next_free_slot() {
 async fn no_more_jobs_run_at_once_than_there_are_slots() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().max_workers(3).state(gate.clone()).register(gated));
+    let worker = Running::start(holding(&rig, 3).state(gate.clone()).register(gated));
     let mut ids = Vec::new();
     for number in 0..6 {
         ids.push(rig.enqueue(echo(&number.to_string())).await);
@@ -103,7 +108,7 @@ async fn a_function_that_is_not_registered_is_handed_to_a_worker_that_has_it() {
 async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let rig = Rig::new();
     let gate = Gate::new();
-    let worker = Running::start(rig.worker().max_workers(1).state(gate.clone()).register(gated));
+    let worker = Running::start(holding(&rig, 1).state(gate.clone()).register(gated));
     let first = rig.enqueue(echo("first")).await;
     rig.until(first, JobStatus::Running).await;
     rig.enqueue(echo("second")).await;
@@ -300,4 +305,30 @@ fn urls_that_cannot_be_used_are_told_with_every_other_problem() {
     assert!(!error.contains("s3cret"), "{error}");
     let error = Worker::builder("embedded://").build().unwrap_err().to_string();
     assert!(error.contains("embedded://FOLDER"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_taken_ahead_of_unknown_jobs_and_something_of_short_ones() {
+    const JOBS: usize = 100;
+    let rig = Rig::new();
+    let gate = Gate::new();
+    let worker = Running::start(rig.worker().max_workers(2).state(gate.clone()).register(gated));
+    let ahead = || worker.stats.snapshot().waiting;
+    let mut ids = Vec::new();
+    for number in 0..JOBS {
+        ids.push(rig.enqueue(echo(&number.to_string())).await);
+    }
+    until("the slots are full", || gate.started() == 2).await;
+    assert_eq!(ahead(), 0);
+    // The first ones end at once and show that they are short; those behind them do not.
+    gate.open.add_permits(JOBS / 2);
+    until("some are taken ahead", || {
+        gate.started() == JOBS / 2 + 2 && ahead() > 2
+    })
+    .await;
+    gate.open.add_permits(JOBS / 2);
+    for id in ids {
+        rig.until(id, JobStatus::Completed).await;
+    }
+    worker.stop().await;
 }

@@ -108,6 +108,7 @@ async fn a_drain_hands_back_what_runs_and_what_waits_without_using_an_attempt() 
     let builder = rig
         .worker()
         .max_workers(1)
+        .prefetch(4)
         .drain_deadline(Duration::from_millis(50));
     let worker = Running::start(builder.register(polite));
     let first = rig.enqueue(echo("1")).await;

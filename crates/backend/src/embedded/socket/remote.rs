@@ -16,7 +16,7 @@ use longshore_core::name::{CronName, QueueName};
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
-    Quarantined, Rebuild,
+    Quarantined, Rebuild, SlotsWanted,
 };
 use longshore_core::port::broker::{ConsumePort, Depth, PublishPort, Published, Source, Subscription};
 use longshore_core::port::checkup::{CheckupPort, IndexLook, QuarantineFill, ShardState};
@@ -290,6 +290,10 @@ impl AttemptPort for Remote {
     }
 
     fn worker_load(&self, _worker: WorkerView) -> Reply<'_, ()> {
+        elsewhere()
+    }
+
+    fn take_slots(&self, _worker: WorkerId, _wanted: Vec<SlotsWanted>) -> Reply<'_, Vec<u32>> {
         elsewhere()
     }
 

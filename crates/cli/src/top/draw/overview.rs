@@ -19,14 +19,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, look: &Look, paint: Paint)
     let done = |tally: &Tally| tally.completed;
     let title = format!(
         "completed a minute, last hour: now {}, at most {}",
-        rate(recent(statistics, done)),
+        count(recent(statistics, done)),
         count(most(statistics, done)),
     );
     line(frame, throughput, statistics, title, done, paint.good());
     let bad = |tally: &Tally| tally.failed + tally.retried + tally.lost;
     let title = format!(
         "attempts that failed or were lost a minute: now {}, at most {}",
-        rate(recent(statistics, bad)),
+        count(recent(statistics, bad)),
         count(most(statistics, bad)),
     );
     line(frame, failures, statistics, title, bad, paint.bad());
@@ -34,13 +34,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, look: &Look, paint: Paint)
     frame.render_widget(Paragraph::new(figures_of(look, paint)).block(block), figures);
 }
 
-/// What of the last two minutes, the second of which is not over, as a rate.
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn recent(statistics: &Statistics, of: impl Fn(&Tally) -> u64) -> f64 {
+/// What of the last two minutes, the second of which is not over, in one of them.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "for people"
+)]
+fn recent(statistics: &Statistics, of: impl Fn(&Tally) -> u64) -> u64 {
     let last: Vec<_> = statistics.series.iter().rev().take(2).collect();
     let sum: u64 = last.iter().map(|point| of(&point.tally)).sum();
     let time = last.last().map(|point| statistics.at.since(point.at));
-    sum as f64 / time.unwrap_or_default().as_secs_f64().max(1.0)
+    (sum as f64 * 60.0 / time.unwrap_or_default().as_secs_f64().max(1.0)).round() as u64
 }
 
 fn most(statistics: &Statistics, of: impl Fn(&Tally) -> u64) -> u64 {

@@ -280,6 +280,7 @@ fn a_worker_that_vanishes_is_told_of_once() {
         queues: Vec::new(),
         slots: 1,
         busy: 0,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: Timestamp::ZERO,

@@ -1,7 +1,7 @@
 //! The walks leave no call out.
 
 /// Calls that no walk makes, and what holds the two stores equal there.
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("shards", "is no request"),
     ("lease_shards", "cases of the contract: leases"),
     ("release_shards", "cases of the contract: leases"),
@@ -10,6 +10,7 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("cron_due", "cases of the contract: cron"),
     ("cron_fire", "cases of the contract: cron"),
     ("worker_load", "cases of the contract: workers"),
+    ("take_slots", "cases of the contract: workers"),
     ("next", "belongs to a stream"),
     ("from_envelope", "is no request"),
 ];

@@ -22,6 +22,7 @@ pub(crate) fn worker(now: Timestamp) -> WorkerView {
         queues: vec![QueueName::default()],
         slots: 4,
         busy: 0,
+        free: 0,
         running: Vec::new(),
         draining: false,
         started_at: now,
