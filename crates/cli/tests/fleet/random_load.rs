@@ -94,7 +94,7 @@ impl Load {
                 None
             };
             let batch = again.unwrap_or_else(|| self.new_batch(&random));
-            let life = (below(&random, 5) == 0).then(|| Duration::from_millis(below(&random, 2_000)));
+            let life = (below(&random, 3) == 0).then(|| Duration::from_millis(below(&random, 2_500)));
             // Not everybody who dies is replaced by somebody who asks again.
             let forgotten = below(&random, 4) == 0;
             self.ask(batch, life, forgotten).await;
