@@ -25,6 +25,8 @@ const LEAST: Duration = Duration::from_millis(1);
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 /// How long what was read counts as fresh, in milliseconds.
 const FRESH: u64 = 10_000;
+/// The same while no function is known: the next reading says much.
+const FRESH_UNKNOWN: u64 = 1_000;
 /// How long what was read counts at all when no later reading succeeds, in milliseconds.
 const KEPT: u64 = 5 * 60 * 1_000;
 /// How long a reading may take.
@@ -89,8 +91,8 @@ impl Paces {
         }
     }
 
-    /// When what is known is more than ten seconds old and nobody else was told so: what reads it anew, for the caller
-    /// to spawn beside its own work. It gives up after five seconds, of which `sleep` knows the end.
+    /// When what is known is more than ten seconds old (one, while nothing is) and nobody else was told so: what reads it
+    /// anew, for the caller to spawn beside its own work. It gives up after five seconds, of which `sleep` knows the end.
     pub fn refresh<S, T>(self: &Arc<Self>, sleep: S) -> Option<impl Future<Output = ()> + Send + use<S, T>>
     where
         S: FnOnce(Duration) -> T + Send,
@@ -116,12 +118,15 @@ impl Paces {
     fn is_old(&self) -> bool {
         let asked = self.asked.load(Ordering::Acquire);
         let now = self.clock.now();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let fresh = fresh(&known.paces);
+        drop(known);
         let mine = || {
             self.asked
                 .compare_exchange(asked, now.millis().max(1), Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
         };
-        (asked == 0 || !is_within(FRESH, asked, now)) && mine()
+        (asked == 0 || !is_within(fresh, asked, now)) && mine()
     }
 
     /// Reads it anew. When that fails, what was known stays.
@@ -134,6 +139,11 @@ impl Paces {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
     }
+}
+
+/// How long that counts as fresh, in milliseconds.
+fn fresh(paces: &HashMap<FunctionName, Duration>) -> u64 {
+    if paces.is_empty() { FRESH_UNKNOWN } else { FRESH }
 }
 
 /// Whether it is less than that many milliseconds since then; not when the clock went back behind it.
@@ -200,6 +210,16 @@ mod tests {
             [49_999, 50_000, 59_999, 60_000].map(within),
             [false, true, true, false]
         );
+    }
+
+    #[test]
+    fn while_nothing_is_known_it_is_read_again_soon() {
+        assert_eq!(fresh(&HashMap::new()), FRESH_UNKNOWN);
+        let known = paces(&Statistics {
+            functions: vec![row("short", &[0; 30])],
+            ..Statistics::default()
+        });
+        assert_eq!(fresh(&known), FRESH);
     }
 
     #[test]
