@@ -5,6 +5,7 @@ mod memory;
 mod mode;
 mod report;
 mod rig;
+mod running;
 
 use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
@@ -110,7 +111,7 @@ async fn prepare(
             .map_err(longshore_backend::ConnectError::from)?,
         broker: options.broker_pid.or_else(|| broker(setting)),
     };
-    Ok((Rig::new(backend, options).await?, meters))
+    Ok((Rig::new(backend, config, options).await?, meters))
 }
 
 /// A measurement hands over, schedules and works off. Whoever may not do one of these would wait for it without end.

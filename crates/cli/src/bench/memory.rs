@@ -41,7 +41,7 @@ pub(super) async fn run(
     let empty = bytes(gauge).await?;
     rig.enqueue(jobs).await?;
     weights.push(weight("queued", jobs, empty, bytes(gauge).await?));
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     rig.until_done(jobs).await?;
     worker.end().await?;
     let completed = bytes(gauge).await?;

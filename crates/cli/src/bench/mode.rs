@@ -86,7 +86,7 @@ async fn enqueue(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     let start = meters.start().await;
     rig.enqueue(jobs).await?;
     let row = Row::new(Mode::Enqueue, System::Longshore, jobs, &meters.stop(start).await);
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     rig.until_done(jobs).await?;
     worker.end().await?;
     Ok(row)
@@ -106,7 +106,7 @@ async fn hand_over(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failu
 
 /// The other half: nobody enqueues here.
 async fn work(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     let start = meters.start().await;
     rig.until_handled(jobs).await;
     let row = Row::new(Mode::Work, System::Longshore, jobs, &meters.stop(start).await);
@@ -117,7 +117,7 @@ async fn work(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
 /// The waits are those of the critical jobs; the row's jobs are the low ones.
 async fn urgent(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     rig.enqueue_backlog(jobs).await?;
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     tokio::time::sleep(URGENT_EVERY).await;
     let start = meters.start().await;
     for number in 0..URGENT {
@@ -136,7 +136,7 @@ async fn urgent(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure>
 async fn drain(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     rig.enqueue(jobs).await?;
     let start = meters.start().await;
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     rig.until_done(jobs).await?;
     let row = Row::new(Mode::Drain, System::Longshore, jobs, &meters.stop(start).await);
     worker.end().await?;
@@ -144,7 +144,7 @@ async fn drain(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> 
 }
 
 async fn end_to_end(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     let start = meters.start().await;
     tokio::try_join!(rig.enqueue(jobs), rig.until_done(jobs))?;
     let row = Row::new(Mode::EndToEnd, System::Longshore, jobs, &meters.stop(start).await);
@@ -154,7 +154,7 @@ async fn end_to_end(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Fail
 
 /// Enqueues jobs one by one at a rate, whether or not the earlier ones were acknowledged.
 async fn latency(rig: &Rig, meters: &Meters, jobs: usize, rate: u32) -> Result<Row, Failure> {
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     let mut ticks = tokio::time::interval(every(rate));
     let start = meters.start().await;
     let mut calls = FuturesUnordered::new();
@@ -190,8 +190,8 @@ async fn fan_out(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
         batch.add(rig.job(number)).queue(rig.queue()).depends_on([parent]);
     }
     rig.client.enqueue_many(batch).await?;
+    let worker = rig.worker().await?;
     let start = meters.start().await;
-    let worker = rig.worker()?;
     rig.until_none_is(JobStatus::Blocked).await?;
     let row = Row::new(Mode::FanOut, System::Longshore, jobs, &meters.stop(start).await);
     rig.until_done(jobs + 1).await?;
@@ -210,7 +210,7 @@ async fn chain(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> 
     rig.client.enqueue_many(batch).await?;
     rig.seen.watch_starts();
     let start = meters.start().await;
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     rig.until_done(jobs).await?;
     let row = Row::new(Mode::Chain, System::Longshore, jobs, &meters.stop(start).await);
     worker.end().await?;
@@ -226,7 +226,7 @@ async fn promote(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     let start = meters.start().await;
     rig.until_none_is(JobStatus::Scheduled).await?;
     let row = Row::new(Mode::Promote, System::Longshore, jobs, &meters.stop(start).await);
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     rig.until_done(jobs).await?;
     worker.end().await?;
     Ok(row)
@@ -236,7 +236,7 @@ async fn promote(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
 async fn schedule(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     let due = rig.enqueue_for_later(jobs).await?;
     rig.seen.watch_starts();
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     tokio::time::sleep_until(due).await;
     let start = meters.start().await;
     rig.until_done(jobs).await?;
@@ -263,7 +263,7 @@ async fn progress(rig: &Rig, meters: &Meters, options: &Bench) -> Result<Row, Fa
         count,
         every_ms: u64::try_from(every.as_millis()).unwrap_or(u64::MAX),
     };
-    let worker = rig.worker()?;
+    let worker = rig.worker().await?;
     let mut batch = Batch::new();
     for number in 0..jobs {
         let mut job = rig.job(usize::try_from(number).unwrap_or(0));

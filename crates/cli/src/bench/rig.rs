@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore::{Batch, Client, Job};
-use longshore_backend::Backend;
+use longshore_backend::{Backend, BackendConfig, Endpoints};
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::view::JobFilter;
 use longshore_core::{
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::running::Running;
 use crate::args::bench::{Bench, Mode};
 use crate::failure::Failure;
 use crate::output::warn;
@@ -33,7 +34,7 @@ const BACKLOG_JOB: Duration = Duration::from_millis(20);
 /// Jobs that are cancelled at once.
 const PAGE: usize = 1_000;
 /// How often it is looked whether everything has ended.
-const LOOK: Duration = Duration::from_millis(2);
+pub(super) const LOOK: Duration = Duration::from_millis(2);
 
 /// A job that does nothing, or updates its progress for a while.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -135,6 +136,8 @@ pub(super) struct Rig {
     pub(super) client: Client,
     pub(super) seen: Seen,
     backend: Backend,
+    /// Where a worker connects by itself; none where it shares the backend, so that there is one set of connections.
+    servers: Option<BackendConfig>,
     queue: QueueName,
     max_workers: usize,
     text: String,
@@ -143,35 +146,16 @@ pub(super) struct Rig {
     /// What was enqueued before is not ours.
     began: Timestamp,
     stop: CancellationToken,
-    scheduler: JoinHandle<longshore_scheduler::Report>,
-}
-
-/// A worker that runs.
-#[derive(Debug)]
-pub(super) struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<Result<longshore_worker::RunReport, longshore_worker::Error>>,
-}
-
-impl Running {
-    /// Stops it, and waits for its end.
-    pub(super) async fn end(mut self) -> Result<(), Failure> {
-        self.stop.cancel();
-        let ended = (&mut self.task).await;
-        ended.map_err(|error| Failure::new(ExitCode::Failure, error))??;
-        Ok(())
-    }
-}
-
-/// One of a measurement that breaks off takes no further jobs.
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    /// None in a process that only works on servers: what it costs is what a worker costs.
+    scheduler: Option<JoinHandle<longshore_scheduler::Report>>,
 }
 
 impl Rig {
-    pub(super) async fn new(backend: Backend, options: &Bench) -> Result<Self, Failure> {
+    pub(super) async fn new(
+        backend: Backend,
+        config: &BackendConfig,
+        options: &Bench,
+    ) -> Result<Self, Failure> {
         let builder = match options.bundle {
             0 => Client::builder(),
             jobs => Client::builder().bundle_max(usize::from(jobs)),
@@ -183,26 +167,30 @@ impl Rig {
             refuse_others(&client, &options.queue).await?;
         }
         let stop = CancellationToken::new();
-        let scheduler = Scheduler::builder(backend.ports().clone())
-            .shutdown(stop.clone())
-            .build();
+        let only_works = options.modes.contains(&Mode::Work);
+        let on_servers = matches!(config.endpoints, Endpoints::Servers { .. });
+        let scheduler = (!only_works || !on_servers).then(|| {
+            let scheduler = Scheduler::builder(backend.ports().clone());
+            tokio::spawn(scheduler.shutdown(stop.clone()).build().run())
+        });
         Ok(Self {
             client,
             seen: Seen::default(),
             backend,
+            servers: (on_servers && !only_works).then(|| config.clone()),
             queue: options.queue.clone(),
             max_workers: usize::try_from(options.max_workers).unwrap_or(usize::MAX),
-            only_works: options.modes.contains(&Mode::Work),
+            only_works,
             began: SystemClock.now(),
             text: "x".repeat(usize::try_from(options.payload).unwrap_or(0)),
             stop,
-            scheduler: tokio::spawn(scheduler.run()),
+            scheduler,
         })
     }
 
     /// A few jobs, so that queues, connections and scripts are there.
     pub(super) async fn warm_up(&self) -> Result<(), Failure> {
-        let worker = self.worker()?;
+        let worker = self.worker().await?;
         self.enqueue(WARM).await?;
         self.until_done(WARM).await?;
         worker.end().await
@@ -276,21 +264,23 @@ impl Rig {
         Ok(())
     }
 
-    /// A worker that takes jobs from now on.
-    pub(super) fn worker(&self) -> Result<Running, Failure> {
+    /// A worker that takes jobs from now on. On servers it has connections of its own, which its control loop's thread
+    /// looks after, as those of a process that is a worker.
+    pub(super) async fn worker(&self) -> Result<Running, Failure> {
         self.seen.0.done.store(0, Ordering::Relaxed);
         let stop = CancellationToken::new();
-        let worker = Worker::builder(BackendSource::from(self.backend.clone()))
+        let source = match &self.servers {
+            Some(config) => BackendSource::from(config.clone()),
+            None => BackendSource::from(self.backend.clone()),
+        };
+        let worker = Worker::builder(source)
             .state(self.seen.clone())
             .register(work)
             .queue(self.queue())
             .max_workers(self.max_workers)
             .shutdown(stop.clone())
             .build()?;
-        Ok(Running {
-            stop,
-            task: tokio::spawn(worker.run()),
-        })
+        Running::begin(worker, stop).await
     }
 
     /// Until so many handlers of this worker have ended.
@@ -355,8 +345,10 @@ impl Rig {
     /// Ends everything.
     pub(super) async fn close(self) {
         self.stop.cancel();
-        // Its report says what a scheduler did; nobody asks here.
-        drop(self.scheduler.await);
+        if let Some(scheduler) = self.scheduler {
+            // Its report says what a scheduler did; nobody asks here.
+            drop(scheduler.await);
+        }
         self.client.close().await;
         self.backend.close().await;
     }
