@@ -57,6 +57,20 @@ fn the_embedded_store_does_what_the_transitions_say() {
 }
 
 #[test]
+#[ignore = "takes minutes; scripts/test soak runs it"]
+fn soak_the_embedded_store_does_what_the_transitions_say_five_thousand_times() {
+    check(&Embedded, &runtime(), 5_000);
+}
+
+#[test]
+#[ignore = "takes an hour; scripts/test soak runs it"]
+fn soak_redis_does_what_the_transitions_say_five_thousand_times() {
+    let runtime = runtime();
+    let fleet = runtime.block_on(Fleet::start(Profile::Quorum, Store::Standalone));
+    check(&fleet, &runtime, 5_000);
+}
+
+#[test]
 fn redis_does_what_the_transitions_say() {
     let runtime = runtime();
     let fleet = runtime.block_on(Fleet::start(Profile::Quorum, Store::Standalone));

@@ -18,6 +18,23 @@ pub fn most() -> Option<usize> {
     }
 }
 
+/// The same of one process that enqueues and ends. It has not lived long enough to know run times, and by them all that it
+/// has would travel alone: it is told any number up to 64 in that mode, by a number that somebody drew.
+///
+/// # Panics
+///
+/// When `TEST_BUNDLES` says neither.
+pub fn most_of_a_producer(drawn: u64) -> Option<usize> {
+    drawn_of(chosen()?, drawn)
+}
+
+fn drawn_of(bundles: Bundles, drawn: u64) -> Option<usize> {
+    match bundles {
+        Bundles::UpTo(jobs) => Some(jobs),
+        Bundles::ByRunTime => usize::try_from(drawn % BUNDLE_JOBS_MAX as u64 + 1).ok(),
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bundles {
     UpTo(usize),
@@ -107,6 +124,13 @@ mod tests {
         for wrong in ["", "0", "65", "all"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_producer_by_run_time_is_told_any_number() {
+        let told = |drawn| drawn_of(Bundles::ByRunTime, drawn);
+        assert_eq!([told(0), told(63), told(64)], [Some(1), Some(64), Some(1)]);
+        assert_eq!(drawn_of(Bundles::UpTo(7), 63), Some(7));
     }
 
     #[test]

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use longshore_core::random::Random as _;
 use longshore_testkit::bundles;
+use longshore_testkit::factory::SeededRandom;
 use longshore_testkit::process::{Error, Proc, ServerDir, run};
 use longshore_testkit::servers::SharedServers;
 use serde_json::Value;
+
+use crate::scene::seed;
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -22,6 +26,8 @@ pub(crate) struct Fleet {
     env: BTreeMap<String, String>,
     logs: ServerDir,
     started: std::sync::atomic::AtomicU32,
+    /// Draws what a producer may put together, in runs that leave it open.
+    random: SeededRandom,
     /// Keeps the virtual host and the database for this test alone.
     servers: Option<SharedServers>,
 }
@@ -46,6 +52,7 @@ impl Fleet {
             env: BTreeMap::new(),
             logs,
             started: 0.into(),
+            random: SeededRandom::new(seed()),
             servers: None,
         }
     }
@@ -86,10 +93,12 @@ impl Fleet {
             .env("LONGSHORE_AMQP_URL", &self.amqp)
             .env("LONGSHORE_REDIS_URL", &self.redis)
             .env("LONGSHORE_PROFILE", self.profile);
+        if let Some(jobs) = bundles::most_of_a_producer(self.random.next_u64()) {
+            command.env("LONGSHORE_BUNDLE_MAX", jobs.to_string());
+        }
+        // It lives long enough to know how long jobs take.
         if let Some(jobs) = bundles::most() {
-            command
-                .env("LONGSHORE_BUNDLE_MAX", jobs.to_string())
-                .env("LONGSHORE_SCHEDULER__BUNDLE_MAX", jobs.to_string());
+            command.env("LONGSHORE_SCHEDULER__BUNDLE_MAX", jobs.to_string());
         }
         command.envs(&self.env);
         command

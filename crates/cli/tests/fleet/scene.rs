@@ -78,6 +78,11 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
     })
 }
 
+/// Of everything that comes by chance.
+pub(crate) fn seed() -> u64 {
+    number("LONGSHORE_SOAK_SEED", u64::from(std::process::id()))
+}
+
 impl Scene {
     /// On the servers that tests share.
     pub(crate) async fn shared() -> Self {
@@ -91,7 +96,7 @@ impl Scene {
 
     /// With this fleet. The seed is printed.
     pub(crate) fn of(fleet: Fleet) -> Self {
-        let seed = number("LONGSHORE_SOAK_SEED", u64::from(std::process::id()));
+        let seed = seed();
         eprintln!("again by LONGSHORE_SOAK_SEED={seed}");
         let history = fleet.folder().join("history");
         std::fs::write(&history, "").unwrap();

@@ -307,17 +307,32 @@ async fn a_lost_registration_is_repaired_from_the_childs_side(rig: Rig) {
 }
 
 async fn a_parent_that_finishes_while_its_child_is_enqueued_releases_it(rig: Rig) {
-    for _ in 0..20 {
+    let (mut before, mut after) = (0, 0);
+    for round in 0..20 {
         let parent = rig.running(|_| {}).await;
         let child = rig.job_in(1, |spec| spec.depends_on = vec![parent.id.into()]);
         rig.enqueue(&child).await;
         let registration = register(&rig, parent.id, child.id, EdgePolicy::default());
-        let (state, _) = tokio::join!(registration, rig.finish(&parent, completed()));
+        // The finish comes first, or second, or both race.
+        let state = match round % 4 {
+            0 => {
+                rig.finish(&parent, completed()).await;
+                registration.await
+            }
+            1 => {
+                let state = registration.await;
+                rig.finish(&parent, completed()).await;
+                state
+            }
+            _ => tokio::join!(registration, rig.finish(&parent, completed())).0,
+        };
         match state {
             ParentState::Settled(outcome) => {
+                before += 1;
                 settle(&rig, child.id, parent.id, outcome).await;
             }
             ParentState::Open => {
+                after += 1;
                 let relation = relations(&rig).await.remove(0);
                 assert_eq!(
                     (relation.parent, &relation.children),
@@ -330,6 +345,10 @@ async fn a_parent_that_finishes_while_its_child_is_enqueued_releases_it(rig: Rig
         }
         assert_eq!(rig.status(child.id).await, Some(JobStatus::Queued));
     }
+    assert!(
+        before >= 5 && after >= 5,
+        "{before} finishes before, {after} after"
+    );
 }
 
 async fn a_parent_whose_children_wait_is_not_pruned(rig: Rig) {
