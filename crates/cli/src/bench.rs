@@ -1,8 +1,10 @@
 //! `longshore bench`: what an installation does and what that costs, beside the least that its servers could cost.
 
 mod cost;
+mod job;
 mod memory;
 mod mode;
+mod others;
 mod report;
 mod rig;
 
@@ -20,7 +22,7 @@ use crate::failure::Failure;
 use crate::output::{Out, warn};
 use crate::setting::Setting;
 use cost::Meters;
-use rig::Rig;
+use rig::{Rig, WorksAlone};
 
 /// Measures as the options say.
 ///
@@ -110,7 +112,10 @@ async fn prepare(
             .map_err(longshore_backend::ConnectError::from)?,
         broker: options.broker_pid.or_else(|| broker(setting)),
     };
-    Ok((Rig::new(backend, options).await?, meters))
+    Ok((
+        Rig::new(backend, options, WorksAlone::of(options, config)).await?,
+        meters,
+    ))
 }
 
 /// A measurement hands over, schedules and works off. Whoever may not do one of these would wait for it without end.
