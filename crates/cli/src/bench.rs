@@ -1,8 +1,10 @@
 //! `longshore bench`: what an installation does and what that costs, beside the least that its servers could cost.
 
 mod cost;
+mod job;
 mod memory;
 mod mode;
+mod others;
 mod report;
 mod rig;
 mod running;

@@ -10,7 +10,8 @@ use longshore_core::QueueName;
 #[command(after_help = "\
     Jobs of the function longshore.bench go through the queue given, with a worker and a scheduler in this process. The \
     queue must hold no open jobs and no other worker may consume it; the user must have the rights of producer, worker and \
-    scheduler (`scheduler` of deploy/). A run that breaks off cancels what it has enqueued. Records of the jobs stay until their retention \
+    scheduler (`scheduler` of deploy/). `hand-over` and `work` are for two processes: the queue must hold no open jobs of other \
+    functions, and on servers the process of `work` is a worker alone. A run that breaks off cancels what it has enqueued. Records of the jobs stay until their retention \
     ends. Rates on a machine that does other things as well mean little: compare ratios of one run.\n\n\
     Without servers in the configuration it measures an embedded store in a temporary folder.\n\n\
     Examples:\n  \
@@ -80,9 +81,9 @@ pub(crate) enum Mode {
     Progress,
     /// Time from an enqueue to its start for critical jobs behind a backlog of low ones that take 20 ms each
     Urgent,
-    /// Hand over what another process works off
+    /// Hand over what another process works off; the scheduler is here
     HandOver,
-    /// Work off what another process hands over
+    /// Work off what another process hands over; on servers a worker alone, without a scheduler
     Work,
     /// Bytes of Redis that a job takes, by state
     Memory,

@@ -10,8 +10,9 @@ use longshore_core::{JobStatus, Priority};
 use longshore_service::exit::ExitCode;
 
 use super::cost::Meters;
+use super::job::Updates;
 use super::report::{Row, System};
-use super::rig::{Rig, Updates};
+use super::rig::Rig;
 use crate::args::bench::{Bench, Mode};
 use crate::failure::Failure;
 
@@ -92,16 +93,13 @@ async fn enqueue(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
     Ok(row)
 }
 
-/// One half: nobody works here.
+/// One half: nobody works here. The scheduler stays until what the client left to it is published; that is not measured.
 async fn hand_over(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     let start = meters.start().await;
     rig.enqueue(jobs).await?;
-    Ok(Row::new(
-        Mode::HandOver,
-        System::Longshore,
-        jobs,
-        &meters.stop(start).await,
-    ))
+    let row = Row::new(Mode::HandOver, System::Longshore, jobs, &meters.stop(start).await);
+    rig.until_published().await?;
+    Ok(row)
 }
 
 /// The other half: nobody enqueues here.

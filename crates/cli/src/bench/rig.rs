@@ -1,25 +1,22 @@
-//! What a measurement runs on: a client, a scheduler, and a worker that comes and goes.
+//! What a measurement runs on: a client, a scheduler unless a worker is measured alone, and a worker that comes and goes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use longshore::{Batch, Client, Job};
+use longshore::{Batch, Client, Job as _};
 use longshore_backend::{Backend, BackendConfig, Endpoints};
 use longshore_core::port::enqueue::CancelReply;
+use longshore_core::record::Index;
 use longshore_core::view::JobFilter;
-use longshore_core::{
-    Clock as _, FunctionName, JobError, JobStatus, Priority, QueueName, SystemClock, Timestamp,
-};
+use longshore_core::{Clock as _, FunctionName, JobStatus, Priority, QueueName, SystemClock, Timestamp};
 use longshore_scheduler::Scheduler;
 use longshore_service::exit::ExitCode;
-use longshore_worker::{BackendSource, JobContext, State, Worker};
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use longshore_worker::{BackendSource, Worker};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::job::{BenchJob, Seen, work};
+use super::others;
 use super::running::Running;
 use crate::args::bench::{Bench, Mode};
 use crate::failure::Failure;
@@ -29,106 +26,12 @@ use crate::output::warn;
 const BATCH: usize = 5_000;
 /// Jobs of a warm-up.
 const WARM: usize = 200;
-/// How long a job of a backlog takes.
-const BACKLOG_JOB: Duration = Duration::from_millis(20);
 /// Jobs that are cancelled at once.
 const PAGE: usize = 1_000;
 /// How often it is looked whether everything has ended.
 pub(super) const LOOK: Duration = Duration::from_millis(2);
-
-/// A job that does nothing, or updates its progress for a while.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct BenchJob {
-    text: String,
-    number: usize,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) updates: Option<Updates>,
-    /// It takes a while, unless everything is to end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_slow: bool,
-}
-
-/// Progress updates of one job.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Updates {
-    pub(super) count: u32,
-    pub(super) every_ms: u64,
-}
-
-impl Job for BenchJob {
-    const FUNCTION_NAME: &'static str = "longshore.bench";
-    type Output = usize;
-}
-
-/// What the handler saw. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen(Arc<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    done: AtomicUsize,
-    hurries: AtomicBool,
-    called: Mutex<Vec<Instant>>,
-    waits: Mutex<Vec<Duration>>,
-    starts: Mutex<Option<Vec<Instant>>>,
-}
-
-impl Seen {
-    fn start(&self, number: usize) {
-        let called = self.0.called.lock().get(number).copied();
-        if let Some(called) = called {
-            self.0.waits.lock().push(called.elapsed());
-        }
-        if let Some(starts) = self.0.starts.lock().as_mut() {
-            starts.push(Instant::now());
-        }
-    }
-
-    pub(super) fn called_now(&self) {
-        self.0.called.lock().push(Instant::now());
-    }
-
-    pub(super) fn take_waits(&self) -> Vec<Duration> {
-        self.0.called.lock().clear();
-        std::mem::take(&mut self.0.waits.lock())
-    }
-
-    /// Remembers from now on when jobs start.
-    pub(super) fn watch_starts(&self) {
-        *self.0.starts.lock() = Some(Vec::new());
-    }
-
-    /// When the jobs started since then, in order.
-    pub(super) fn take_starts(&self) -> Vec<Instant> {
-        self.0.starts.lock().take().unwrap_or_default()
-    }
-
-    /// Jobs of a backlog take no time from now on.
-    pub(super) fn hurry(&self) {
-        self.0.hurries.store(true, Ordering::Relaxed);
-    }
-
-    fn done(&self) -> usize {
-        self.0.done.load(Ordering::Relaxed)
-    }
-}
-
-async fn work(job: BenchJob, ctx: JobContext, State(seen): State<Seen>) -> Result<usize, JobError> {
-    seen.start(job.number);
-    if job.is_slow && !seen.0.hurries.load(Ordering::Relaxed) {
-        tokio::time::sleep(BACKLOG_JOB).await;
-    }
-    if let Some(updates) = job.updates {
-        let mut ticks = tokio::time::interval(Duration::from_millis(updates.every_ms));
-        for step in 1..=updates.count {
-            ticks.tick().await;
-            ctx.check_cancelled()?;
-            ctx.progress(f64::from(step) / f64::from(updates.count), "measuring");
-        }
-    }
-    seen.0.done.fetch_add(1, Ordering::Relaxed);
-    Ok(job.number)
-}
+/// How often it is looked whether everything is published.
+const OUTBOX_LOOK: Duration = Duration::from_millis(100);
 
 /// What a measurement runs on.
 #[derive(Debug)]
@@ -146,16 +49,19 @@ pub(super) struct Rig {
     /// What was enqueued before is not ours.
     began: Timestamp,
     stop: CancellationToken,
-    /// None in a process that only works on servers: what it costs is what a worker costs.
+    /// None beside a worker that is measured alone.
     scheduler: Option<JoinHandle<longshore_scheduler::Report>>,
 }
 
 impl Rig {
+    /// # Errors
+    /// When others use the queue, or the store does not answer.
     pub(super) async fn new(
         backend: Backend,
         config: &BackendConfig,
         options: &Bench,
     ) -> Result<Self, Failure> {
+        others::refuse(&backend, options).await?;
         let builder = match options.bundle {
             0 => Client::builder(),
             jobs => Client::builder().bundle_max(usize::from(jobs)),
@@ -163,15 +69,13 @@ impl Rig {
         let client = builder
             .backend(&backend)
             .map_err(|error| Failure::from_error(ExitCode::Failure, &error))?;
-        if !options.modes.iter().any(|mode| mode.is_half()) {
-            refuse_others(&client, &options.queue).await?;
-        }
         let stop = CancellationToken::new();
-        let only_works = options.modes.contains(&Mode::Work);
+        let only_works = options.modes.iter().all(|mode| *mode == Mode::Work) && !options.modes.is_empty();
+        // An embedded folder has one process, so that its scheduler is there or nowhere.
         let on_servers = matches!(config.endpoints, Endpoints::Servers { .. });
         let scheduler = (!only_works || !on_servers).then(|| {
-            let scheduler = Scheduler::builder(backend.ports().clone());
-            tokio::spawn(scheduler.shutdown(stop.clone()).build().run())
+            let builder = Scheduler::builder(backend.ports().clone()).shutdown(stop.clone());
+            tokio::spawn(builder.build().run())
         });
         Ok(Self {
             client,
@@ -180,7 +84,7 @@ impl Rig {
             servers: (on_servers && !only_works).then(|| config.clone()),
             queue: options.queue.clone(),
             max_workers: usize::try_from(options.max_workers).unwrap_or(usize::MAX),
-            only_works,
+            only_works: options.modes.contains(&Mode::Work),
             began: SystemClock.now(),
             text: "x".repeat(usize::try_from(options.payload).unwrap_or(0)),
             stop,
@@ -250,7 +154,7 @@ impl Rig {
 
     /// Hands jobs over that each take a while and are less urgent than others.
     pub(super) async fn enqueue_backlog(&self, jobs: usize) -> Result<(), Failure> {
-        self.seen.0.hurries.store(false, Ordering::Relaxed);
+        self.seen.take_time();
         for from in (0..jobs).step_by(BATCH) {
             let mut batch = Batch::new();
             for _ in from..jobs.min(from + BATCH) {
@@ -267,7 +171,7 @@ impl Rig {
     /// A worker that takes jobs from now on. On servers it has connections of its own, which its control loop's thread
     /// looks after, as those of a process that is a worker.
     pub(super) async fn worker(&self) -> Result<Running, Failure> {
-        self.seen.0.done.store(0, Ordering::Relaxed);
+        self.seen.count_anew();
         let stop = CancellationToken::new();
         let source = match &self.servers {
             Some(config) => BackendSource::from(config.clone()),
@@ -297,6 +201,27 @@ impl Rig {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Until every job that was handed over is published and marked as such: whoever works it off has no scheduler.
+    pub(super) async fn until_published(&self) -> Result<(), Failure> {
+        self.client.flush().await;
+        while self.has_outbox().await? {
+            tokio::time::sleep(OUTBOX_LOOK).await;
+        }
+        Ok(())
+    }
+
+    async fn has_outbox(&self) -> Result<bool, Failure> {
+        let ports = self.backend.ports();
+        for shard in ports.enqueue.shards().all() {
+            let state = ports.checkup.shard_state(shard).await;
+            let heads = state.map_err(longshore::ClientError::from)?.heads;
+            if heads.iter().any(|head| head.index == Index::Outbox) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Cancels what a measurement that breaks off has enqueued and not finished; what cannot be cancelled is told.
@@ -371,23 +296,4 @@ async fn count(
         .filter(|(status, _): &(&JobStatus, &u64)| wanted(**status))
         .map(|(_, count)| count)
         .sum())
-}
-
-/// A measurement neither runs other people's jobs nor lets others run its own.
-async fn refuse_others(client: &Client, queue: &QueueName) -> Result<(), Failure> {
-    let open = open(client, queue).await?;
-    if open > 0 {
-        return Err(Failure::usage(format!(
-            "--queue: {queue} holds {open} open job(s), which a measurement would run or count; use another queue, or cancel \
-             them first (`longshore job ls --queue {queue}`)"
-        )));
-    }
-    let workers = client.workers().await?;
-    if let Some(worker) = workers.iter().find(|worker| worker.queues.contains(queue)) {
-        return Err(Failure::usage(format!(
-            "--queue: worker {} consumes {queue} as well; use another queue, or stop that worker",
-            worker.id
-        )));
-    }
-    Ok(())
 }

@@ -1,8 +1,14 @@
 //! `longshore bench` on real servers: Longshore beside the floor.
 
+use std::time::Duration;
+
+use longshore_testkit::wait::eventually;
 use serde_json::Value;
 
 use super::process::Fleet;
+
+/// How long anything here may take.
+const LONG: Duration = Duration::from_secs(60);
 
 async fn bench(fleet: &Fleet, args: &[&str]) -> Value {
     let text = fleet
@@ -40,6 +46,41 @@ async fn real_servers_are_measured_beside_their_floor_quorum() {
 #[tokio::test]
 async fn real_servers_are_measured_beside_their_floor_classic() {
     both_are_measured("classic").await;
+}
+
+#[tokio::test]
+async fn real_servers_see_one_half_as_a_worker_alone_whose_jobs_are_all_published() {
+    let fleet = Fleet::on_shared_servers("quorum").await;
+    bench(&fleet, &["hand-over", "--jobs", "20"]).await;
+    let waiting = fleet.jobs(&["--status", "queued", "--limit", "100"]).await;
+    assert_eq!(waiting.len(), 20);
+    for job in &waiting {
+        let job = fleet.job(job["id"].as_str().unwrap()).await;
+        assert!(job["published_at_ms"].is_number(), "{job}");
+    }
+    let worker = fleet.start(&["bench", "work", "--jobs", "30"]);
+    eventually(LONG, "the worker waits for more", || async {
+        fleet
+            .jobs(&["--status", "completed", "--limit", "100"])
+            .await
+            .len()
+            == 20
+    })
+    .await
+    .unwrap();
+    let looked = fleet.command(&["doctor", "--quick"]).output().unwrap();
+    let told = String::from_utf8_lossy(&looked.stdout);
+    assert!(told.contains("no scheduler runs"), "{told}");
+    bench(&fleet, &["hand-over", "--jobs", "10"]).await;
+    let ended = worker.wait(LONG).await.unwrap();
+    assert!(ended.success(), "{}", worker.log_tail());
+    assert_eq!(
+        fleet
+            .jobs(&["--status", "completed", "--limit", "100"])
+            .await
+            .len(),
+        30
+    );
 }
 
 #[tokio::test]

@@ -61,6 +61,42 @@ fn a_queue_with_other_peoples_jobs_is_refused_and_left_alone() {
 }
 
 #[test]
+fn one_half_leaves_a_queue_alone_that_holds_jobs_of_other_functions() {
+    let folder = Folder::new();
+    folder.ok(&["enqueue", "someone.elses", "--queue", "halves"]);
+    let store = folder.path().join(".longshore");
+    let options = [
+        "--jobs",
+        "5",
+        "--queue",
+        "halves",
+        "--embedded",
+        store.to_str().unwrap(),
+    ];
+    for half in ["work", "hand-over"] {
+        let output = folder.run(&[&["bench", half], &options[..]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let says = "halves holds 1 open job(s) of other functions";
+        assert!(errors.contains(says), "{errors}");
+    }
+    let queued = folder.json(&["job", "ls", "--status", "queued"]);
+    assert_eq!(queued.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn one_half_works_off_what_the_other_has_handed_over() {
+    let folder = Folder::new();
+    let store = folder.path().join(".longshore");
+    let options = ["--jobs", "40", "--embedded", store.to_str().unwrap()];
+    for half in ["hand-over", "hand-over", "work", "work"] {
+        folder.ok(&[&["bench", half], &options[..]].concat());
+    }
+    let stats = folder.json(&["stats"]);
+    assert_eq!(stats["jobs"]["completed"], 80, "{stats}");
+}
+
+#[test]
 fn what_needs_servers_says_so() {
     let folder = Folder::bare();
     for (args, says) in [
