@@ -70,7 +70,7 @@ impl Load {
 
     /// Jobs of all priorities, acknowledged: every queue is there then.
     pub(crate) async fn first(&self) {
-        let jobs = (0..BATCH).map(|at| self.job("mark", 0.2, at)).collect();
+        let jobs = (0..BATCH).map(|at| job("mark", 0.2, at)).collect();
         let batch = self.batch(jobs);
         self.scene.enqueue(&batch.jobs).await;
         self.batches.lock().push(batch);
@@ -122,12 +122,6 @@ impl Load {
         self.wanted.lock().push_back(batch);
     }
 
-    fn job(&self, function: &str, pace: f64, at: usize) -> Value {
-        let mut job = jobs(1, function, pace).remove(0);
-        job["priority"] = json!(PRIORITIES[at % PRIORITIES.len()]);
-        job
-    }
-
     fn batch(&self, mut jobs: Vec<Value>) -> Batch {
         let tag = format!("batch-{}", self.made.fetch_add(1, Relaxed));
         for job in &mut jobs {
@@ -143,7 +137,7 @@ impl Load {
     fn new_batch(&self, random: &SeededRandom) -> Batch {
         let pick = |bound: u64| usize::try_from(below(random, bound)).unwrap();
         let pace = || [0.05, 0.2, 0.5, 1.5][pick(4)];
-        let mut jobs: Vec<_> = (0..BATCH).map(|_| self.job("mark", pace(), pick(4))).collect();
+        let mut jobs: Vec<_> = (0..BATCH).map(|_| job("mark", pace(), pick(4))).collect();
         match pick(6) {
             0 => jobs = self.family(),
             1 => {
@@ -153,8 +147,8 @@ impl Load {
             }
             // A dead letter, and one that takes longer than a lease.
             2 => {
-                jobs[0] = self.job("fails", 0.0, pick(4));
-                jobs[1] = self.job("mark", 10.0 + pace() * 20.0, pick(4));
+                jobs[0] = job("fails", 0.0, pick(4));
+                jobs[1] = job("mark", 10.0 + pace() * 20.0, pick(4));
             }
             _ => {}
         }
@@ -269,6 +263,12 @@ impl Load {
         }
         told.len()
     }
+}
+
+fn job(function: &str, pace: f64, at: usize) -> Value {
+    let mut job = jobs(1, function, pace).remove(0);
+    job["priority"] = json!(PRIORITIES[at % PRIORITIES.len()]);
+    job
 }
 
 fn below(random: &SeededRandom, bound: u64) -> u64 {
