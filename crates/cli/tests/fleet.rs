@@ -20,6 +20,8 @@ mod exposed;
 mod freezes;
 #[path = "fleet/handlers.rs"]
 mod handlers;
+#[path = "fleet/judgement.rs"]
+mod judgement;
 #[path = "fleet/namespaces.rs"]
 mod namespaces;
 #[path = "fleet/neighbours.rs"]
