@@ -22,6 +22,8 @@ mod freezes;
 mod handlers;
 #[path = "fleet/judgement.rs"]
 mod judgement;
+#[path = "fleet/messages.rs"]
+mod messages;
 #[path = "fleet/namespaces.rs"]
 mod namespaces;
 #[path = "fleet/neighbours.rs"]
