@@ -98,8 +98,12 @@ async fn cut(scene: &Scene, others: [Proc; 2], members: Vec<Behind>, cut: impl F
     let taken_over = members
         .iter()
         .any(|member| member.works && member.from == From::Redis);
+    let mut lines = Vec::new();
     for Behind {
-        process, works, from, ..
+        process,
+        proxy,
+        works,
+        from,
     } in members
     {
         let log = process.log_text();
@@ -114,6 +118,7 @@ async fn cut(scene: &Scene, others: [Proc; 2], members: Vec<Behind>, cut: impl F
             "cut off from {from:?}, it has noticed nothing: {log}"
         );
         processes.push(process);
+        lines.push(proxy);
     }
     if taken_over {
         let stats = scene.fleet.run(&["stats", "-o", "json"]).await.unwrap();
@@ -124,6 +129,8 @@ async fn cut(scene: &Scene, others: [Proc; 2], members: Vec<Behind>, cut: impl F
         );
     }
     scene.end(processes, &ties).await;
+    // A line that goes away with its proxy would be a fault of its own.
+    drop(lines);
 }
 
 #[tokio::test(flavor = "multi_thread")]
