@@ -76,12 +76,20 @@ async fn soak_a_broker_killed_during_ten_thousand_enqueues_loses_none() {
         broker.restart().await.unwrap();
     };
     let enqueue = async {
+        let mut deferred = 0;
         for from in (1..ALL).step_by(250) {
-            rig.enqueue(from..ALL.min(from + 250), Pace::Quick, Priority::Normal)
+            let handles = rig
+                .enqueue(from..ALL.min(from + 250), Pace::Quick, Priority::Normal)
                 .await;
+            deferred += handles
+                .iter()
+                .filter(|handle| handle.acceptance() == Some(Acceptance::Deferred))
+                .count();
         }
+        deferred
     };
-    tokio::join!(kill, enqueue);
+    let ((), deferred) = tokio::join!(kill, enqueue);
+    assert!(deferred > 0, "no enqueue was under way while the broker was dead");
     let healed = tokio::time::Instant::now();
     assert_eq!(rig.all_completed(ALL).await, ALL);
     let recovery = healed.elapsed().as_secs_f64();

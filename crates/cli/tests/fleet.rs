@@ -20,6 +20,10 @@ mod exposed;
 mod freezes;
 #[path = "fleet/handlers.rs"]
 mod handlers;
+#[path = "fleet/judgement.rs"]
+mod judgement;
+#[path = "fleet/messages.rs"]
+mod messages;
 #[path = "fleet/namespaces.rs"]
 mod namespaces;
 #[path = "fleet/neighbours.rs"]

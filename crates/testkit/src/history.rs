@@ -48,10 +48,9 @@ pub enum Event {
         /// Empty while it has not ended.
         stamp: String,
     },
-    /// Somebody who asked for its cancel was told that it is cancelled or will be.
+    /// Somebody who asked for its cancel was told that it is cancelled or will be: nothing but a handler that completes
+    /// may still come before that.
     CancelTold,
-    /// Its start was undone: given back, snoozed.
-    Released,
     /// A person queued it again: what was terminal is no longer.
     Requeued,
     /// The store lost or forgot a part of its past: what comes is another history.
@@ -148,7 +147,6 @@ impl fmt::Display for Event {
             Self::Accepted { claim, status } => write!(f, "accepted {claim} {status}"),
             Self::Seen { status, stamp } => write!(f, "seen {status} {stamp}"),
             Self::CancelTold => f.write_str("cancel-told"),
-            Self::Released => f.write_str("released"),
             Self::Requeued => f.write_str("requeued"),
             Self::StoreWentBack => f.write_str("store-went-back"),
         }

@@ -107,6 +107,7 @@ mod tests {
             queues: queues.iter().map(|name| QueueName::new(name).unwrap()).collect(),
             slots: 1,
             busy: 0,
+            free: 0,
             running: Vec::new(),
             draining: false,
             started_at: Timestamp::ZERO,

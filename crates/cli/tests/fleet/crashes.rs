@@ -34,31 +34,13 @@ async fn producer_dies(scene: &Scene, point: &str, jobs: &[Value], ties: &Ties, 
     let verdict = scene.judge(Instant::now(), ties).await;
     assert_eq!(verdict.acknowledged, jobs.len());
     nothing_is_left(scene).await;
+    scene.nothing_started_twice().await;
 }
 
 /// Neither the outbox nor the broker has anything of jobs that have ended, and nothing starts any more.
 async fn nothing_is_left(scene: &Scene) {
-    let servers = scene.fleet.servers();
-    let rows = "local rows = 0
-        for shard = 0, 3 do rows = rows + redis.call('ZCARD', string.format('{s%02d}:outbox', shard)) end
-        return rows";
-    eventually(REST, "outbox and queues are empty", || async {
-        let rows = servers.redis().cli(&["EVAL", rows, "0"]).await.unwrap();
-        let queues = servers.vhost().list_queues().await.unwrap();
-        let messages: u64 = queues
-            .iter()
-            .filter(|queue| queue.name.starts_with("jobs."))
-            .map(|queue| queue.ready + queue.unacked)
-            .sum();
-        if rows == "0" && messages == 0 {
-            Ok(())
-        } else {
-            Err(format!("{rows} rows, {messages} messages"))
-        }
-    })
-    .await
-    .unwrap();
-    scene.look().await;
+    scene.nothing_is_left().await;
+    scene.looked().await;
     let verdict = scene.verdict(&Ties::default());
     assert_eq!(verdict.violations, [], "{verdict}");
 }
@@ -152,6 +134,7 @@ async fn scheduler_dies(scene: &Scene, point: &str, jobs: &[Value], ties: &Ties)
     let _scheduler = scene.scheduler();
     scene.judge(healed, ties).await;
     nothing_is_left(scene).await;
+    scene.nothing_started_twice().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,7 @@ async fn real_servers_soak_a_worker_that_is_told_to_end_hands_its_long_jobs_back
     let _other = scene.worker();
     scene.judge(healed, &Ties::default()).await;
     for job in scene.look().await.unwrap() {
-        // Every tenth fails once; a start that was undone counts for nothing.
+        // One in sixteen fails once; a start that was undone counts for nothing.
         assert!(job["attempts"].as_u64() <= Some(2), "{job}");
     }
 }

@@ -7,9 +7,10 @@ use longshore_testkit::namespace::Namespace;
 use longshore_testkit::process::{PortLease, Proc};
 use longshore_testkit::servers::shared::vhost;
 use longshore_testkit::servers::{Redis, RedisOptions, Vhost};
+use longshore_testkit::wait::eventually;
 use tokio::time::{Instant, sleep};
 
-use crate::scene::{Scene, family, jobs};
+use crate::scene::{REST, Scene, family, jobs};
 
 /// Longer than a lease, so that others take over what those inside have.
 const CUT: Duration = Duration::from_secs(40);
@@ -63,7 +64,9 @@ impl Servers {
 
     fn scene(&self) -> Scene {
         let (amqp, redis) = self.urls("127.0.0.1", self.vhost.addr().port());
-        Scene::on(amqp, redis)
+        let mut scene = Scene::on(amqp, redis);
+        scene.fleet.ask(self.vhost.control(), self.vhost.name());
+        scene
     }
 
     /// Starts a process inside.
@@ -82,7 +85,7 @@ impl Servers {
 async fn partition(cut: impl AsyncFn(&Namespace)) {
     let servers = Servers::start().await;
     let scene = servers.scene();
-    let _outside = [scene.worker(), scene.scheduler()];
+    let outside = [scene.worker(), scene.scheduler()];
     let inside = [
         servers.start_inside(&scene, &["worker", "--max-workers", "3"]),
         servers.start_inside(&scene, &["scheduler"]),
@@ -100,6 +103,10 @@ async fn partition(cut: impl AsyncFn(&Namespace)) {
         scene.enqueue(&jobs(4, "mark", 0.5)).await;
         sleep(Duration::from_secs(5)).await;
     }
+    // How jobs ended with others is seen before those inside have a say again.
+    eventually(REST, "others have taken over", || scene.at_rest())
+        .await
+        .unwrap();
     servers.cable.heal().await.unwrap();
     let healed = Instant::now();
     scene.enqueue(&jobs(10, "mark", 0.1)).await;
@@ -109,6 +116,7 @@ async fn partition(cut: impl AsyncFn(&Namespace)) {
         assert!(process.try_wait().is_none(), "it ended: {log}");
         assert!(log.contains("trying"), "it has noticed nothing: {log}");
     }
+    scene.end(outside.into_iter().chain(inside), &ties).await;
     servers.broker("stop_tcp_listener", "").await;
 }
 

@@ -26,9 +26,9 @@ async fn load(scene: &Scene) {
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_redis_that_freezes_ten_seconds_and_is_killed_costs_nothing() {
     let (servers, redis) = (SharedServers::get().await.unwrap(), redis().await);
-    let scene = Scene::on(servers.amqp_url().to_owned(), redis.url());
-    let _workers = [scene.worker(), scene.worker()];
-    let _scheduler = scene.scheduler();
+    let scene = Scene::on_vhost(servers.vhost(), redis.url());
+    let workers = [scene.worker(), scene.worker()];
+    let scheduler = scene.scheduler();
     load(&scene).await;
     sleep(Duration::from_millis(scene.random_below(2_000))).await;
     redis.freeze();
@@ -36,17 +36,20 @@ async fn real_servers_soak_a_redis_that_freezes_ten_seconds_and_is_killed_costs_
     redis.kill9();
     redis.restart().await.unwrap();
     scene.judge(Instant::now(), &Ties::default()).await;
+    scene
+        .end(workers.into_iter().chain([scheduler]), &Ties::default())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_redis_that_forgets_its_last_seconds_costs_only_what_waited_in_it() {
     let (servers, redis) = (SharedServers::get().await.unwrap(), redis().await);
-    let scene = Scene::on(servers.amqp_url().to_owned(), redis.url());
+    let scene = Scene::on_vhost(servers.vhost(), redis.url());
     // What was published, taken and forgotten is found by the audit, which waits for nothing else here.
     scene.configure("\n[scheduler]\nhold_limit = \"10s\"\n");
-    let _worker = scene.worker();
-    let _scheduler = scene.scheduler();
+    let worker = scene.worker();
+    let scheduler = scene.scheduler();
     let long = jobs(3, "mark", 10);
     scene.enqueue(&long).await;
     scene.started(3).await;
@@ -77,6 +80,7 @@ async fn real_servers_soak_a_redis_that_forgets_its_last_seconds_costs_only_what
         .collect();
     scene.excuse(&forgotten);
     let verdict = scene.judge(healed, &Ties::default()).await;
+    scene.end([worker, scheduler], &Ties::default()).await;
     assert!(verdict.excused >= waits.len(), "{verdict}");
     let known = scene.look().await.unwrap();
     for job in later.iter().filter(|job| !done.contains(&id_of(job))) {
@@ -91,9 +95,9 @@ async fn real_servers_soak_a_redis_that_forgets_its_last_seconds_costs_only_what
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_both_servers_killed_at_once_cost_nothing() {
     let (broker, redis) = (RabbitMq::start().await.unwrap(), redis().await);
-    let scene = Scene::on(broker.amqp_url(), redis.url());
-    let _workers = [scene.worker(), scene.worker()];
-    let _scheduler = scene.scheduler();
+    let scene = Scene::on_broker(&broker, redis.url());
+    let workers = [scene.worker(), scene.worker()];
+    let scheduler = scene.scheduler();
     load(&scene).await;
     // A node writes the definitions of its queues late; without them its restart is another fault than this one.
     broker.control().write_buffered().await.unwrap();
@@ -104,15 +108,18 @@ async fn real_servers_soak_both_servers_killed_at_once_cost_nothing() {
     broker.unwrap();
     redis.unwrap();
     scene.judge(Instant::now(), &Ties::default()).await;
+    scene
+        .end(workers.into_iter().chain([scheduler]), &Ties::default())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a row of the fault table; `scripts/faults` runs it"]
 async fn real_servers_soak_a_broker_that_freezes_thirty_seconds_costs_nothing() {
     let (broker, redis) = (RabbitMq::start().await.unwrap(), redis().await);
-    let scene = Scene::on(broker.amqp_url(), redis.url());
-    let _workers = [scene.worker(), scene.worker()];
-    let _scheduler = scene.scheduler();
+    let scene = Scene::on_broker(&broker, redis.url());
+    let workers = [scene.worker(), scene.worker()];
+    let scheduler = scene.scheduler();
     load(&scene).await;
     sleep(Duration::from_millis(scene.random_below(2_000))).await;
     broker.freeze();
@@ -123,6 +130,9 @@ async fn real_servers_soak_a_broker_that_freezes_thirty_seconds_costs_nothing() 
     tokio::time::sleep_until(frozen + Duration::from_secs(30)).await;
     broker.thaw();
     scene.judge(Instant::now(), &Ties::default()).await;
+    scene
+        .end(workers.into_iter().chain([scheduler]), &Ties::default())
+        .await;
 }
 
 async fn messages(broker: &RabbitMq) -> u64 {
@@ -192,9 +202,9 @@ async fn real_servers_soak_a_consumer_time_out_that_is_exceeded_costs_nothing() 
     // A channel looks at its deliveries once a minute otherwise.
     let often = "ok = application:set_env(rabbit, channel_tick_interval, 2000)";
     broker.control().eval(often).await.unwrap();
-    let scene = Scene::on(broker.amqp_url(), redis.url());
-    let _workers = [scene.worker(), scene.worker()];
-    let _scheduler = scene.scheduler();
+    let scene = Scene::on_broker(&broker, redis.url());
+    let workers = [scene.worker(), scene.worker()];
+    let scheduler = scene.scheduler();
     scene.enqueue(&jobs(5, "mark", 25 + scene.below(10))).await;
     scene.started(5).await;
     let healed = Instant::now();
@@ -203,6 +213,9 @@ async fn real_servers_soak_a_consumer_time_out_that_is_exceeded_costs_nothing() 
         sleep(Duration::from_secs(2)).await;
     }
     scene.judge(healed, &Ties::default()).await;
+    scene
+        .end(workers.into_iter().chain([scheduler]), &Ties::default())
+        .await;
     let closed = broker.log_text();
     assert!(
         closed.contains("delivery acknowledgement"),

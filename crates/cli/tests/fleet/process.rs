@@ -9,7 +9,7 @@ use longshore_core::random::Random as _;
 use longshore_testkit::bundles;
 use longshore_testkit::factory::SeededRandom;
 use longshore_testkit::process::{Error, Proc, ServerDir, run};
-use longshore_testkit::servers::SharedServers;
+use longshore_testkit::servers::{BrokerControl, RedisControl, SharedServers};
 use serde_json::Value;
 
 use crate::scene::seed;
@@ -30,6 +30,8 @@ pub(crate) struct Fleet {
     random: SeededRandom,
     /// Keeps the virtual host and the database for this test alone.
     servers: Option<SharedServers>,
+    /// Whom to ask about queues where the servers are the test's own: a node, and a virtual host.
+    broker: Option<(BrokerControl, String)>,
 }
 
 impl Fleet {
@@ -54,7 +56,23 @@ impl Fleet {
             started: 0.into(),
             random: SeededRandom::new(seed()),
             servers: None,
+            broker: None,
         }
+    }
+
+    /// Whom to ask about queues.
+    pub(crate) fn ask(&mut self, broker: &BrokerControl, vhost: &str) {
+        self.broker = Some((broker.clone(), vhost.to_owned()));
+    }
+
+    /// Messages of jobs that the broker has, with those that somebody holds.
+    pub(crate) async fn messages(&self) -> Result<u64, Error> {
+        let queues = match &self.broker {
+            Some((broker, vhost)) => broker.list_queues(vhost).await?,
+            None => self.servers().vhost().list_queues().await?,
+        };
+        let jobs = queues.iter().filter(|queue| queue.name.starts_with("jobs."));
+        Ok(jobs.map(|queue| queue.ready + queue.unacked).sum())
     }
 
     /// The same with another build, on the same servers. They are kept for as long as the first one lives.
@@ -133,6 +151,14 @@ impl Fleet {
     /// The test's own servers.
     pub(crate) fn servers(&self) -> &SharedServers {
         self.servers.as_ref().unwrap()
+    }
+
+    /// Asks the Redis of the fleet, by `redis-cli`.
+    pub(crate) async fn redis_cli(&self, args: &[&str]) -> Result<String, Error> {
+        match &self.servers {
+            Some(servers) => servers.redis().cli(args).await,
+            None => RedisControl::from_url(&self.redis)?.cli(args).await,
+        }
     }
 
     /// Runs a command to its end and gives what it printed.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use longshore_testkit::servers::{Redis, RedisOptions, SharedServers};
+use longshore_testkit::wait::eventually;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::scene::{Scene, family, jobs};
+use crate::scene::{REST, Scene, family, jobs};
 
 /// Takes rows of every index of every shard away, each third one beginning with the one that the test says.
 async fn take_rows(redis: &Redis, first: usize) -> u64 {
@@ -33,9 +34,9 @@ async fn take_rows(redis: &Redis, first: usize) -> u64 {
 async fn real_servers_soak_rows_of_indexes_that_vanish_are_made_anew_by_the_doctor() {
     let servers = SharedServers::get().await.unwrap();
     let redis = Redis::start(RedisOptions::default()).await.unwrap();
-    let scene = Scene::on(servers.amqp_url().to_owned(), redis.url());
-    let _workers = [scene.worker(), scene.worker()];
-    let _scheduler = scene.scheduler();
+    let scene = Scene::on_vhost(servers.vhost(), redis.url());
+    let workers = [scene.worker(), scene.worker()];
+    let scheduler = scene.scheduler();
     scene.enqueue(&jobs(6, "mark", 6)).await;
     scene.started(6).await;
     let mut delayed = jobs(20, "mark", 0.1);
@@ -49,14 +50,20 @@ async fn real_servers_soak_rows_of_indexes_that_vanish_are_made_anew_by_the_doct
     sleep(Duration::from_millis(scene.random_below(2_000))).await;
     let taken = take_rows(&redis, scene.below(3)).await;
     assert!(taken > 5, "{taken} rows were there");
-    // Somebody runs the doctor until it finds nothing to repair; other findings are told by its exit code as well.
-    for _ in 0..2 {
-        let output = scene
-            .fleet
-            .command(&["doctor", "--fix", "-o", "json"])
-            .output()
-            .unwrap();
-        assert!(matches!(output.status.code(), Some(0 | 9)), "{output:?}");
-    }
+    // Somebody runs the doctor until it finds no row to repair, while daemons and jobs go on.
+    eventually(REST, "the doctor finds nothing to repair in indexes", || {
+        let findings = scene.findings(&["--fix"]);
+        let of_indexes: Vec<_> = findings
+            .into_iter()
+            .filter(|finding| finding["subject"] == "index")
+            .collect();
+        for finding in &of_indexes {
+            assert_eq!(finding["repaired"], true, "{finding}");
+        }
+        async move { of_indexes.is_empty() }
+    })
+    .await
+    .unwrap();
     scene.judge(Instant::now(), &ties).await;
+    scene.end(workers.into_iter().chain([scheduler]), &ties).await;
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use std::time::Duration;
 use longshore_core::JobId;
 use longshore_core::random::Random as _;
 use longshore_testkit::factory::SeededRandom;
-use longshore_testkit::history::{Event, Final, History, Ties, Verdict};
+use longshore_testkit::history::{Event, Ties};
 use longshore_testkit::process::Proc;
+use longshore_testkit::servers::{RabbitMq, Vhost};
 use longshore_testkit::wait::eventually;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::process::Fleet;
@@ -24,8 +25,8 @@ pub(crate) const REST: Duration = Duration::from_secs(300);
 /// More jobs than any scene has.
 const ALL: &str = "50000";
 
-/// Writes what it does into the history; every tenth job fails once. Its argument is how long it takes, in seconds. The
-/// result tells which start it is of.
+/// Writes what it does into the history; one job in sixteen fails once. Its argument is how long it takes, in seconds. The
+/// result is the fence of the start that gave it, which [`Scene::judge`] reads.
 const MARK: &str = r#"
 read -r pace
 printf '%s started %s %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" "$LONGSHORE_FENCE" >> "$HISTORY"
@@ -62,12 +63,12 @@ printf '%s ended %s\n' "$LONGSHORE_JOB_ID" "$LONGSHORE_ATTEMPT" >> "$HISTORY"
 pub(crate) struct Scene {
     pub(crate) fleet: Fleet,
     pub(crate) random: SeededRandom,
-    seed: u64,
-    history: PathBuf,
+    pub(crate) seed: u64,
+    pub(crate) history: PathBuf,
     /// Jobs whose enqueue was acknowledged.
     acknowledged: Mutex<Vec<String>>,
     /// Jobs that the store may have lost: they waited in the part of its past that it forgot.
-    excused: Mutex<BTreeSet<JobId>>,
+    pub(crate) excused: Mutex<BTreeSet<JobId>>,
 }
 
 /// A number of the environment.
@@ -92,6 +93,20 @@ impl Scene {
     /// On servers that the test owns.
     pub(crate) fn on(amqp: String, redis: String) -> Self {
         Self::of(Fleet::on(amqp, redis, "quorum"))
+    }
+
+    /// The same, with a virtual host of a broker that is asked about its queues.
+    pub(crate) fn on_vhost(vhost: &Vhost, redis: String) -> Self {
+        let mut scene = Self::on(vhost.amqp_url().to_owned(), redis);
+        scene.fleet.ask(vhost.control(), vhost.name());
+        scene
+    }
+
+    /// The same, with a broker of the test's own.
+    pub(crate) fn on_broker(broker: &RabbitMq, redis: String) -> Self {
+        let mut scene = Self::on(broker.amqp_url(), redis);
+        scene.fleet.ask(broker.control(), "/");
+        scene
     }
 
     /// With this fleet. The seed is printed.
@@ -194,6 +209,13 @@ impl Scene {
         self.excused.lock().extend(jobs.iter().map(id_of));
     }
 
+    /// How all jobs stand, once the store answers; noted.
+    pub(crate) async fn looked(&self) -> Vec<Value> {
+        eventually(REST, "the store answers", || self.look())
+            .await
+            .unwrap()
+    }
+
     /// How all jobs stand, as a reader sees it; noted. `None` when the store does not answer.
     pub(crate) async fn look(&self) -> Option<Vec<Value>> {
         self.look_at(&[]).await
@@ -258,46 +280,6 @@ impl Scene {
         text.lines().filter(|line| line.contains(" started ")).count()
     }
 
-    /// Waits until the fleet has come to rest, and decides. `healed` is when the fault was over.
-    pub(crate) async fn judge(&self, healed: Instant, ties: &Ties) -> Verdict {
-        // What does not end is judged with everything else.
-        let rest = eventually(REST, "every job has ended", || self.at_rest()).await;
-        let recovery = healed.elapsed().as_secs_f64();
-        let verdict = self.verdict(ties);
-        eprintln!(
-            "figures: seed={} acknowledged={} starts={} lost={} doubled={} excused={} recovery={recovery:.1}",
-            self.seed,
-            verdict.acknowledged,
-            verdict.starts,
-            verdict.lost(),
-            verdict.doubled(),
-            verdict.excused,
-        );
-        rest.unwrap_or_else(|error| panic!("{error}\n{verdict}"));
-        assert_eq!(verdict.violations, [], "{verdict}");
-        verdict
-    }
-
-    /// What the history shows so far.
-    pub(crate) fn verdict(&self, ties: &Ties) -> Verdict {
-        let history = History::default();
-        history
-            .read(&std::fs::read_to_string(&self.history).unwrap())
-            .unwrap();
-        let (events, excused) = (history.by_job(), self.excused.lock());
-        let ends = |job: JobId| {
-            let seen = events[&job].iter().rev().find_map(|event| match event {
-                Event::Seen { status, .. } => Some(*status),
-                _ => None,
-            });
-            Final {
-                excused: excused.contains(&job),
-                ..Final::of(seen)
-            }
-        };
-        history.check(ends, ties)
-    }
-
     /// Jobs whose handler has come to its end.
     pub(crate) fn ended(&self) -> BTreeSet<JobId> {
         let text = std::fs::read_to_string(&self.history).unwrap();
@@ -339,6 +321,13 @@ pub(crate) fn family(parents: usize) -> (Vec<Value>, Ties) {
     }
     family.append(&mut children);
     (family, ties)
+}
+
+/// The address of a URL.
+pub(crate) fn addr_of(url: &str) -> SocketAddr {
+    let host = url.rsplit('@').next().unwrap();
+    let host = host.rsplit("://").next().unwrap();
+    host.split('/').next().unwrap().parse().unwrap()
 }
 
 /// A job's id.

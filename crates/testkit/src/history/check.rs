@@ -25,6 +25,8 @@ pub enum Invariant {
     OneJobPerTick,
     /// I8: a job that was acknowledged, or ran, is known.
     Known,
+    /// A cancel that was told ends the job, unless its handler completed it.
+    CancelEnds,
 }
 
 /// One broken promise.
@@ -113,6 +115,7 @@ pub(super) fn check(events: &[(JobId, Event)], ends: impl Fn(JobId) -> Final, ti
         verdict.acknowledged += usize::from(acknowledged);
         verdict.excused += usize::from(acknowledged && end.excused);
         came_to_an_end(acknowledged, seen, &end, &mut broken);
+        told_cancels(seen, &end, &mut broken);
         finishes(seen, &mut broken);
         starts(seen, &mut broken);
         after_parents(
@@ -189,6 +192,25 @@ fn came_to_an_end(acknowledged: bool, seen: &Seen<'_>, end: &Final, broken: &mut
     }
 }
 
+/// What ended otherwise had no cancel that was told. A store that went back has forgotten it, and who queues a job again
+/// wants it to run.
+fn told_cancels(seen: &Seen<'_>, end: &Final, broken: &mut Broken) {
+    let told = seen.iter().rev().find_map(|(_, event)| match event {
+        Event::CancelTold => Some(true),
+        Event::StoreWentBack | Event::Requeued => Some(false),
+        _ => None,
+    });
+    let Some(status) = end.status.filter(|_| told == Some(true) && !end.excused) else {
+        return;
+    };
+    if !matches!(status, JobStatus::Cancelled | JobStatus::Completed) {
+        broken.push((
+            Invariant::CancelEnds,
+            format!("it is {status}, and somebody was told that it is cancelled"),
+        ));
+    }
+}
+
 /// One end in each history of the store: by what workers were told, and by what readers saw.
 fn finishes(seen: &Seen<'_>, broken: &mut Broken) {
     let (mut claims, mut stamps): (BTreeSet<u64>, BTreeSet<(String, &str)>) = Default::default();
@@ -221,7 +243,8 @@ fn finishes(seen: &Seen<'_>, broken: &mut Broken) {
 }
 
 /// No start once its end was seen, and no two claims in the wrong order. A worker that froze after its claim may start
-/// late, with an attempt and a fence below those of its successor: that is what the fence is for.
+/// late, with an attempt and a fence below those of its successor, and even after that one's end: that is what the fence is
+/// for.
 fn starts(seen: &Seen<'_>, broken: &mut Broken) {
     let (mut ended, mut before): (Option<JobStatus>, Vec<(u32, u64)>) = (None, Vec::new());
     for (_, event) in seen {
@@ -234,7 +257,8 @@ fn starts(seen: &Seen<'_>, broken: &mut Broken) {
                 before.clear();
             }
             Event::Started { attempt, fence } => {
-                if let Some(status) = ended {
+                let superseded = before.iter().any(|(_, other)| other > fence);
+                if let Some(status) = ended.filter(|_| !superseded) {
                     broken.push((
                         Invariant::NoStartAfterEnd,
                         format!("attempt {attempt} started after it was {status}"),

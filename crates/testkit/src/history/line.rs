@@ -34,7 +34,6 @@ fn read(line: &str) -> Option<(JobId, Event)> {
             stamp: words.by_ref().collect::<Vec<_>>().join(" "),
         },
         "cancel-told" => Event::CancelTold,
-        "released" => Event::Released,
         "requeued" => Event::Requeued,
         "store-went-back" => Event::StoreWentBack,
         _ => return None,

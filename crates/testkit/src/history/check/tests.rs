@@ -96,6 +96,22 @@ fn a_job_that_was_never_acknowledged_and_never_ran_may_be_unknown() {
 }
 
 #[test]
+fn a_told_cancel_that_does_not_end_the_job_is_found() {
+    let ends = |events: &[Event], status| {
+        let verdict = history(events.iter().cloned()).check(|_| Final::of(Some(status)), &Ties::default());
+        invariants(&verdict)
+    };
+    let told = [Event::Acknowledged, started(1, 1), Event::CancelTold];
+    assert_eq!(ends(&told, JobStatus::Failed), [Invariant::CancelEnds]);
+    assert_eq!(ends(&told, JobStatus::Expired), [Invariant::CancelEnds]);
+    assert_eq!(ends(&told, JobStatus::Cancelled), []);
+    // Its handler came to its end first.
+    assert_eq!(ends(&told, JobStatus::Completed), []);
+    let forgotten = [&told[..], &[Event::StoreWentBack]].concat();
+    assert_eq!(ends(&forgotten, JobStatus::Failed), []);
+}
+
+#[test]
 fn two_accepted_finishes_are_found() {
     let twice = [
         started(1, 1),
@@ -147,6 +163,16 @@ fn a_start_after_the_end_is_found_unless_somebody_requeued() {
 }
 
 #[test]
+fn a_late_start_after_the_end_is_forgiven_to_who_was_superseded_alone() {
+    let end = seen(JobStatus::Completed, "x");
+    assert_eq!(broken([started(2, 20), end.clone(), started(1, 10)]), []);
+    assert_eq!(
+        broken([started(1, 10), end, started(2, 20)]),
+        [Invariant::NoStartAfterEnd]
+    );
+}
+
+#[test]
 fn a_fence_that_stands_still_is_found() {
     assert_eq!(
         broken([started(1, 5), started(2, 5)]),
@@ -188,7 +214,6 @@ fn events_travel_as_lines_and_a_line_that_was_cut_is_left_out() {
         accepted(17, JobStatus::Retrying),
         seen(JobStatus::Completed, "a b"),
         Event::CancelTold,
-        Event::Released,
         Event::Requeued,
         Event::StoreWentBack,
     ];
