@@ -4,6 +4,10 @@
 //! than one shard offers half of them from time to time. So a newcomer, who asks in every round, gets the next offer,
 //! and the shards spread. While a shard is on offer its old holder works on it until somebody has it: the work is
 //! then done twice, which is harmless, rather than not at all.
+//!
+//! A replica that cannot publish is of little use to the jobs of its shards. Once that lasts it offers all of them, for as
+//! long as it lasts, and asks anew only as seldom as others make offers: who has a broker gets them, and where nobody has
+//! one they are worked on all the same.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +23,8 @@ const TTL_ROUNDS: u32 = 4;
 const OFFER_ROUNDS: u64 = 15;
 /// Rounds that an offer lasts.
 const OFFER_LASTS: u64 = 2;
+/// Rounds without a broker after which all shards are on offer: what ends sooner is no reason to move them.
+const PATIENCE: u32 = TTL_ROUNDS;
 
 /// The shards of this scheduler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +42,8 @@ pub(crate) struct Leases {
     holder: String,
     interval: Duration,
     round: u64,
+    /// Rounds in a row in which nothing could be published.
+    mute: u32,
     leased: Vec<u16>,
 }
 
@@ -46,6 +54,7 @@ impl Leases {
             holder,
             interval,
             round: 0,
+            mute: 0,
             leased: Vec::new(),
         }
     }
@@ -65,9 +74,10 @@ impl Leases {
                     held.send_if_modified(|held| std::mem::replace(held, now.clone()) != now);
                     away = false;
                 }
-                // What it had it keeps working on: somebody must, once the store is back.
+                // What it had it keeps working on: somebody must, once the store is back. A scheduler without shards has
+                // no daemon that would tell of it.
                 Err(error) if !std::mem::replace(&mut away, true) => {
-                    tracing::debug!(%error, "cannot renew the leases over shards");
+                    tracing::warn!(%error, "cannot renew the leases over shards");
                 }
                 Err(_) => {}
             }
@@ -80,6 +90,11 @@ impl Leases {
 
     async fn turn(&mut self) -> Result<Held, longshore_core::port::Error> {
         let count = usize::from(self.ports.enqueue.shards().count());
+        self.mute = if self.ports.publish.is_ready() {
+            0
+        } else {
+            self.mute.saturating_add(1)
+        };
         let want = self.want(count);
         self.round += 1;
         let ttl = self.interval * TTL_ROUNDS;
@@ -107,6 +122,13 @@ impl Leases {
     /// How many shards to ask for in this round.
     fn want(&self, count: usize) -> usize {
         let has = self.leased.len();
+        if self.mute > PATIENCE {
+            return if self.round.is_multiple_of(OFFER_ROUNDS) {
+                count
+            } else {
+                0
+            };
+        }
         if has > 1 && self.round % OFFER_ROUNDS >= OFFER_ROUNDS - OFFER_LASTS {
             return has - has / 2;
         }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use longshore_backend::embedded::{Options, Store};
 use longshore_core::clock::{Clock, SystemClock};
-use longshore_core::port::broker::{Payload, Source};
+use longshore_core::message::Message;
+use longshore_core::port::broker::{Payload, Published, Source};
+use longshore_core::port::schedule::DeadLetter;
+use longshore_core::port::{Ports, PublishPort};
 use longshore_core::spec::Start;
 use longshore_core::{JobId, QueueName};
 use longshore_testkit::factory::Factory;
@@ -27,10 +32,16 @@ fn start(
     holder: &str,
     intervals: Intervals,
 ) -> (Handle, CancellationToken, tokio::task::JoinHandle<Report>) {
+    start_over(store.ports(), holder, intervals)
+}
+
+fn start_over(
+    ports: Ports,
+    holder: &str,
+    intervals: Intervals,
+) -> (Handle, CancellationToken, tokio::task::JoinHandle<Report>) {
     let stop = CancellationToken::new();
-    let builder = Scheduler::builder(store.ports())
-        .holder(holder)
-        .intervals(intervals);
+    let builder = Scheduler::builder(ports).holder(holder).intervals(intervals);
     let scheduler = builder.shutdown(stop.clone()).build();
     (scheduler.handle(), stop, tokio::spawn(scheduler.run()))
 }
@@ -147,6 +158,64 @@ async fn a_scheduler_that_is_dropped_lets_go_of_its_shards() {
     .unwrap();
     stop.cancel();
     running.await.unwrap();
+}
+
+/// The way to a broker that can be cut.
+struct Cut {
+    inner: Arc<dyn PublishPort>,
+    is_cut: AtomicBool,
+}
+
+impl PublishPort for Cut {
+    fn publish(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
+        self.inner.publish(messages)
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.is_cut.load(Ordering::SeqCst) && self.inner.is_ready()
+    }
+
+    fn archive(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Published>> {
+        self.inner.archive(letters)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_without_a_broker_leaves_its_shards_to_one_that_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let mut ports = store.ports();
+    let cut = Arc::new(Cut {
+        inner: Arc::clone(&ports.publish),
+        is_cut: AtomicBool::new(false),
+    });
+    ports.publish = cut.clone();
+    let (first, stop_first, run_first) = start_over(ports, "first", fast_leases());
+    eventually(SOON, "the first to have every shard", async || {
+        first.shards().len() == 4
+    })
+    .await
+    .unwrap();
+    let (second, stop_second, run_second) = start(&store, "second", fast_leases());
+    cut.is_cut.store(true, Ordering::SeqCst);
+    eventually(
+        SOON,
+        "the second to have every shard, and the first none",
+        async || second.shards().len() == 4 && first.shards().is_empty(),
+    )
+    .await
+    .unwrap();
+
+    // Where nobody has a broker, somebody works on the shards all the same.
+    stop_second.cancel();
+    run_second.await.unwrap();
+    eventually(SOON, "the first to have every shard again", async || {
+        first.shards().len() == 4
+    })
+    .await
+    .unwrap();
+    stop_first.cancel();
+    run_first.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -103,8 +103,10 @@ local function end_bucket(s, time)
   if bucket.left <= 0 then
     bucket.number, bucket.left = call('HINCRBY', KEYS[1], 'bucket:' .. s, 1), BUCKET
   end
-  if bucket.left == BUCKET or time < NOW then
+  -- The first of a call, too: the clock may have gone back since the bucket's earliest.
+  if not bucket.is_told or bucket.left == BUCKET or time < NOW then
     call('ZADD', P .. 'finished:' .. s, 'LT', text(time), text(bucket.number))
+    bucket.is_told = true
   end
   bucket.left = bucket.left - 1
   return bucket.number
