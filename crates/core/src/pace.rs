@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -42,7 +42,18 @@ pub struct Paces {
     clock: Arc<dyn Clock>,
     /// When it was asked for last, in milliseconds; 0 for never.
     asked: AtomicU64,
+    /// A reading is under way.
+    reading: AtomicBool,
     known: RwLock<Known>,
+}
+
+/// A reading, until it ends or is dropped.
+struct Reading(Arc<Paces>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.reading.store(false, Ordering::Release);
+    }
 }
 
 #[derive(Default)]
@@ -67,6 +78,7 @@ impl Paces {
             inspect: Arc::clone(inspect),
             clock: Arc::clone(clock),
             asked: AtomicU64::new(0),
+            reading: AtomicBool::new(false),
             known: RwLock::default(),
         }
     }
@@ -98,9 +110,12 @@ impl Paces {
         S: FnOnce(Duration) -> T + Send,
         T: Future<Output = ()> + Send,
     {
-        let paces = self.is_old().then(|| Arc::clone(self))?;
+        if !self.is_old() || self.reading.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let paces = Reading(Arc::clone(self));
         Some(async move {
-            let (mut reading, mut end) = (pin!(paces.read()), pin!(sleep(READING)));
+            let (mut reading, mut end) = (pin!(paces.0.read()), pin!(sleep(READING)));
             let read = poll_fn(|context| match reading.as_mut().poll(context) {
                 Poll::Ready(read) => Poll::Ready(Some(read)),
                 Poll::Pending => end.as_mut().poll(context).map(|()| None),

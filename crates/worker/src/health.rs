@@ -106,6 +106,13 @@ impl WorkerHealth {
         self.0.lock().draining = true;
     }
 
+    /// Whether every queue's consumer is there.
+    pub(crate) fn is_attached(&self) -> bool {
+        let inside = self.0.lock();
+        let mut queues = inside.queues.values();
+        queues.all(|(attachment, _)| *attachment == Attachment::Attached)
+    }
+
     /// A queue's consumer changed.
     pub(crate) fn attach(&self, queue: &QueueName, attachment: Attachment) {
         let mut inside = self.0.lock();

@@ -180,7 +180,7 @@ async fn latency(rig: &Rig, meters: &Meters, jobs: usize, rate: u32) -> Result<R
     Ok(row.with_waits(rig.seen.take_waits()))
 }
 
-/// From the start of the parent until the last of its children can run. That they all run is waited for, not measured.
+/// From the start of a worker, its connecting too, until the last of its children can run. That they all run is waited for, not measured.
 async fn fan_out(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
     let mut batch = Batch::new();
     let parent = batch.add(rig.job(0)).queue(rig.queue()).reference();
@@ -188,8 +188,9 @@ async fn fan_out(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure
         batch.add(rig.job(number)).queue(rig.queue()).depends_on([parent]);
     }
     rig.client.enqueue_many(batch).await?;
-    let worker = rig.worker().await?;
+    // Before the worker: it may have run the parent when it is there.
     let start = meters.start().await;
+    let worker = rig.worker().await?;
     rig.until_none_is(JobStatus::Blocked).await?;
     let row = Row::new(Mode::FanOut, System::Longshore, jobs, &meters.stop(start).await);
     rig.until_done(jobs + 1).await?;

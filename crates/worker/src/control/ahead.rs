@@ -66,7 +66,7 @@ impl Ahead {
 impl Control {
     /// Takes more or less ahead where what is measured says so.
     pub(super) fn keep_ahead(&mut self, now: Instant) {
-        if !self.phase.is_working() {
+        if !self.phase.is_working() || self.store_is_away(now) {
             return;
         }
         for at in 0..self.feeds.len() {
@@ -75,7 +75,7 @@ impl Control {
             let Some(is_now) = is_now.filter(|_| self.ahead.may_change(&queue, now)) else {
                 continue;
             };
-            let wanted = self.wanted_ahead(&queue, now);
+            let wanted = self.wanted_ahead(&queue, is_now, now);
             if differs(is_now, wanted) {
                 tracing::debug!(%queue, messages = wanted, "another number of messages is taken ahead");
                 self.ahead.changed.insert(queue, now);
@@ -86,13 +86,17 @@ impl Control {
         }
     }
 
-    fn wanted_ahead(&self, queue: &QueueName, now: Instant) -> u16 {
+    fn wanted_ahead(&self, queue: &QueueName, is_now: u16, now: Instant) -> u16 {
         // What waits for another owner's lease has a message, and no slot.
         let parked = self.parked.iter().map(|parked| &parked.held.envelope.queue);
         let parked = parked.filter(|of| *of == queue).count();
         let run = self.run_times.of(queue).filter(|run| run.count >= RUNS_MIN);
         let work = run.map_or(0, |run| {
             let run = self.run_now(queue, run, now);
+            // Jobs of about a second do not switch it on and off.
+            if is_now == 0 && run > LONG / 2.0 {
+                return 0;
+            }
             let jobs = self.ahead.jobs.get(queue).copied().unwrap_or(1.0);
             messages(
                 self.settings.slots,
@@ -104,18 +108,27 @@ impl Control {
         work.saturating_add(u16::try_from(parked).unwrap_or(u16::MAX))
     }
 
-    /// How long jobs of a queue take, in seconds: as those that have ended, or as those that run have by now.
+    /// How long jobs of a queue take, in seconds, by what the slots do together: each that runs one of them does a job in the
+    /// time that this one has taken by now, at least in that of those that have ended, and so does each other slot. One long
+    /// job among short ones takes one slot away.
     fn run_now(&self, queue: &QueueName, ended: RunTime, now: Instant) -> f64 {
         let active = self.running.iter().filter(|(_, attempt)| attempt.is_active());
         let ages = active.filter(|(_, attempt)| attempt.envelope().queue == *queue);
         let ages = ages.map(|(_, attempt)| now.duration_since(attempt.began).as_secs_f64());
-        let (count, sum) = ages.fold((0.0, 0.0), |(count, sum), age| (count + 1.0, sum + age));
-        if count > 0.0 {
-            ended.seconds.max(sum / count)
-        } else {
-            ended.seconds
-        }
+        of_slots(self.settings.slots, ended.seconds, ages)
     }
+}
+
+/// The time of a job when each of `slots` does one in `mean` seconds, or in the age of the job that it runs when that is more.
+fn of_slots(slots: usize, mean: f64, ages: impl Iterator<Item = f64>) -> f64 {
+    let mean = mean.max(LEAST);
+    let (busy, rate) = ages.fold((0, 0.0), |(busy, rate), age| {
+        (busy + 1, rate + 1.0 / mean.max(age))
+    });
+    let slots = slots.max(busy).max(1);
+    #[expect(clippy::cast_precision_loss, reason = "at most ten thousand")]
+    let (slots, idle) = (slots as f64, slots.saturating_sub(busy) as f64);
+    slots / (rate + idle / mean)
 }
 
 /// Messages to take ahead of so many slots, when a job takes `run` and a claim `trip`, in seconds, and a message has `jobs`.
@@ -164,6 +177,19 @@ mod tests {
         assert_eq!(messages(8, 0.001, 0.002, 64.0), 2);
         // Long jobs wait in the broker.
         assert_eq!(messages(1_000, 1.1, 0.02, 1.0), 0);
+    }
+
+    #[test]
+    fn one_long_job_takes_one_slot_away_and_long_ones_in_all_slots_count() {
+        let is = |slots, mean, ages: &[f64], run: f64| {
+            let found = of_slots(slots, mean, ages.iter().copied());
+            assert!((found - run).abs() < run / 100.0, "{found} is not {run}");
+        };
+        is(8, 0.02, &[], 0.02);
+        is(8, 0.02, &[0.001, 0.01], 0.02);
+        is(8, 0.02, &[10.0], 0.02 * 8.0 / 7.0);
+        is(2, 0.02, &[10.0, 10.0], 10.0);
+        is(1, 0.0, &[], LEAST);
     }
 
     #[test]

@@ -270,6 +270,7 @@ impl Task {
                     }
                     Some(parting) => return parting,
                 },
+                () = tokio::time::sleep(LOOK), if !self.retired.is_empty() => self.let_go(),
             }
         }
     }

@@ -43,7 +43,9 @@ impl Relief {
 impl Control {
     /// Slots that would take a job of another worker now.
     pub(super) fn free_slots(&self) -> usize {
-        if !self.phase.is_working() || self.exclusive > 0 || self.solo.is_some() {
+        // Whoever cannot consume would not get what others hand back.
+        let may_take = self.phase.is_working() && self.health.is_attached();
+        if !may_take || self.exclusive > 0 || self.solo.is_some() {
             return 0;
         }
         let meant = self.running.active() + self.claiming + self.buffer.len();

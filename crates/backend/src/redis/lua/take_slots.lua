@@ -55,6 +55,7 @@ for i = 4, #KEYS do
       local take = math.min(free, most - got)
       if take > 0 then
         redis.call('HSET', KEYS[3], id, (taken + take) .. ':' .. (now + ARGV[3]))
+        redis.call('PEXPIRE', KEYS[3], ARGV[2])
         got = got + take
       end
     end
