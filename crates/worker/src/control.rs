@@ -312,9 +312,10 @@ impl Control {
         }
     }
 
-    /// Whether deliveries are taken: not while the store is away, and in a drain only to hand them back.
+    /// Whether deliveries are taken: not while the store is away, and in a drain only to hand them back. Once the store is
+    /// given up, what comes is the rest of subscriptions that end.
     fn accepts(&self) -> bool {
-        !self.phase.is_working() || !self.store_is_away(Instant::now())
+        !self.phase.is_working() || self.beats.have_given_up() || !self.store_is_away(Instant::now())
     }
 
     /// Makes sure that the house is kept at `at`.

@@ -29,7 +29,7 @@ pub enum Attachment {
     Starting,
     /// It consumes.
     Attached,
-    /// It rightly does not: the queue is paused, or the worker drains.
+    /// It rightly does not: the queue is paused, the worker drains, or the store has been away for a lease.
     Paused,
     /// It should consume and does not: the broker is away, or does not let it.
     Detached,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_core::limits::BEAT;
+use longshore_core::limits::{BEAT, LEASE};
 use longshore_core::port::Error;
 use longshore_core::port::attempt::{Beaten, GiveBackReason};
 use longshore_core::view::WorkerView;
@@ -34,6 +34,10 @@ pub(super) struct Beats {
     shards: BTreeMap<u16, Pulse>,
     worker: Pulse,
     failing: bool,
+    /// When the worker's own beat last succeeded.
+    answered: Instant,
+    /// The store has been given up since.
+    given_up: bool,
     load: Told,
 }
 
@@ -63,6 +67,8 @@ impl Beats {
                 flying: false,
             },
             failing: false,
+            answered: now,
+            given_up: false,
             load: Told {
                 load: Load {
                     busy: 0,
@@ -101,6 +107,27 @@ impl Beats {
     /// Whether the worker's own beat failed.
     pub(super) const fn is_failing(&self) -> bool {
         self.failing
+    }
+
+    /// Whether the store is given up: it has not answered for a lease, and not since.
+    pub(super) const fn have_given_up(&self) -> bool {
+        self.given_up
+    }
+
+    /// Gives the store up when it has not answered for a lease. Answers whether it was given up just now.
+    pub(super) fn give_up(&mut self, now: Instant) -> bool {
+        let gives_up = self.failing && !self.given_up && now.duration_since(self.answered) >= LEASE;
+        self.given_up |= gives_up;
+        gives_up
+    }
+
+    /// The worker's own beat was answered, or failed.
+    const fn worker_beat(&mut self, succeeded: bool, now: Instant) {
+        self.failing = !succeeded;
+        if succeeded {
+            self.answered = now;
+            self.given_up = false;
+        }
     }
 
     /// The worker's own beat is due now.
@@ -271,9 +298,9 @@ impl Control {
 
     pub(super) fn on_worker_beat(&mut self, answer: Result<Vec<QueueName>, Error>) {
         let now = Instant::now();
+        self.beats.worker.flying = false;
+        self.beats.worker_beat(answer.is_ok(), now);
         let pulse = &mut self.beats.worker;
-        pulse.flying = false;
-        self.beats.failing = answer.is_err();
         if answer.is_err() {
             pulse.due = pulse.due.min(now + AGAIN).max(now + AGAIN / 4);
         }
@@ -327,5 +354,24 @@ impl Control {
         for held in back {
             self.hand_back(held, GiveBackReason::Unstarted);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_is_given_up_once_a_lease_after_its_last_answer() {
+        let now = Instant::now();
+        let mut beats = Beats::new(now);
+        assert!(!beats.give_up(now + LEASE), "no beat failed");
+        beats.worker_beat(true, now + BEAT);
+        beats.worker_beat(false, now + BEAT * 2);
+        assert!(!beats.give_up(now + LEASE));
+        assert!(beats.give_up(now + BEAT + LEASE));
+        assert!(!beats.give_up(now + LEASE * 9) && beats.have_given_up());
+        beats.worker_beat(true, now + LEASE * 9);
+        assert!(!beats.have_given_up());
     }
 }

@@ -146,6 +146,11 @@ impl Deliveries {
         due.map(|(key, open)| (*key, open.received + age)).collect()
     }
 
+    /// Whether a job of any waits here.
+    pub(super) fn are_waiting(&self) -> bool {
+        self.open.values().any(|open| open.waiting > 0)
+    }
+
     /// How many jobs of a delivery run, here or elsewhere.
     pub(super) fn running(&self, key: DeliveryKey) -> usize {
         self.open.get(&key).map_or(0, |open| open.running)

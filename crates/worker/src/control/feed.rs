@@ -1,4 +1,5 @@
-//! Tasks that keep subscriptions: each subscribes again when its own ends, stops it while the queue is paused. A queue has one
+//! Tasks that keep subscriptions: each subscribes again when its own ends, stops it while the queue is paused, drops it when
+//! the store stays away. A queue has one
 //! for its slots, which never changes, and one for what is taken ahead of them, which comes and goes: a consumer keeps its
 //! prefetch for life, so that another prefetch is another consumer, and what the old one holds must not be missing meanwhile.
 
@@ -31,13 +32,21 @@ enum Mode {
     Stop,
 }
 
+/// What a feed is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Order {
+    mode: Mode,
+    /// How often everything was dropped. A number, so that a drop is not missed when consuming goes on right after it.
+    drops: u64,
+}
+
 /// The control loop's hold on the feed of a queue.
 #[derive(Debug)]
 pub(super) struct Feed {
     queue: QueueName,
-    slots: watch::Sender<Mode>,
+    slots: watch::Sender<Order>,
     /// What is taken ahead; nothing is where the prefetch was set.
-    ahead: Option<watch::Sender<Mode>>,
+    ahead: Option<watch::Sender<Order>>,
     prefetch: Prefetch,
     consumes: bool,
     health: WorkerHealth,
@@ -80,6 +89,21 @@ impl Feed {
         self.set(mode(self.prefetch.slots), mode(self.prefetch.ahead));
     }
 
+    /// Ends its subscriptions, so that what is not acknowledged goes to others at once, and consumes nothing until it is
+    /// told to.
+    pub(super) fn drop_all(&mut self) {
+        self.consumes = false;
+        self.health.attach(&self.queue, Attachment::Paused);
+        for feed in [Some(&self.slots), self.ahead.as_ref()].into_iter().flatten() {
+            feed.send_modify(|order| {
+                order.drops += 1;
+                if order.mode != Mode::Stop {
+                    order.mode = Mode::Quiet;
+                }
+            });
+        }
+    }
+
     /// Consumes nothing any more.
     pub(super) fn stop(&mut self) {
         self.consumes = false;
@@ -97,11 +121,11 @@ impl Feed {
     }
 }
 
-fn turn(feed: &watch::Sender<Mode>, mode: Mode) {
-    feed.send_if_modified(|now| {
-        let changes = *now != mode && *now != Mode::Stop;
+fn turn(feed: &watch::Sender<Order>, mode: Mode) {
+    feed.send_if_modified(|order| {
+        let changes = order.mode != mode && order.mode != Mode::Stop;
         if changes {
-            *now = mode;
+            order.mode = mode;
         }
         changes
     });
@@ -119,7 +143,10 @@ pub(super) fn start_all(
 ) -> Vec<Feed> {
     let generations = Arc::new(AtomicU64::new(0));
     let mut start = |queue: &QueueName, health: Option<WorkerHealth>| {
-        let (mode, modes) = watch::channel(Mode::Quiet);
+        let (order, orders) = watch::channel(Order {
+            mode: Mode::Quiet,
+            drops: 0,
+        });
         let task = Task {
             queue: queue.clone(),
             port: Arc::clone(port),
@@ -127,12 +154,13 @@ pub(super) fn start_all(
             random: Arc::clone(random),
             generations: Arc::clone(&generations),
             health,
-            modes,
+            orders,
             retired: Vec::new(),
+            drops: 0,
             failures: 0,
         };
         tasks.spawn(task.run());
-        mode
+        order
     };
     let feeds = queues.iter().map(|queue| Feed {
         queue: queue.clone(),
@@ -161,15 +189,17 @@ struct Task {
     generations: Arc<AtomicU64>,
     /// Told whether the queue is consumed, by the feed that matters.
     health: Option<WorkerHealth>,
-    modes: watch::Receiver<Mode>,
+    orders: watch::Receiver<Order>,
     /// Stopped subscriptions with unacknowledged deliveries.
     retired: Vec<Kept>,
+    /// Drops that were made.
+    drops: u64,
     failures: u32,
 }
 
 /// Why a subscription is not consumed any more.
 enum Parting {
-    /// The mode changed.
+    /// Something else is asked for.
     Asked,
     /// It ended.
     Ended,
@@ -180,8 +210,15 @@ enum Parting {
 impl Task {
     async fn run(mut self) {
         loop {
-            let mode = *self.modes.borrow_and_update();
-            let on = match mode {
+            let order = *self.orders.borrow_and_update();
+            if order.drops != self.drops {
+                self.drops = order.drops;
+                if !self.drop_all().await {
+                    return;
+                }
+                continue;
+            }
+            let on = match order.mode {
                 Mode::Consume(prefetch) => self.consume(prefetch).await,
                 Mode::Quiet | Mode::Stop => self.idle().await,
             };
@@ -191,10 +228,21 @@ impl Task {
         }
     }
 
-    /// Waits for another mode; lets go of stopped subscriptions whose deliveries are all done with.
+    /// Ends every subscription and tells which they were; false when the control loop is gone.
+    async fn drop_all(&mut self) -> bool {
+        let ended = self.retired.drain(..).map(|kept| kept.life.generation);
+        for generation in ended.collect::<Vec<u64>>() {
+            if self.arrivals.send(Arrival::Ended { generation }).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits for another order; lets go of stopped subscriptions whose deliveries are all done with.
     async fn idle(&mut self) -> bool {
         tokio::select! {
-            changed = self.modes.changed() => changed.is_ok(),
+            changed = self.orders.changed() => changed.is_ok(),
             () = tokio::time::sleep(LOOK), if !self.retired.is_empty() => {
                 self.let_go();
                 true
@@ -219,7 +267,7 @@ impl Task {
         self.tell(Attachment::Detached);
         let subscribed = tokio::select! {
             subscribed = self.port.subscribe(source, prefetch) => subscribed,
-            changed = self.modes.changed() => return changed.is_ok(),
+            changed = self.orders.changed() => return changed.is_ok(),
         };
         let subscription = match subscribed {
             Ok(subscription) => subscription,
@@ -243,7 +291,11 @@ impl Task {
         match self.forward(&mut kept).await {
             Parting::Asked => {
                 self.tell(Attachment::Paused);
-                self.retire(kept).await;
+                if self.orders.borrow().drops == self.drops {
+                    self.retire(kept).await;
+                } else {
+                    self.retired.push(kept);
+                }
                 true
             }
             Parting::Ended => {
@@ -260,7 +312,7 @@ impl Task {
         loop {
             tokio::select! {
                 biased;
-                changed = self.modes.changed() => {
+                changed = self.orders.changed() => {
                     return if changed.is_ok() { Parting::Asked } else { Parting::Orphaned };
                 }
                 parting = hand_on(&self.arrivals, &self.queue, kept) => match parting {
@@ -290,7 +342,7 @@ impl Task {
         self.failures += 1;
         tokio::select! {
             () = tokio::time::sleep(wait) => true,
-            changed = self.modes.changed() => changed.is_ok(),
+            changed = self.orders.changed() => changed.is_ok(),
         }
     }
 }

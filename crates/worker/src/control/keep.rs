@@ -26,6 +26,7 @@ const NAP_MAX: Duration = Duration::from_secs(1);
 
 impl Control {
     pub(super) fn keep_house(&mut self, now: Instant) {
+        self.keep_feeds(now);
         self.keep_attempts(now);
         self.keep_parked(now);
         self.keep_foreign(now);
@@ -36,6 +37,23 @@ impl Control {
         self.beat(now);
         self.flush_progress(now);
         self.wake_at = self.next_wake(now);
+    }
+
+    /// Consumes nothing once the store has not answered for a lease, and lets go of every delivery when jobs wait here: they
+    /// can be neither started nor given back, and another worker may have the store. What runs goes on by itself, and others
+    /// may have its message: its lease is over. Nothing is consumed until the store answers, or messages would go round.
+    fn keep_feeds(&mut self, now: Instant) {
+        if self.beats.give_up(now) {
+            tracing::warn!("the store has not answered for a lease; what waits here goes to other workers");
+            for feed in &mut self.feeds {
+                feed.consume(false);
+            }
+        }
+        if self.beats.have_given_up() && self.deliveries.are_waiting() {
+            for feed in &mut self.feeds {
+                feed.drop_all();
+            }
+        }
     }
 
     /// Stops attempts whose time is over and aborts those that did not stop.

@@ -1,14 +1,18 @@
 //! The store goes away and comes back.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use longshore_core::port::broker::{Delivery, Depth, Source, Subscription};
+use longshore_core::port::{ConsumePort, Ports, Reply};
 use longshore_core::spec::{Fencing, OnLostRecord};
-use longshore_core::{JobError, JobStatus, limits};
+use longshore_core::{JobError, JobStatus, QueueName, limits};
 use longshore_worker::{JobContext, State, Worker};
 
 use crate::cut::{Cut, Fault};
-use crate::rig::{Echo, Rig, Running, echo, named, until, until_known};
+use crate::rig::{Echo, Rig, Running, echo, named, until, until_after, until_known};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_cannot_be_told_is_told_when_the_store_is_back() {
@@ -153,4 +157,152 @@ async fn a_job_that_waited_for_another_owner_is_rebuilt_after_a_wipe() {
     rig.until(id, JobStatus::Completed).await;
     let stats = worker.stop().await.stats;
     assert_eq!((stats.rebuilt, stats.quarantined), (1, 0));
+}
+
+/// A broker that counts how often a worker subscribed, and stopped.
+struct Counted {
+    broker: Arc<dyn ConsumePort>,
+    subscribed: AtomicUsize,
+    stopped: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn new(rig: &Rig) -> Arc<Self> {
+        Arc::new(Self {
+            broker: rig.ports.consume.clone(),
+            subscribed: AtomicUsize::new(0),
+            stopped: Arc::default(),
+        })
+    }
+
+    fn subscribed(&self) -> usize {
+        self.subscribed.load(Ordering::SeqCst)
+    }
+}
+
+struct CountedSubscription(Box<dyn Subscription>, Arc<AtomicUsize>);
+
+impl Subscription for CountedSubscription {
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Delivery>> + Send + '_>> {
+        self.0.next()
+    }
+
+    fn quiet(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            self.0.quiet().await;
+            self.1.fetch_add(1, Ordering::SeqCst);
+        })
+    }
+}
+
+impl ConsumePort for Counted {
+    fn subscribe(&self, source: Source, prefetch: u16) -> Reply<'_, Box<dyn Subscription>> {
+        Box::pin(async move {
+            let subscription = self.broker.subscribe(source, prefetch).await?;
+            self.subscribed.fetch_add(1, Ordering::SeqCst);
+            let counted = CountedSubscription(subscription, Arc::clone(&self.stopped));
+            Ok(Box::new(counted) as Box<dyn Subscription>)
+        })
+    }
+
+    fn depths(&self, queues: Vec<QueueName>) -> Reply<'_, Vec<Depth>> {
+        self.broker.depths(queues)
+    }
+
+    fn archived(&self) -> Reply<'_, u64> {
+        self.broker.archived()
+    }
+
+    fn consumer_timeout(&self) -> Duration {
+        self.broker.consumer_timeout()
+    }
+}
+
+async fn gated(job: Echo, State(gate): State<Arc<tokio::sync::Semaphore>>) -> Result<String, JobError> {
+    gate.acquire().await?.forget();
+    Ok(job.text)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_without_the_store_has_not_started_goes_to_others_once() {
+    let rig = Rig::new();
+    let cut = Cut::new(&rig);
+    let broker = Counted::new(&rig);
+    let ports = Ports {
+        consume: broker.clone(),
+        ..cut.ports(&rig)
+    };
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let builder = Worker::builder(ports).max_workers(1).prefetch(4);
+    let one = Running::start(builder.state(Arc::clone(&gate)).register(gated));
+    let first = rig.enqueue(echo("first")).await;
+    rig.until(first, JobStatus::Running).await;
+    let held = [
+        rig.enqueue(echo("second")).await,
+        rig.enqueue(echo("third")).await,
+    ];
+    until("they wait", || one.stats.snapshot().waiting == 2).await;
+    cut.set(Fault::Away);
+    let two = Running::start(
+        rig.worker()
+            .register(async |job: Echo| Ok::<_, JobError>(job.text)),
+    );
+    until_after(limits::LEASE, "they wait no more", || {
+        one.stats.snapshot().waiting == 0
+    })
+    .await;
+    for id in held {
+        let view = rig.until(id, JobStatus::Completed).await;
+        assert_eq!((view.attempts, view.losts), (1, 0));
+    }
+    assert_eq!(broker.subscribed(), 1);
+    two.stop().await;
+    cut.set(Fault::None);
+    gate.add_permits(3);
+    let last = rig.enqueue(echo("last")).await;
+    for id in [first, last] {
+        rig.until(id, JobStatus::Completed).await;
+    }
+    let report = one.stop().await;
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.stats.started, broker.subscribed()), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_without_the_store_that_starts_all_it_has_keeps_it_and_takes_no_more() {
+    let rig = Rig::new();
+    let cut = Cut::new(&rig);
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let broker = Counted::new(&rig);
+    let ports = Ports {
+        consume: broker.clone(),
+        ..cut.ports(&rig)
+    };
+    let builder = Worker::builder(ports).max_workers(2).prefetch(2);
+    let one = Running::start(builder.state(Arc::clone(&gate)).register(gated));
+    let first = rig.enqueue(echo("first")).await;
+    rig.until(first, JobStatus::Running).await;
+    cut.set(Fault::Away);
+    until_after(limits::LEASE, "it consumes no more", || {
+        broker.stopped.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    let two = Running::start(
+        rig.worker()
+            .register(async |job: Echo| Ok::<_, JobError>(job.text)),
+    );
+    for text in ["second", "third", "fourth"] {
+        let id = rig.enqueue(echo(text)).await;
+        rig.until(id, JobStatus::Completed).await;
+    }
+    assert_eq!(rig.view(first).await.status, JobStatus::Running);
+    cut.set(Fault::None);
+    gate.add_permits(1);
+    assert_eq!(rig.until(first, JobStatus::Completed).await.attempts, 1);
+    two.stop().await;
+    gate.add_permits(1);
+    let last = rig.enqueue(echo("last")).await;
+    rig.until(last, JobStatus::Completed).await;
+    assert_eq!(broker.subscribed(), 2);
+    assert!(one.stop().await.is_clean());
 }

@@ -181,9 +181,14 @@ impl Running {
 
 /// Waits until `wanted` holds.
 pub(crate) async fn until(what: &str, wanted: impl Fn() -> bool) {
+    until_after(Duration::ZERO, what, wanted).await;
+}
+
+/// Waits until `wanted` holds, which cannot be before `delay`.
+pub(crate) async fn until_after(delay: Duration, what: &str, wanted: impl Fn() -> bool) {
     let began = tokio::time::Instant::now();
     while !wanted() {
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        assert!(began.elapsed() < delay + PATIENCE, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
