@@ -77,21 +77,6 @@ impl Scene {
         .unwrap();
     }
 
-    /// Whether every job has ended that anybody has started, as a reader sees it; which has not otherwise.
-    pub(crate) async fn started_have_ended(&self) -> Result<(), String> {
-        let jobs = self.look().await.ok_or("no answer")?;
-        let by_job = self.history().by_job();
-        let started = |job: &&Value| {
-            let events = &by_job[&id_of(job)];
-            events.iter().any(|event| matches!(event, Event::Started { .. }))
-        };
-        let open = jobs.iter().filter(|job| job["finished_at_ms"].is_null());
-        match open.filter(started).map(|job| &job["id"]).next() {
-            Some(open) => Err(format!("for example {open}")),
-            None => Ok(()),
-        }
-    }
-
     /// Where no worker was hurt and no job handed back: every job has started once, and once more for each retry.
     pub(crate) async fn nothing_started_twice(&self) {
         let known = self.looked().await;

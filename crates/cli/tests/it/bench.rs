@@ -89,7 +89,7 @@ fn one_half_works_off_what_the_other_has_handed_over() {
     let folder = Folder::new();
     let store = folder.path().join(".longshore");
     let options = ["--jobs", "40", "--embedded", store.to_str().unwrap()];
-    for half in ["hand-over", "hand-over", "work", "work"] {
+    for half in ["hand-over", "work", "hand-over", "work"] {
         folder.ok(&[&["bench", half], &options[..]].concat());
     }
     let stats = folder.json(&["stats"]);
