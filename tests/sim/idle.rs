@@ -22,7 +22,7 @@ use crate::world::World;
 const JOBS: usize = 13;
 /// The longest that jobs may be held beside a free slot: a second until they count as held for long, a second until it is
 /// told that the slot is free again, a second until it is asked for, a fifth until the scheduler publishes.
-const HELD_MAX: Duration = Duration::from_millis(2_500);
+const HELD_MAX: Duration = Duration::from_millis(3_200);
 
 /// What was seen.
 #[derive(Debug)]

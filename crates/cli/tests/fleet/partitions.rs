@@ -96,10 +96,7 @@ async fn cut(scene: &Scene, others: [Proc; 2], members: Vec<Behind>, cut: impl F
         .any(|member| member.works && member.from == From::Redis);
     let mut lines = Vec::new();
     for Behind {
-        process,
-        proxy,
-        works,
-        from,
+        process, proxy, from, ..
     } in members
     {
         let log = process.log_text();
