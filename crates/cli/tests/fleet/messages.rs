@@ -73,7 +73,7 @@ async fn real_servers_soak_a_queue_that_is_deleted_costs_nothing() {
             vhost,
             "{ok, _} = rabbit_amqqueue:delete(Q, false, false, <<\"test\">>)",
         )
-        .await
+        .await;
     })
     .await;
 }
