@@ -7,4 +7,5 @@ mod folder;
 mod guests;
 mod notices;
 mod rate;
+mod retention;
 mod rig;

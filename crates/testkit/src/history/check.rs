@@ -19,6 +19,8 @@ pub enum Invariant {
     NoStartAfterEnd,
     /// I5: fences increase.
     FencesIncrease,
+    /// Starts and their numbers add up: a job starts again by a number above the last, or because that start was undone.
+    StartsAddUp,
     /// I6: a child starts after all its parents.
     ChildAfterParents,
     /// I7: one job for each tick of a cron entry.
@@ -107,6 +109,10 @@ pub(super) fn check(events: &[(JobId, Event)], ends: impl Fn(JobId) -> Final, ti
         jobs.entry(*job).or_default().push((at, event));
         verdict.starts += usize::from(matches!(event, Event::Started { .. }));
     }
+    // Handlers that are other processes do not hear of them.
+    let ends_are_told = events
+        .iter()
+        .any(|(_, event)| matches!(event, Event::Accepted { .. }));
     let first_ends = first_ends(events);
     for (job, seen) in &jobs {
         let mut broken = Vec::new();
@@ -118,6 +124,9 @@ pub(super) fn check(events: &[(JobId, Event)], ends: impl Fn(JobId) -> Final, ti
         told_cancels(seen, &end, &mut broken);
         finishes(seen, &mut broken);
         starts(seen, &mut broken);
+        if ends_are_told {
+            numbers(seen, &mut broken);
+        }
         after_parents(
             ties.parents.get(job).map_or(&[], Vec::as_slice),
             seen,
@@ -278,6 +287,54 @@ fn starts(seen: &Seen<'_>, broken: &mut Broken) {
             _ => {}
         }
     }
+}
+
+/// Each start has a number one above that of the last, unless an accepted end has undone that one, as a snooze or a worker's
+/// stop does: a job that snoozes starts as often as it likes, and nothing else starts twice by one number. Starts that nobody
+/// saw, and workers that were lost, are counted in the numbers.
+fn numbers(seen: &Seen<'_>, broken: &mut Broken) {
+    let (mut by_fence, mut undone): (BTreeMap<u64, u32>, BTreeSet<u64>) = Default::default();
+    for (_, event) in seen {
+        match event {
+            Event::StoreWentBack | Event::Requeued => {
+                by_fence.clear();
+                undone.clear();
+            }
+            Event::Accepted {
+                claim,
+                status: JobStatus::Scheduled | JobStatus::Queued,
+            } => {
+                undone.insert(*claim);
+            }
+            Event::Started { attempt, fence } => {
+                by_fence.insert(*fence, *attempt);
+                let again = uncounted(by_fence.values());
+                if again > undone.len() {
+                    broken.push((
+                        Invariant::StartsAddUp,
+                        format!(
+                            "attempt {attempt}, fence {fence}: {again} starts are counted in no number, and {} were \
+                             undone",
+                            undone.len()
+                        ),
+                    ));
+                    return;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How many starts, of those with these numbers one after the other, are more than the numbers tell: the most of any stretch.
+fn uncounted<'a>(numbers: impl Iterator<Item = &'a u32>) -> usize {
+    let (mut before, mut more, mut most) = (0_u32, 0_u32, 0);
+    for number in numbers {
+        more = (more + 1).saturating_sub(number.saturating_sub(before));
+        most = most.max(more);
+        before = *number;
+    }
+    most as usize
 }
 
 fn after_parents(parents: &[JobId], seen: &Seen<'_>, ends: &BTreeMap<JobId, usize>, broken: &mut Broken) {

@@ -181,6 +181,55 @@ fn a_fence_that_stands_still_is_found() {
 }
 
 #[test]
+fn a_start_that_was_undone_leaves_its_number_to_the_next() {
+    let events = [
+        started(1, 10),
+        accepted(10, JobStatus::Scheduled),
+        started(1, 20),
+        accepted(20, JobStatus::Queued),
+        started(1, 30),
+        accepted(30, JobStatus::Retrying),
+        started(2, 40),
+        // Nobody saw the third start; its owner was lost.
+        started(4, 60),
+        accepted(60, JobStatus::Scheduled),
+        started(4, 70),
+        // The one that nobody had seen comes late.
+        started(3, 50),
+        accepted(70, JobStatus::Completed),
+    ];
+    assert_eq!(broken(events), []);
+}
+
+#[test]
+fn a_start_by_a_number_that_counts_already_is_found() {
+    let again = |before: &[Event], start| broken([before, &[start]].concat());
+    let retried = [started(1, 10), accepted(10, JobStatus::Retrying)];
+    assert_eq!(again(&retried, started(1, 20)), [Invariant::StartsAddUp]);
+    assert_eq!(again(&retried, started(2, 20)), []);
+    // An end that is told twice has undone one start.
+    let snoozed = [
+        started(1, 10),
+        accepted(10, JobStatus::Scheduled),
+        accepted(10, JobStatus::Scheduled),
+        started(1, 20),
+    ];
+    assert_eq!(again(&snoozed, started(1, 30)), [Invariant::StartsAddUp]);
+    assert_eq!(again(&snoozed, started(2, 30)), []);
+    // What was undone is that of the history before.
+    let requeued = [&snoozed[..2], &[Event::Requeued, started(1, 20)]].concat();
+    assert_eq!(again(&requeued, started(1, 30)), [Invariant::StartsAddUp]);
+    // A number that nobody saw makes no room for one before it.
+    let skipped = [&retried[..], &[started(3, 30)]].concat();
+    assert_eq!(again(&skipped, started(3, 40)), [Invariant::StartsAddUp]);
+}
+
+#[test]
+fn where_nobody_tells_of_accepted_ends_a_number_may_come_again() {
+    assert_eq!(broken([started(1, 10), started(1, 20)]), []);
+}
+
+#[test]
 fn a_child_that_overtakes_its_parent_is_found() {
     let ties = Ties {
         parents: BTreeMap::from([(job("child"), vec![job("a")])]),
