@@ -107,8 +107,11 @@ macro_rules! each_case {
             a_job_that_another_worker_can_run_comes_back_within_a_second
             a_parked_job_waits_for_a_worker_with_its_function
             a_parked_job_is_released_by_the_sweep_when_its_worker_came_first
+            a_parked_job_waits_for_a_worker_of_its_own_queue
+            a_parked_job_is_not_released_for_a_worker_that_drains
             a_parked_job_can_be_cancelled
             a_queued_job_in_quarantine_is_failed
+            a_copy_of_another_dispatch_in_quarantine_fails_nothing
             quarantine_leaves_other_jobs_alone
             what_is_in_quarantine_is_listed_page_by_page_and_dropped
             a_job_whose_worker_is_gone_is_queued_again
@@ -210,6 +213,7 @@ macro_rules! each_case {
             a_discard_touches_only_what_died_before
             requeue_and_discard_leave_other_jobs_alone
             removals_are_counted_for_the_keeper
+            a_removal_that_comes_during_a_lap_waits_for_the_next
             the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does
             a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job
             a_message_that_the_broker_gave_up_twice_counts_once
@@ -270,6 +274,7 @@ macro_rules! each_case {
             a_worker_tells_its_load_between_beats_while_it_is_registered
             a_free_slot_is_taken_once_until_it_is_told_again
             slots_are_taken_of_live_workers_that_can_run_the_job
+            free_slots_are_for_the_queues_that_their_worker_consumes_now
             a_watcher_is_woken_by_a_change_of_status
             a_watcher_is_woken_by_progress
             the_store_answers_a_ping

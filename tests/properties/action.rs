@@ -74,6 +74,7 @@ pub(crate) enum Action {
     },
     Quarantine {
         job: usize,
+        gen_: GenPick,
     },
     Sweep,
     ExpireWaiting,
@@ -139,7 +140,7 @@ impl Arbitrary for Action {
             2 => (job(), gen_(), 0..3_usize)
                 .prop_map(|(job, gen_, reason)| Self::GiveBack { job, gen_, reason }),
             2 => job().prop_map(|job| Self::Cancel { job }),
-            1 => job().prop_map(|job| Self::Quarantine { job }),
+            1 => (job(), gen_()).prop_map(|(job, gen_)| Self::Quarantine { job, gen_ }),
             6 => Just(Self::Sweep),
             2 => Just(Self::ExpireWaiting),
             3 => Just(Self::Promote),

@@ -326,7 +326,8 @@ impl Pair<'_> {
                 };
                 (Answer::GivenBack(backend), Answer::GivenBack(model))
             }
-            Action::Quarantine { job } => {
+            Action::Quarantine { job, gen_ } => {
+                let gen_ = self.gen_(job, gen_);
                 let message = Quarantined {
                     message_id: self.rig.factory().nonce().to_hex(),
                     queue: Factory::spec().queue,
@@ -334,8 +335,9 @@ impl Pair<'_> {
                     body: bytes::Bytes::from_static(b"\xc1"),
                     headers: Vec::new(),
                     jobs: vec![self.ids[job]],
+                    dispatches: vec![(self.ids[job], gen_)],
                 };
-                self.model.quarantine(self.ids[job], &message.reason, now);
+                self.model.quarantine(self.ids[job], gen_, &message.reason, now);
                 port.quarantine(vec![message]).await?;
                 (Answer::Nothing, Answer::Nothing)
             }

@@ -115,8 +115,8 @@ impl Model {
         transition::cancel(self.slot(id), reason, now)
     }
 
-    pub(crate) fn quarantine(&mut self, id: JobId, reason: &str, now: Timestamp) {
-        transition::quarantine(self.slot(id), reason, now, &mut Effects::default());
+    pub(crate) fn quarantine(&mut self, id: JobId, gen_: Gen, reason: &str, now: Timestamp) {
+        transition::quarantine(self.slot(id), gen_, reason, now, &mut Effects::default());
     }
 
     pub(crate) fn sweep(&mut self, now: Timestamp) -> LeasesExpired {

@@ -23,7 +23,7 @@ use longshore_core::port::enqueue::{
 };
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
-    Relation, TwinState, Watermark,
+    Relation, Removals, TwinState, Watermark,
 };
 use longshore_core::port::{
     AttemptPort, CheckupPort, EnqueuePort, Error, Ports, PublishPort, Reply, SchedulePort,
@@ -323,7 +323,7 @@ impl SchedulePort for Faulty<dyn SchedulePort> {
         requeue(shard: u16, ids: Vec<JobId>, before: Timestamp) -> Vec<DeadLetterChange>;
         requeue_edited(shard: u16, letters: Vec<EditedLetter>) -> Vec<DeadLetterChange>;
         discard(shard: u16, ids: Vec<JobId>, before: Timestamp) -> Vec<DeadLetterChange>;
-        removals_pending(shard: u16, clear: bool) -> u64;
+        removals_pending(shard: u16, swept: u64) -> Removals;
         prune(shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Pruned;
         unpark(shard: u16) -> u32;
         cron_due(shard: u16, limit: usize) -> CronDue;

@@ -3,6 +3,7 @@
 //! The only crate that knows lapin, redis and fjall. A URL chooses the backend: [`Endpoints`] says where it is,
 //! [`BackendConfig`] how to use it, and [`Backend::connect`] makes the ports.
 
+mod able;
 pub mod amqp;
 pub mod checkup;
 pub mod config;

@@ -170,6 +170,7 @@ struct Inner {
     hub: Hub,
     shards: Shards,
     past: statistics::Past,
+    pauses: attempt::Pauses,
     /// For writes that wait for replicas.
     strict: Option<Strict>,
     /// What a degraded start has accepted.
@@ -203,6 +204,7 @@ impl Store {
             hub,
             shards,
             past: statistics::Past::default(),
+            pauses: attempt::Pauses::default(),
             strict,
             unfit,
         })))

@@ -111,7 +111,7 @@ pub(crate) fn decode(properties: &BasicProperties, body: Bytes) -> Payload {
                 .jobs()
                 .unwrap_or_default()
                 .iter()
-                .map(|row| row.id)
+                .map(|row| (row.id, row.gen_))
                 .collect(),
             newer_schema: schema.is_some_and(|found| found > SCHEMA),
             body,

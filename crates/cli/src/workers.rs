@@ -109,6 +109,7 @@ mod tests {
             slots: 8,
             busy: 2,
             free: 0,
+            unattached: Vec::new(),
             running: vec![id, id],
             draining: true,
             started_at: Timestamp(0),

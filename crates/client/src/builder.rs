@@ -22,8 +22,11 @@ pub enum RedisAway {
     #[default]
     Error,
     /// It publishes the job without a record, which the worker makes when the job arrives. Only for jobs that start
-    /// now and have no parents; the others fail. Such a job cannot be found until a worker has it, and an id that is
-    /// taken is not noticed.
+    /// now, and have neither parents nor an [`id`](crate::Enqueue::id) or
+    /// [`idempotency_key`](crate::Enqueue::idempotency_key) of their own; the others fail as by [`Self::Error`]. Whether
+    /// a key belongs to another job already nobody but Redis can tell, and that job would be started with the
+    /// arguments of this one. So an enqueue or a batch that is repeated under the ids of an error waits for Redis too.
+    /// Such a job cannot be found until a worker has it.
     PublishWithoutRecord,
 }
 

@@ -80,6 +80,16 @@ impl ErrorInfo {
         self.traceback = self.traceback.map(|text| cut(text, max / 4));
         self
     }
+
+    /// The error as a line of the history: at most 512 bytes.
+    pub fn line(&self) -> String {
+        let mut text = format!("{}: {}", self.error_type, self.message);
+        let end = (0..=512.min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+        text
+    }
 }
 
 /// Keeps the first and last halves of a text that is over `max` bytes.

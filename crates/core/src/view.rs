@@ -239,6 +239,10 @@ pub struct WorkerView {
     /// worker that does not tell.
     #[serde(default)]
     pub free: u32,
+    /// Those of its queues that it does not consume now, because they are paused or out of its reach: its free slots are
+    /// for jobs of the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unattached: Vec<QueueName>,
     /// Jobs that it runs, at most 100 listed.
     pub running: Vec<JobId>,
     /// Whether it drains.

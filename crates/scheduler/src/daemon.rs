@@ -100,6 +100,12 @@ impl Daemon {
         }
     }
 
+    /// Whether it keeps something between its passes that others wait for: it must let go of it in a pass of a replica
+    /// that has no shards any more.
+    pub(crate) const fn lets_go(self) -> bool {
+        matches!(self, Self::KeepDeadLetters | Self::SendNotifications)
+    }
+
     /// One pass over some shards.
     pub(crate) async fn pass(self, cx: &Context, shards: &[u16]) -> Result<Done, Error> {
         match self {

@@ -121,7 +121,7 @@ impl Driver {
 /// One pass; a panic in it is contained. Messages that the broker did not confirm fail it only when it confirmed none
 /// and no others wait behind them: what was put off has a pause of its own, and must not hold up the rest.
 pub(crate) async fn pass(daemon: Daemon, context: &Context, shards: &[u16]) -> Result<Done, Error> {
-    if shards.is_empty() {
+    if shards.is_empty() && !daemon.lets_go() {
         return Ok(Done::default());
     }
     let pass: BoxFuture<'_, _> = Box::pin(daemon.pass(context, shards));

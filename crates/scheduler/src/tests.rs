@@ -8,6 +8,7 @@ mod ends;
 mod indexes;
 mod notifications;
 mod replicas;
+mod shardless;
 mod sick;
 
 use std::sync::Arc;

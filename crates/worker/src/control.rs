@@ -31,6 +31,7 @@ use crate::state::StateMap;
 use crate::stats::WorkerStats;
 
 mod ahead;
+mod alone;
 mod arrive;
 mod aside;
 mod beat;
@@ -53,7 +54,8 @@ mod trace;
 mod watermark;
 
 use ahead::Ahead;
-use arrive::{Arrival, Held, Parked, Solo};
+use alone::{Alone, Solo};
+use arrive::{Arrival, Held, Parked};
 use aside::{Aside, Back};
 use beat::Beats;
 use buffer::Buffer;
@@ -150,8 +152,7 @@ pub(crate) struct Control {
     foreign: Vec<Box<Held>>,
     /// A job that lost two workers and waits until nothing else runs.
     solo: Option<Solo>,
-    /// From then on such a job keeps others from starting.
-    solo_blocks_from: Instant,
+    alone: Alone,
     /// Claims under way or attempts running that tolerate nothing beside them.
     exclusive: usize,
     /// Claims under way; each has a slot.
@@ -223,7 +224,7 @@ impl Control {
             parked: Vec::new(),
             foreign: Vec::new(),
             solo: None,
-            solo_blocks_from: now,
+            alone: Alone::new(now),
             exclusive: 0,
             claiming: 0,
             running: Running::default(),

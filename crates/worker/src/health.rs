@@ -106,11 +106,12 @@ impl WorkerHealth {
         self.0.lock().draining = true;
     }
 
-    /// Whether every queue's consumer is there.
-    pub(crate) fn is_attached(&self) -> bool {
+    /// The queues whose consumer is not there.
+    pub(crate) fn unattached(&self) -> Vec<QueueName> {
         let inside = self.0.lock();
-        let mut queues = inside.queues.values();
-        queues.all(|(attachment, _)| *attachment == Attachment::Attached)
+        let queues = inside.queues.iter();
+        let away = queues.filter(|(_, (attachment, _))| *attachment != Attachment::Attached);
+        away.map(|(queue, _)| queue.clone()).collect()
     }
 
     /// A queue's consumer changed.

@@ -38,7 +38,7 @@ counters! {
     cancelled,
     /// Attempts that ended because the job's deadline passed.
     expired,
-    /// Attempts handed back by a stopping worker.
+    /// Attempts handed back: by a stopping worker, or before their handler began.
     released,
     /// Attempts put off by their handler.
     snoozed,

@@ -3,7 +3,7 @@
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::limits::SLOT_TAKEN;
-use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::name::QueueName;
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::{
     AttemptPort, Beaten, Claim, Claimed, Finish, Finished, GiveBack, GivenBack, Hints, ProgressWrite,
@@ -11,16 +11,15 @@ use longshore_core::port::attempt::{
 };
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{self, Reply};
-use longshore_core::record::Index;
 use longshore_core::transition::{self, Gate};
 use longshore_core::view::WorkerView;
 
 use super::core::Core;
 use super::inspect::is_live;
 use super::load::QUARANTINE;
-use super::rows::Group;
 use super::state::{State, Tx};
 use super::stored::{self, StoredOutcome, StoredQuarantined};
+use crate::able::{Able, able};
 
 impl AttemptPort for Core {
     fn step(
@@ -87,8 +86,9 @@ impl AttemptPort for Core {
 
     fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>> {
         Box::pin(self.write(move |state, tx| {
+            let able = able([&worker]);
             for shard in state.shard_numbers() {
-                unpark(state, tx, shard, &worker.functions);
+                unpark(state, tx, shard, &able);
             }
             let now = tx.now;
             // Those that ended without a word.
@@ -221,9 +221,9 @@ fn put_aside(state: &mut State, tx: &mut Tx<'_>, message: &Quarantined) {
         "message in quarantine",
         &StoredQuarantined::new(message, now),
     );
-    for id in &message.jobs {
+    for (id, gen_) in &message.dispatches {
         state.change(tx, *id, |slot, effects| {
-            transition::quarantine(slot, &message.reason, now, effects)
+            transition::quarantine(slot, *gen_, &message.reason, now, effects)
         });
     }
 }
@@ -236,6 +236,7 @@ fn take_slots(state: &mut State, me: &WorkerId, want: &SlotsWanted, now: Timesta
             && !other.draining
             && is_live(other, now)
             && other.queues.contains(&want.queue)
+            && !other.unattached.contains(&want.queue)
             && other.functions.contains(&want.function)
     });
     for other in others {
@@ -251,18 +252,12 @@ fn take_slots(state: &mut State, me: &WorkerId, want: &SlotsWanted, now: Timesta
     got
 }
 
-/// Releases the jobs of a shard that are parked for these functions; answers how many.
-pub(super) fn unpark(state: &mut State, tx: &mut Tx<'_>, shard: u16, functions: &[FunctionName]) -> u32 {
+/// Releases the jobs of a shard that are parked for these functions in these queues; answers how many.
+pub(super) fn unpark(state: &mut State, tx: &mut Tx<'_>, shard: u16, able: &Able) -> u32 {
     let now = tx.now;
-    let mut released = 0;
-    for function in functions {
-        let group = Group::Function(function.clone());
-        let parked = state
-            .rows(shard)
-            .map(|rows| rows.group_until(Index::Parked, group, u64::MAX, usize::MAX));
-        for id in parked.unwrap_or_default() {
-            released += u32::from(state.change(tx, id, |slot, _| transition::unpark(slot, now)));
-        }
-    }
-    released
+    let parked = state.rows(shard).map(|rows| {
+        rows.parked(|function, queue| able.get(function).is_some_and(|queues| queues.contains(queue)))
+    });
+    let release = |id| u32::from(state.change(tx, id, |slot, _| transition::unpark(slot, now)));
+    parked.unwrap_or_default().into_iter().map(release).sum()
 }

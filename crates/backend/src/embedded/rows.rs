@@ -19,8 +19,8 @@ pub(super) enum Group {
     Urgency(std::cmp::Reverse<Priority>),
     /// What is in the broker: a watermark speaks for one queue and priority.
     Queue(QueueName, Priority),
-    /// What waits for a worker.
-    Function(FunctionName),
+    /// What waits for a worker with this function that consumes this queue.
+    Worker(FunctionName, QueueName),
     /// What has ended: retention differs.
     Status(JobStatus),
 }
@@ -33,7 +33,9 @@ fn group(index: Index, record: &Record) -> Group {
     match index {
         Index::Due | Index::Outbox => Group::Urgency(std::cmp::Reverse(record.priority)),
         Index::Ready => Group::Queue(record.queue.clone(), record.priority),
-        Index::Parked => record.parked.clone().map_or(Group::All, Group::Function),
+        Index::Parked => record.parked.clone().map_or(Group::All, |function| {
+            Group::Worker(function, record.queue.clone())
+        }),
         Index::Finished => Group::Status(record.status),
         Index::Running | Index::Expiring | Index::Edges | Index::Rel | Index::Dead => Group::All,
     }
@@ -86,6 +88,21 @@ impl Rows {
             .take_while(|((at, _), _)| *at == index);
         let rows = groups.flat_map(|(_, rows)| rows.iter().rev().take_while(|(at, _)| *at > score));
         rows.take(limit).map(|(_, id)| *id).collect()
+    }
+
+    /// Jobs that are parked for a function and a queue of which this holds.
+    pub(super) fn parked(&self, runs: impl Fn(&FunctionName, &QueueName) -> bool) -> Vec<JobId> {
+        let groups = self
+            .0
+            .range((Index::Parked, Group::All)..)
+            .take_while(|((at, _), _)| *at == Index::Parked);
+        let wanted = groups.filter(|((_, group), _)| match group {
+            Group::Worker(function, queue) => runs(function, queue),
+            _ => false,
+        });
+        wanted
+            .flat_map(|(_, rows)| rows.iter().map(|(_, id)| *id))
+            .collect()
     }
 
     /// How many rows a group has.
@@ -173,7 +190,7 @@ impl std::fmt::Display for Group {
             Self::All => Ok(()),
             Self::Urgency(std::cmp::Reverse(priority)) => write!(f, ":{priority}"),
             Self::Queue(queue, priority) => write!(f, ":{queue}:{priority}"),
-            Self::Function(function) => write!(f, ":{function}"),
+            Self::Worker(function, _) => write!(f, ":{function}"),
             Self::Status(status) => write!(f, ":{status}"),
         }
     }

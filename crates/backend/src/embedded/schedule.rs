@@ -1,6 +1,6 @@
 //! The scheduler's side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use longshore_core::JobStatus;
@@ -11,7 +11,7 @@ use longshore_core::message::Gen;
 use longshore_core::port::attempt::Hints;
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
-    Relation, SchedulePort, TwinState, Watermark,
+    Relation, Removals, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{self, Reply};
 use longshore_core::record::Index;
@@ -22,6 +22,7 @@ use super::core::Core;
 use super::cron;
 use super::inspect::is_live;
 use super::state::{State, Tx};
+use crate::able::able;
 
 mod dead;
 mod dispatch;
@@ -179,8 +180,8 @@ impl SchedulePort for Core {
         }))
     }
 
-    fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64> {
-        Box::pin(self.write(move |state, tx| dead::removals(state, tx, shard, clear)))
+    fn removals_pending(&self, shard: u16, swept: u64) -> Reply<'_, Removals> {
+        Box::pin(self.write(move |state, tx| dead::removals(state, tx, shard, swept)))
     }
 
     fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned> {
@@ -190,9 +191,8 @@ impl SchedulePort for Core {
     fn unpark(&self, shard: u16) -> Reply<'_, u32> {
         Box::pin(self.write(move |state, tx| {
             let now = tx.now;
-            let live = state.workers.values().filter(|worker| is_live(worker, now));
-            let functions: BTreeSet<_> = live.flat_map(|worker| worker.functions.iter().cloned()).collect();
-            unpark(state, tx, shard, &functions.into_iter().collect::<Vec<_>>())
+            let able = able(state.workers.values().filter(|worker| is_live(worker, now)));
+            unpark(state, tx, shard, &able)
         }))
     }
 

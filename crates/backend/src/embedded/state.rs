@@ -57,8 +57,11 @@ pub(super) struct Shard {
     pub(super) rows: Rows,
     pub(super) sweep: Sweep,
     pub(super) epoch: Epoch,
-    /// Twins in the archive that requeue or discard made stale since the keeper's last lap.
+    /// Twins in the archive that requeue, discard or retention made stale, counted from the opening of the folder; it
+    /// begins with those that had no lap then.
     pub(super) removals: u64,
+    /// How many of them a lap of the keeper has looked for.
+    pub(super) removals_swept: u64,
     /// What people are to be told of its jobs.
     pub(super) noting: Noting,
     /// Which scheduler has it, and until when.
@@ -115,6 +118,9 @@ impl State {
         for (number, shard) in old.shard {
             let fresh = self.shard(number);
             (fresh.sweep, fresh.lease) = (shard.sweep, shard.lease);
+            // A lap that is under way knows the number from before.
+            fresh.removals_swept = shard.removals_swept;
+            fresh.removals = fresh.removals.saturating_add(shard.removals_swept);
         }
         self.workers = old.workers;
         self.counted = old.counted;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::limits::STATISTICS_LOOK;
-use longshore_core::name::{FunctionName, QueueName};
+use longshore_core::name::QueueName;
 use longshore_core::port;
 use longshore_core::priority::Priority;
 use longshore_core::record::{Index, Record};
@@ -134,17 +134,15 @@ pub(super) fn standing(state: &State) -> Standing {
             looks.push((Index::Ready, Group::Queue(queue.clone(), priority)));
         }
     }
-    let functions: BTreeSet<_> = waiting.iter().map(|(_, function)| function).collect();
-    let parked = functions
-        .iter()
-        .map(|function| ((*function).clone(), parked(state, function)))
-        .filter(|(_, jobs)| *jobs > 0)
-        .collect();
-    looks.extend(
-        functions
-            .into_iter()
-            .map(|function| (Index::Parked, Group::Function(function.clone()))),
-    );
+    let mut parked: BTreeMap<_, u64> = BTreeMap::new();
+    for (queue, function) in waiting {
+        let group = Group::Worker(function.clone(), queue.clone());
+        let jobs = rows_of(state, Index::Parked, &group);
+        if jobs > 0 {
+            *parked.entry(function.clone()).or_default() += jobs;
+        }
+        looks.push((Index::Parked, group));
+    }
     for shard in state.shard_numbers() {
         for (index, group) in &looks {
             look(state, shard, *index, group, &mut oldest);
@@ -158,12 +156,11 @@ pub(super) fn standing(state: &State) -> Standing {
     }
 }
 
-/// Jobs that wait for a worker with this function.
-fn parked(state: &State, function: &FunctionName) -> u64 {
+/// Rows of an index in every shard.
+fn rows_of(state: &State, index: Index, group: &Group) -> u64 {
     let of_shard = |shard| {
-        state.rows(shard).map_or(0, |rows| {
-            rows.group_len(Index::Parked, Group::Function(function.clone()))
-        })
+        let rows = state.rows(shard);
+        rows.map_or(0, |rows| rows.group_len(index, group.clone()))
     };
     state.shard_numbers().into_iter().map(of_shard).sum()
 }

@@ -222,6 +222,7 @@ impl StoredQuarantined {
                 body: self.body,
                 headers: self.headers,
                 jobs: self.jobs,
+                dispatches: Vec::new(),
             },
         }
     }

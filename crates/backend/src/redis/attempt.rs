@@ -26,7 +26,7 @@ mod aside;
 mod workers;
 
 pub(super) use aside::QUARANTINE;
-pub(super) use workers::{WORKERS, functions};
+pub(super) use workers::{Pauses, WORKERS};
 
 impl AttemptPort for Store {
     fn step(
@@ -294,17 +294,7 @@ fn put_outcome(call: &mut Call, name: &str, delay: Duration, data: &[u8], error:
     call.arg(name)
         .arg(duration_millis(delay))
         .arg(data)
-        .opt(error.map(line));
-}
-
-/// An error as a line of the history: bounded to 512 bytes.
-fn line(error: &ErrorInfo) -> String {
-    let mut text = format!("{}: {}", error.error_type, error.message);
-    let end = (0..=512.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at));
-    text.truncate(end.unwrap_or(0));
-    text
+        .opt(error.map(ErrorInfo::line));
 }
 
 /// The answer to a claim of this gen in a call that ran at `now_us`.

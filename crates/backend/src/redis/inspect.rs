@@ -143,17 +143,19 @@ impl Store {
     }
 
     /// Queues that are paused. A shard that was wiped has forgotten it, so all are asked.
-    pub(super) async fn paused(&self) -> Result<BTreeSet<QueueName>, Error> {
-        let asks = self.shard_count().all().map(|shard| {
-            let mut cmd = redis::cmd("SMEMBERS");
-            cmd.arg(format!("{}paused", prefix(shard)));
-            async move { Reader::new(self.0.link.command(&cmd).await?) }
-        });
+    async fn paused(&self) -> Result<BTreeSet<QueueName>, Error> {
+        let asks = self.shard_count().all().map(|shard| self.paused_in(shard));
+        Ok(try_join_all(asks).await?.into_iter().flatten().collect())
+    }
+
+    /// Queues that are paused in a shard.
+    pub(super) async fn paused_in(&self, shard: u16) -> Result<BTreeSet<QueueName>, Error> {
+        let mut cmd = redis::cmd("SMEMBERS");
+        cmd.arg(format!("{}paused", prefix(shard)));
+        let mut answer = Reader::new(self.0.link.command(&cmd).await?)?;
         let mut paused = BTreeSet::new();
-        for mut answer in try_join_all(asks).await? {
-            while !answer.is_empty() {
-                paused.insert(answer.queue()?);
-            }
+        while !answer.is_empty() {
+            paused.insert(answer.queue()?);
         }
         Ok(paused)
     }

@@ -7,21 +7,20 @@ use longshore_core::JobStatus;
 use longshore_core::clock::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::message::Gen;
-use longshore_core::name::FunctionName;
 use longshore_core::port::attempt::Hints;
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
-    Publishable, Relation, SchedulePort, TwinState, Watermark,
+    Publishable, Relation, Removals, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{Error, Reply};
 
 use super::Store;
-use super::attempt::functions;
 use super::call::{calls, light};
 use super::enqueue::outcome;
 use super::reply::Reader;
 use super::script::{self, Script};
 use super::view::edge;
+use crate::able::{Able, able};
 
 mod dead;
 mod leases;
@@ -190,12 +189,8 @@ impl SchedulePort for Store {
         Box::pin(self.change_dead(&script::DISCARD, shard, ids, before))
     }
 
-    fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64> {
-        Box::pin(async move {
-            let mut call = Self::script(&script::REMOVALS, shard);
-            call.arg(u8::from(clear));
-            self.number(&call).await
-        })
+    fn removals_pending(&self, shard: u16, swept: u64) -> Reply<'_, Removals> {
+        Box::pin(self.stale_twins(shard, swept))
     }
 
     fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned> {
@@ -216,7 +211,7 @@ impl SchedulePort for Store {
     fn unpark(&self, shard: u16) -> Reply<'_, u32> {
         Box::pin(async move {
             let workers = self.live_workers().await?;
-            self.release_parked(shard, &functions(&workers)).await
+            self.release_parked(shard, &able(&workers)).await
         })
     }
 
@@ -286,19 +281,25 @@ impl Store {
         Ok(changes)
     }
 
-    /// Releases the jobs of a shard that are parked for these functions.
-    pub(super) async fn release_parked(&self, shard: u16, functions: &[FunctionName]) -> Result<u32, Error> {
+    /// Releases the jobs of a shard that are parked for these functions in these queues.
+    pub(super) async fn release_parked(&self, shard: u16, able: &Able) -> Result<u32, Error> {
+        let functions: Vec<_> = able.iter().collect();
         let mut released = 0;
-        for functions in calls(functions, light) {
+        for functions in calls(&functions, |(_, queues)| {
+            queues.iter().map(|queue| queue.as_str().len()).sum()
+        }) {
             loop {
                 let mut call = Self::script(&script::UNPARK, shard);
                 call.arg(UNPARK_BITE);
-                for function in functions {
-                    call.arg(function.as_str());
+                for (function, queues) in functions {
+                    call.arg(function.as_str()).arg(queues.len());
+                    for queue in *queues {
+                        call.arg(queue.as_str());
+                    }
                 }
-                let bite = self.number(&call).await?;
-                released += u32::try_from(bite).unwrap_or(u32::MAX);
-                if bite < u64::from(UNPARK_BITE) {
+                let mut answer = self.run(&call).await?;
+                released += answer.small()?;
+                if answer.small()? < UNPARK_BITE {
                     break;
                 }
             }

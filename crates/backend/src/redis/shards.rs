@@ -1,15 +1,29 @@
 //! The number of shards: fixed when a store is made, and the same for everybody.
 
+use std::time::Duration;
+
 use longshore_core::port::Error;
 use longshore_core::shard::Shards;
 
 use super::call::Call;
+use super::fault::unknown;
 use super::link::Link;
 use super::reply::Reader;
 use super::{Config, ConnectError, script};
 
 /// What belongs to no shard.
 const META: &str = "longshore:meta";
+
+/// How long whoever asks every shard waits for one of them. Beats and leases, which wait for all the others meanwhile, must
+/// come again in time.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Awaits one of many shards, but not for long.
+pub(super) async fn soon<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, call)
+        .await
+        .unwrap_or_else(|_| Err(unknown()))
+}
 
 /// Takes the store's number, or makes it the one that is asked for.
 pub(super) async fn agree(link: &Link, config: &Config) -> Result<Shards, ConnectError> {

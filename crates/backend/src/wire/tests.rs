@@ -155,7 +155,7 @@ fn a_newer_schema_still_names_its_jobs() {
     table.insert("jobs".into(), AMQPValue::ByteArray(jobs.into()));
     let strange = undecodable(&encoded.properties.clone().with_headers(table), vec![0xc1]);
     assert!(strange.newer_schema, "{strange:?}");
-    assert_eq!(strange.jobs, [JobId::from_uuid(Uuid::from_bytes([9; 16]))]);
+    assert_eq!(strange.jobs, [(JobId::from_uuid(Uuid::from_bytes([9; 16])), 4)]);
     assert_eq!(strange.message_id, Uuid::from_u128(7).to_string());
 }
 
@@ -180,7 +180,7 @@ fn a_body_that_disagrees_with_its_headers_keeps_the_jobs() {
         b"",
     ] {
         let strange = undecodable(&encoded.properties, body.to_vec());
-        assert_eq!(strange.jobs, [JobId::from_uuid(Uuid::from_u128(8))]);
+        assert_eq!(strange.jobs, [(JobId::from_uuid(Uuid::from_u128(8)), 4)]);
         assert_eq!(strange.body.as_ref(), body);
     }
 }
@@ -223,5 +223,5 @@ fn a_dead_letter_reads_back() {
         other => panic!("{other:?}"),
     }
     let strange = undecodable(&encoded.properties, encoded.body[..20].to_vec());
-    assert_eq!(strange.jobs, [sent.id]);
+    assert_eq!(strange.jobs, [(sent.id, sent.gen_)]);
 }

@@ -110,6 +110,7 @@ async fn a_folder_opened_again_has_everything_that_is_no_job() {
         body: Bytes::from_static(b"\xc1"),
         headers: vec![("a".to_owned(), "b".to_owned())],
         jobs: Vec::new(),
+        dispatches: Vec::new(),
     };
     ports.attempt.quarantine(vec![strange.clone()]).await.unwrap();
     let epoch = ports.schedule.lease_outbox(0, 1).await.unwrap().epoch;

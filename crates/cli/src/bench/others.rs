@@ -108,6 +108,7 @@ mod tests {
             slots: 1,
             busy: 0,
             free: 0,
+            unattached: Vec::new(),
             running: Vec::new(),
             draining: false,
             started_at: Timestamp::ZERO,

@@ -8,7 +8,7 @@ use longshore_core::message::Gen;
 use longshore_core::port::attempt::Hints;
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
-    Relation, TwinState, Watermark,
+    Relation, Removals, TwinState, Watermark,
 };
 use longshore_core::port::{Reply, SchedulePort};
 use longshore_core::{JobId, JobStatus, Timestamp};
@@ -73,7 +73,7 @@ impl SchedulePort for SchedulePoints {
         requeue(shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
         requeue_edited(shard: u16, letters: Vec<EditedLetter>) -> Reply<'_, Vec<DeadLetterChange>>;
         discard(shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
-        removals_pending(shard: u16, clear: bool) -> Reply<'_, u64>;
+        removals_pending(shard: u16, swept: u64) -> Reply<'_, Removals>;
         prune(shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned>;
         unpark(shard: u16) -> Reply<'_, u32>;
         cron_due(shard: u16, limit: usize) -> Reply<'_, CronDue>;

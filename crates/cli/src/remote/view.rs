@@ -220,6 +220,7 @@ pub(crate) fn worker(worker: dto::fleet::Worker) -> Result<WorkerView, Failure> 
         slots: worker.slots,
         busy: worker.busy,
         free: worker.slots.saturating_sub(worker.busy),
+        unattached: Vec::new(),
         running: all(&worker.running)?,
         draining: worker.draining,
         started_at: Timestamp(worker.started_at_ms),
@@ -354,6 +355,7 @@ pub(crate) fn quarantined(message: dto::dead::Quarantined) -> Result<QuarantineE
             body: body.into(),
             headers: headers.map(|header| (header.name, header.value)).collect(),
             jobs: all(&message.jobs)?,
+            dispatches: Vec::new(),
         },
     })
 }

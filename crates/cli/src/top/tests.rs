@@ -81,6 +81,7 @@ fn worker() -> WorkerView {
         slots: 8,
         busy: 3,
         free: 0,
+        unattached: Vec::new(),
         running: Vec::new(),
         draining: false,
         started_at: NOW.before(Duration::from_secs(3_700)),

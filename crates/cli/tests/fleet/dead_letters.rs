@@ -114,7 +114,8 @@ async fn keep(ports: &Ports, archived: usize) {
         let count = ports.consume.archived().await.unwrap();
         let mut pending = 0;
         for shard in ports.enqueue.shards().all() {
-            pending += ports.schedule.removals_pending(shard, false).await.unwrap();
+            let removals = ports.schedule.removals_pending(shard, 0).await.unwrap();
+            pending += removals.pending;
             pending += ports.schedule.dead_uncopied(shard, 1).await.unwrap().len() as u64;
         }
         // Twins that the keeper holds are out of the count until its lap ends.

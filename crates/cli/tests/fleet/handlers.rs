@@ -52,7 +52,8 @@ async fn real_servers_soak_a_handler_that_aborts_its_process_fails_in_the_end_an
     for job in &innocent {
         assert_eq!(status_of(&known, job), "completed");
     }
-    assert!((4..=5).contains(&deaths), "{deaths} workers died");
+    // Three of the job that always does it, and one of the other unless they shared the first.
+    assert!((3..=5).contains(&deaths), "{deaths} workers died");
 }
 
 #[tokio::test(flavor = "multi_thread")]

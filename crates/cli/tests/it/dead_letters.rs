@@ -255,6 +255,7 @@ async fn the_quarantine_shows_raw_bytes_and_is_emptied() {
         body: vec![0x93, 1, 2, number].into(),
         headers: vec![("schema".to_owned(), "9".to_owned())],
         jobs: Vec::new(),
+        dispatches: Vec::new(),
     };
     let messages = (0..20).map(message).collect();
     store.ports().attempt.quarantine(messages).await.unwrap();

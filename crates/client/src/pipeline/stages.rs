@@ -55,7 +55,8 @@ pub(crate) type Fate = Result<Accepted, EnqueueError>;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) job: NewJob,
-    /// Its id was made for this very enqueue: if the store knows it, an earlier try of this enqueue made the record.
+    /// Its id was made for this very enqueue: if the store knows it, an earlier try of this enqueue made the record, and
+    /// no other job has it.
     pub(crate) fresh: bool,
 }
 
@@ -149,9 +150,10 @@ impl Stages {
         let mut recorded = Recorded::empty(shard, 0, true);
         let allowed = self.redis_away == RedisAway::PublishWithoutRecord && may_pass(error);
         let now = self.clock.now();
-        for (key, Entry { job, .. }) in jobs {
+        for (key, Entry { job, fresh }) in jobs {
             let due = job.run_at.is_none_or(|at| at <= now);
-            if allowed && due && job.parents.is_empty() {
+            let may_go = allowed && due && job.parents.is_empty();
+            if may_go && fresh {
                 let dispatch = Dispatch {
                     job,
                     gen_: 1,
@@ -160,6 +162,7 @@ impl Stages {
                 recorded.to_publish.push((key, dispatch));
             } else {
                 let (id, source) = (job.id, error.clone());
+                let source = if may_go { unchecked(source) } else { source };
                 recorded.done.push((key, Err(EnqueueError::Store { id, source })));
             }
         }
@@ -259,6 +262,21 @@ impl<K> Recorded<K> {
             to_tie: Vec::new(),
             done: Vec::new(),
         }
+    }
+}
+
+/// The error of a job that only its chosen id keeps from being published without a record. The id may be another job's,
+/// whose record would be claimed with the arguments of this one: only the store can tell them apart.
+fn unchecked(error: port::Error) -> port::Error {
+    match error {
+        port::Error::Unavailable { server, reason } => port::Error::Unavailable {
+            server,
+            reason: format!(
+                "{reason}; a job with an id or idempotency_key of its own is not published without a record, because the \
+                 store alone knows whether another job has it: enqueue it again when the store answers"
+            ),
+        },
+        other => other,
     }
 }
 

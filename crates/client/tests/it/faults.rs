@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use longshore::{Acceptance, EnqueueError, JobId, JobStatus, RedisAway, secs};
+use longshore::{Acceptance, Batch, EnqueueError, JobId, JobStatus, RedisAway, secs};
 use longshore_core::port::Error;
 use longshore_core::port::broker::message_id;
 use longshore_core::random::SystemRandom;
@@ -133,6 +133,43 @@ async fn by_policy_a_job_goes_out_without_a_record_and_is_done() {
     rig.faults.set_away(false);
     rig.run_fleet();
     assert_eq!(handle.wait_timeout(PATIENCE).await.unwrap(), "a");
+}
+
+#[tokio::test]
+async fn by_policy_a_job_with_an_id_of_its_own_waits_for_the_store() {
+    let mut rig = Rig::with(|client| client.redis_away(RedisAway::PublishWithoutRecord));
+    let first = rig.client.enqueue(echo("a")).idempotency_key("k").await.unwrap();
+    rig.client.flush().await;
+    let published = rig.broker.jobs.load(Ordering::SeqCst);
+    rig.faults.set_away(true);
+    let other = rig.client.enqueue(echo("b")).idempotency_key("k").await;
+    let error = other.unwrap_err();
+    let EnqueueError::Store { id, source } = &error else {
+        panic!("{error:?}");
+    };
+    assert!(*id == first.id() && error.is_retryable(), "{error:?}");
+    let why = source.to_string();
+    assert!(
+        why.contains("idempotency_key") && why.contains("again when the store answers"),
+        "{why}"
+    );
+    let chosen = rig
+        .client
+        .enqueue(echo("c"))
+        .id(JobId::from_uuid(message_id()))
+        .await;
+    assert!(matches!(chosen, Err(EnqueueError::Store { .. })), "{chosen:?}");
+    let mut batch = Batch::new();
+    batch.add(echo("d"));
+    batch.add(echo("e"));
+    let accepted = rig.client.enqueue_many(batch).await.unwrap();
+    assert_eq!(accepted.len(), 2, "ids that are made for it are nobody else's");
+    assert_eq!(rig.broker.jobs.load(Ordering::SeqCst), published + 2);
+    rig.faults.set_away(false);
+    let other = rig.client.enqueue(echo("b")).idempotency_key("k").await;
+    assert!(matches!(other, Err(EnqueueError::Conflict { .. })), "{other:?}");
+    rig.run_fleet();
+    assert_eq!(first.wait_timeout(PATIENCE).await.unwrap(), "a");
 }
 
 #[tokio::test]

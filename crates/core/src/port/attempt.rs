@@ -168,7 +168,7 @@ pub enum GiveBackReason {
     NotRunnable,
     /// As `NotRunnable`, and a live worker of the queue has the function: the delay stops growing at 1 s.
     Elsewhere,
-    /// As `NotRunnable`, and no live worker has the function: parked until one registers.
+    /// As `NotRunnable`, and no live worker of the queue has the function: parked until one registers.
     Park(FunctionName),
 }
 
@@ -224,6 +224,10 @@ pub struct Quarantined {
     pub headers: Vec<(String, String)>,
     /// Jobs that the headers name.
     pub jobs: Vec<JobId>,
+    /// The dispatches that it was for, as far as it tells them: a job that waits for one of them can start by no other
+    /// message. They are not kept.
+    #[serde(default)]
+    pub dispatches: Vec<(JobId, Gen)>,
 }
 
 /// A hint from the store; hints may be lost, beats and polls carry the truth.
@@ -272,13 +276,14 @@ pub trait AttemptPort: Send + Sync {
     /// How the parents of a child ended, for the handler.
     fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>>;
 
-    /// Puts messages aside for a person. A known job among them that is Queued becomes Failed. A store in memory has
-    /// room for [`crate::limits::QUARANTINE_MESSAGES_MAX`] messages and [`crate::limits::QUARANTINE_BYTES_MAX`] bytes;
+    /// Puts messages aside for a person. A known job that is Queued with the gen of one of their dispatches becomes Failed;
+    /// an older copy says nothing of a later dispatch. A store in memory has room for [`crate::limits::QUARANTINE_MESSAGES_MAX`] messages and [`crate::limits::QUARANTINE_BYTES_MAX`] bytes;
     /// when it is full it refuses and says how to make room: the messages stay in the broker.
     fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()>;
 
-    /// Registers this worker or keeps it registered (for three beats), releases jobs parked for its functions, and
-    /// answers which queues are paused.
+    /// Registers this worker or keeps it registered (for three beats), releases jobs of its queues that are parked for its
+    /// functions unless it drains, and answers which queues are paused. Fails only when it cannot be registered: of a shard
+    /// that does not answer the pauses are those that it told last.
     fn worker_beat(&self, worker: WorkerView) -> Reply<'_, Vec<QueueName>>;
 
     /// Tells how a worker stands between two beats: what it runs, its free slots. Costs one command, and nothing when the

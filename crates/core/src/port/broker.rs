@@ -107,7 +107,7 @@ pub struct Undecodable {
     /// Headers, as text.
     pub headers: Vec<(String, String)>,
     /// Jobs that the headers still name, with their gens.
-    pub jobs: Vec<crate::id::JobId>,
+    pub jobs: Vec<(crate::id::JobId, crate::message::Gen)>,
     /// The schema is newer than this build's: give its jobs back rather than put them aside.
     pub newer_schema: bool,
 }

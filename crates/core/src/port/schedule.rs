@@ -158,6 +158,15 @@ pub struct EditedLetter {
     pub envelope: Bytes,
 }
 
+/// Twins that requeue, discard or retention have made stale in a shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removals {
+    /// How many were ever counted. Only grows, unless the store is wiped or goes back in time.
+    pub counted: u64,
+    /// How many of them no lap of the keeper has looked for.
+    pub pending: u64,
+}
+
 /// What a bite of retention freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pruned {
@@ -194,7 +203,8 @@ pub struct CronFire {
 /// The scheduler's side of the store.
 pub trait SchedulePort: Send + Sync {
     /// Leases up to `want` shards to `holder` for `ttl`: those it has are renewed first, in order of their number, and
-    /// those above `want` are given back. Saves duplicate work; nothing depends on it.
+    /// those above `want` are given back. Saves duplicate work; nothing depends on it. Shards that do not answer are left out;
+    /// it fails when none does.
     fn lease_shards(&self, holder: String, want: usize, ttl: Duration) -> Reply<'_, Vec<u16>>;
 
     /// Gives every shard lease of `holder` back.
@@ -264,14 +274,15 @@ pub trait SchedulePort: Send + Sync {
     /// Deletes dead letters, leaving tombstones.
     fn discard(&self, shard: u16, ids: Vec<JobId>, before: Timestamp) -> Reply<'_, Vec<DeadLetterChange>>;
 
-    /// How many twins were made stale by requeue, discard or retention since the last lap of the keeper; `clear` resets
-    /// it.
-    fn removals_pending(&self, shard: u16, clear: bool) -> Reply<'_, u64>;
+    /// How many twins were made stale by requeue, discard or retention. `swept` says that a lap of the keeper is over that
+    /// began when so many were counted, 0 that none is: what was counted since then waits for the next lap, whoever makes
+    /// it. A number that is larger than the store's own, as from before a wipe, says nothing.
+    fn removals_pending(&self, shard: u16, swept: u64) -> Reply<'_, Removals>;
 
     /// Deletes terminal jobs that ended longer ago than their status' retention.
     fn prune(&self, shard: u16, retention: BTreeMap<JobStatus, Duration>, limit: usize) -> Reply<'_, Pruned>;
 
-    /// Releases parked jobs of functions that a live worker has.
+    /// Releases parked jobs that a live worker can run: it has their function, consumes their queue, and does not drain.
     fn unpark(&self, shard: u16) -> Reply<'_, u32>;
 
     /// Entries of this shard whose tick is due and that are not paused.

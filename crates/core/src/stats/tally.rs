@@ -27,7 +27,7 @@ pub struct Tally {
     pub expired: u64,
     /// Attempts put off by their handler.
     pub snoozed: u64,
-    /// Attempts handed back by a worker that stops.
+    /// Attempts handed back, by a worker that stops or before their handler began.
     pub released: u64,
     /// Attempts whose worker was lost.
     pub lost: u64,

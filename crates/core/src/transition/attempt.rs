@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::claim::{adopt, awaits};
-use super::settle::{die, line, settle};
+use super::settle::{die, settle};
 use super::table::Trigger;
 use super::{Effects, queue, wait};
 use crate::clock::Timestamp;
@@ -61,12 +61,12 @@ fn accept(record: &mut Record, outcome: Outcome, now: Timestamp, effects: &mut E
             end(record, JobStatus::Completed, now)
         }
         Outcome::Failed { error } if !cancelled => {
-            record.remember("failed", line(&error), now);
+            record.remember("failed", error.line(), now);
             die(record, Trigger::Finish, error, now, effects);
             JobStatus::Failed
         }
         Outcome::Retry { delay, error } if !cancelled => {
-            record.remember("retry", line(&error), now);
+            record.remember("retry", error.line(), now);
             effects.error = Some(error);
             record.retries = record.retries.saturating_add(1);
             wait(
@@ -100,7 +100,7 @@ fn accept(record: &mut Record, outcome: Outcome, now: Timestamp, effects: &mut E
         }
         other => {
             let error = match &other {
-                Outcome::Failed { error } | Outcome::Retry { error, .. } => line(error),
+                Outcome::Failed { error } | Outcome::Retry { error, .. } => error.line(),
                 _ => String::new(),
             };
             record.remember("cancelled", error, now);

@@ -156,11 +156,12 @@ fn count_lost(record: &mut Record, now: Timestamp, effects: &mut Effects) {
     }
 }
 
-/// The message of a Queued job cannot be read: it is given up. Answers whether it was.
-pub fn quarantine(slot: &mut Slot, reason: &str, now: Timestamp, effects: &mut Effects) -> bool {
+/// The message of this dispatch was put aside: a job that waits for it is given up. Answers whether it was. A copy of an
+/// older dispatch says nothing of the one that the job waits for.
+pub fn quarantine(slot: &mut Slot, gen_: Gen, reason: &str, now: Timestamp, effects: &mut Effects) -> bool {
     match slot.record_mut() {
-        Some(record) if record.status == JobStatus::Queued => {
-            let message = format!("its message cannot be read: {reason}");
+        Some(record) if record.status == JobStatus::Queued && record.gen_ == gen_ => {
+            let message = format!("its message was put into quarantine: {reason}");
             fail(
                 record,
                 Trigger::Quarantine,

@@ -84,14 +84,3 @@ pub(super) fn lose(
     }
     None
 }
-
-/// An error as a line of the history: bounded to 512 bytes.
-pub(super) fn line(error: &ErrorInfo) -> String {
-    let mut text = format!("{}: {}", error.error_type, error.message);
-    let end = (0..=512.min(text.len()))
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0);
-    text.truncate(end);
-    text
-}

@@ -62,6 +62,7 @@ fn worker(function: &str, queue: &str, busy: u32) -> WorkerView {
         slots: 2,
         busy,
         free: 0,
+        unattached: Vec::new(),
         running: Vec::new(),
         draining: false,
         started_at: ago(60),

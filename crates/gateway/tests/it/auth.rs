@@ -311,6 +311,7 @@ async fn what_is_in_a_message_of_the_quarantine_is_shown_to_admins_alone() {
         body: Bytes::from_static(b"s3cret body"),
         headers: vec![("x".to_owned(), "s3cret header".to_owned())],
         jobs: Vec::new(),
+        dispatches: Vec::new(),
     };
     rig.ports.attempt.quarantine(vec![message]).await.unwrap();
     for role in [Role::Viewer, Role::Operator, Role::Admin] {

@@ -13,6 +13,7 @@ pub(crate) use given_up::take as take_given_up;
 
 use longshore_core::message::Epoch;
 use longshore_core::port::broker::{Delivery, Source, Subscription};
+use longshore_core::port::schedule::Removals;
 use longshore_core::port::{self, Ports};
 use tokio::sync::Mutex;
 use tokio::time::{Duration, timeout};
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Memory {
 }
 
 /// Copies new dead letters; as the keeper, also drains what the broker gave up, and makes a lap of the archive when
-/// twins were made stale or the store was wiped.
+/// twins were made stale or the store was wiped. Whoever is the keeper no more lets go of all that it holds.
 pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
     let copied = cx.each_shard(shards, |shard| Box::pin(copy(cx, shard))).await;
     let mut memory = cx.keeper.0.lock().await;
@@ -110,7 +111,8 @@ async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
     } else {
         None
     };
-    let has_reason = memory.lap_is_open || short.is_some() || pending.iter().any(|count| *count > 0);
+    let has_reason =
+        memory.lap_is_open || short.is_some() || pending.iter().any(|removals| removals.pending > 0);
     if !has_reason && memory.epochs.as_ref() == Some(&epochs) {
         return Ok(Done::default());
     }
@@ -130,7 +132,7 @@ async fn keep(cx: &Context, memory: &mut Memory) -> Result<Done, Error> {
     if cx.is_stopping() {
         return Ok(done);
     }
-    clear(&cx.ports, &pending).await?;
+    swept(&cx.ports, &pending).await?;
     memory.lap_is_open = false;
     if let Some(until) = short {
         done = done.and(Done::rows(missing::copy(cx, &epochs, &seen, until).await?));
@@ -149,21 +151,20 @@ async fn epochs(ports: &Ports) -> Result<Vec<Epoch>, Error> {
     Ok(epochs)
 }
 
-/// How many twins of each shard were made stale since the last lap.
-async fn removals(ports: &Ports) -> Result<Vec<u64>, Error> {
+/// The twins of each shard that were made stale.
+async fn removals(ports: &Ports) -> Result<Vec<Removals>, Error> {
     let mut pending = Vec::new();
     for shard in ports.enqueue.shards().all() {
-        pending.push(ports.schedule.removals_pending(shard, false).await?);
+        pending.push(ports.schedule.removals_pending(shard, 0).await?);
     }
     Ok(pending)
 }
 
-/// Takes back the reason for a lap where nothing was removed while it ran.
-async fn clear(ports: &Ports, before: &[u64]) -> Result<(), Error> {
-    let after = removals(ports).await?;
-    for (shard, (before, after)) in ports.enqueue.shards().all().zip(std::iter::zip(before, &after)) {
-        if *after > 0 && after == before {
-            ports.schedule.removals_pending(shard, true).await?;
+/// Takes back the reasons that there were for a lap when it began. What was removed since then is one for the next.
+async fn swept(ports: &Ports, began: &[Removals]) -> Result<(), Error> {
+    for (shard, began) in std::iter::zip(ports.enqueue.shards().all(), began) {
+        if began.pending > 0 {
+            ports.schedule.removals_pending(shard, began.counted).await?;
         }
     }
     Ok(())

@@ -47,7 +47,7 @@ pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
     if cx.notifier.channels.is_empty() {
         return Ok(Done::default());
     }
-    // What ended since the last pass is marked first, by whoever has the lease now.
+    // What ended since the last pass is marked first, whoever has the lease now: nobody else knows of it.
     let before = flights::settle(cx).await;
     if !cx.held.borrow().is_first {
         return before.failed.map_or(Ok(Done::rows(before.sent)), Err);

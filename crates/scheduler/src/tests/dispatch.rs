@@ -236,6 +236,7 @@ async fn a_parked_job_is_released_for_a_worker_that_has_its_function() {
         slots: 1,
         busy: 0,
         free: 0,
+        unattached: Vec::new(),
         running: Vec::new(),
         draining: false,
         started_at: rig.clock.now(),

@@ -77,7 +77,7 @@ fn told(policy: Policy) -> (Rig, Arc<Shelf>) {
 }
 
 /// Sends at once.
-fn prompt() -> Policy {
+pub(super) fn prompt() -> Policy {
     Policy {
         group_wait: Duration::ZERO,
         group_interval: Duration::ZERO,

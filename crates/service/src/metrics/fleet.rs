@@ -258,6 +258,7 @@ mod tests {
             slots,
             busy,
             free: 0,
+            unattached: Vec::new(),
             running: Vec::new(),
             draining: false,
             started_at: Timestamp(0),

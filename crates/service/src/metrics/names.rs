@@ -123,7 +123,7 @@ metrics! {
     ATTEMPTS_STARTED = "longshore.attempts.started", Kind::Counter, "{attempt}", Workers, [QUEUE, FUNCTION, PRIORITY],
         "Attempts started.";
     ATTEMPTS_ENDED = "longshore.attempts.ended", Kind::Counter, "{attempt}", Workers, [QUEUE, FUNCTION, OUTCOME],
-        "Attempts ended, as the store accepted them: `completed`, `failed` (dead letter), `cancelled`, `expired` end the job; `retried`, `snoozed`, `released` (by a stopping worker) do not; `lost`: another owner had the job, and the result was discarded.";
+        "Attempts ended, as the store accepted them: `completed`, `failed` (dead letter), `cancelled`, `expired` end the job; `retried`, `snoozed`, `released` (handed back by the worker) do not; `lost`: another owner had the job, and the result was discarded.";
     JOB_WAIT = "longshore.job.wait.duration", JOBS, "s", Workers, [QUEUE, PRIORITY],
         "From a dispatch's publish to the start of its attempt.";
     JOB_RUN = "longshore.job.run.duration", JOBS, "s", Workers, [QUEUE, FUNCTION, OUTCOME],

@@ -31,6 +31,7 @@ cases! { DeadLetters:
     a_discard_touches_only_what_died_before,
     requeue_and_discard_leave_other_jobs_alone,
     removals_are_counted_for_the_keeper,
+    a_removal_that_comes_during_a_lap_waits_for_the_next,
     the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does,
     a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
     a_message_that_the_broker_gave_up_twice_counts_once,
@@ -272,7 +273,7 @@ async fn a_dead_letter_past_its_deadline_is_not_requeued(rig: Rig) {
     rig.pass_secs(51).await;
     assert_eq!(requeue(&rig, held.id).await, DeadLetterChange::PastDeadline);
     assert_eq!(rig.status(held.id).await, Some(JobStatus::Failed));
-    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 0);
+    assert_eq!(removals(&rig, 0).await, (0, 0));
     assert_eq!(discard(&rig, held.id).await, DeadLetterChange::Done);
 }
 
@@ -343,20 +344,50 @@ async fn the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does(ri
 async fn removals_are_counted_for_the_keeper(rig: Rig) {
     let (one, two) = (rig.ended(failed()).await, rig.ended(failed()).await);
     copy_dead(&rig).await;
-    let pending = |clear| rig.ports.schedule.removals_pending(0, clear);
-    assert_eq!(pending(false).await.unwrap(), 0);
+    assert_eq!(removals(&rig, 0).await, (0, 0));
     requeue(&rig, one.id).await;
     discard(&rig, two.id).await;
-    assert_eq!(pending(false).await.unwrap(), 2);
-    assert_eq!(pending(true).await.unwrap(), 2);
-    assert_eq!(pending(false).await.unwrap(), 0);
+    assert_eq!(removals(&rig, 0).await, (2, 2));
+    assert_eq!(removals(&rig, 2).await, (2, 0));
+    assert_eq!(removals(&rig, 0).await, (2, 0));
     super::retention::pruned(&rig, completed()).await;
-    assert_eq!(pending(false).await.unwrap(), 0, "it had no twin");
+    assert_eq!(removals(&rig, 0).await, (2, 0), "it had no twin");
     super::retention::pruned(&rig, failed()).await;
     assert_eq!(
-        pending(false).await.unwrap(),
-        1,
+        removals(&rig, 0).await,
+        (3, 1),
         "retention makes a twin stale too"
+    );
+}
+
+/// How many twins are stale and how many of them wait for a lap, after a lap that began when so many were.
+async fn removals(rig: &Rig, swept: u64) -> (u64, u64) {
+    let removals = rig.ports.schedule.removals_pending(0, swept).await.unwrap();
+    (removals.counted, removals.pending)
+}
+
+async fn a_removal_that_comes_during_a_lap_waits_for_the_next(rig: Rig) {
+    let (one, two) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    copy_dead(&rig).await;
+    requeue(&rig, one.id).await;
+    let (began, _) = removals(&rig, 0).await;
+    requeue(&rig, two.id).await;
+    assert_eq!(removals(&rig, began).await, (2, 1));
+    assert_eq!(
+        removals(&rig, began).await,
+        (2, 1),
+        "told again, or by another whose lap began at the same moment"
+    );
+    assert_eq!(
+        removals(&rig, 3).await,
+        (2, 1),
+        "a number from before a wipe says nothing"
+    );
+    assert_eq!(removals(&rig, 2).await, (2, 0));
+    assert_eq!(
+        removals(&rig, began).await,
+        (2, 0),
+        "a lap that began earlier ends later"
     );
 }
 
@@ -479,7 +510,7 @@ async fn an_edited_dead_letter_runs_with_its_new_arguments(rig: Rig) {
     assert_eq!((view.attempts, view.retries, view.losts), (0, 0, 0));
     assert_eq!(envelope(&rig, held.id).await, letter.envelope);
     assert_eq!(twin(&rig, &old).await, TwinState::Stale);
-    assert_eq!(rig.ports.schedule.removals_pending(0, false).await.unwrap(), 1);
+    assert_eq!(removals(&rig, 0).await, (1, 1));
     rig.pass_secs(6).await;
     let due = rig.outbox().await;
     assert_eq!((due.len(), &due[0].envelope), (1, &letter.envelope));

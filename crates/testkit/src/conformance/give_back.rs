@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use longshore_core::message::Gen;
 use longshore_core::port::attempt::{GiveBack, GiveBackReason, GivenBack, Quarantined};
 use longshore_core::port::enqueue::CancelReply;
 use longshore_core::spec::Start;
@@ -22,8 +23,11 @@ cases! { GiveBack:
     a_job_that_another_worker_can_run_comes_back_within_a_second ["delivery: function not registered"],
     a_parked_job_waits_for_a_worker_with_its_function ["delivery: function not registered"],
     a_parked_job_is_released_by_the_sweep_when_its_worker_came_first ["delivery: function not registered"],
+    a_parked_job_waits_for_a_worker_of_its_own_queue ["delivery: function not registered"],
+    a_parked_job_is_not_released_for_a_worker_that_drains ["delivery: function not registered"],
     a_parked_job_can_be_cancelled,
     a_queued_job_in_quarantine_is_failed ["delivery: undecodable"],
+    a_copy_of_another_dispatch_in_quarantine_fails_nothing ["delivery: undecodable"],
     quarantine_leaves_other_jobs_alone ["delivery: undecodable"],
     what_is_in_quarantine_is_listed_page_by_page_and_dropped,
 }
@@ -166,8 +170,17 @@ async fn a_job_that_another_worker_can_run_comes_back_within_a_second(rig: Rig) 
 }
 
 async fn parked(rig: &Rig, function: &str) -> JobId {
+    parked_in(rig, function, &QueueName::default()).await
+}
+
+async fn parked_in(rig: &Rig, function: &str, queue: &QueueName) -> JobId {
     let name = FunctionName::new(function).unwrap();
-    let job = rig.published(|spec| spec.function_name = name.clone()).await;
+    let job = rig
+        .published(|spec| {
+            spec.function_name = name.clone();
+            spec.queue = queue.clone();
+        })
+        .await;
     rig.give_back(job.id, 1, GiveBackReason::Park(name)).await;
     job.id
 }
@@ -210,6 +223,45 @@ async fn a_parked_job_is_released_by_the_sweep_when_its_worker_came_first(rig: R
     assert_eq!(rig.status(late).await, Some(JobStatus::Queued));
 }
 
+async fn a_parked_job_waits_for_a_worker_of_its_own_queue(rig: Rig) {
+    let [here, there] = ["here", "there"].map(|name| QueueName::new(name).unwrap());
+    let stays = parked_in(&rig, "rare", &here).await;
+    let goes = parked_in(&rig, "rare", &there).await;
+    let mut worker = rig.worker("capable", &["rare"]);
+    worker.queues = vec![there.clone()];
+    let mut published = Vec::new();
+    for _ in 0..3 {
+        rig.ports.attempt.worker_beat(worker.clone()).await.unwrap();
+        rig.ports.schedule.unpark(0).await.unwrap();
+        rig.pass_secs(5).await;
+        published.extend(rig.outbox_ids().await);
+    }
+    assert_eq!(published, [(goes, 2)]);
+    let view = rig.view(stays).await;
+    assert_eq!(
+        (view.gen_, view.parked),
+        (2, Some(FunctionName::new("rare").unwrap()))
+    );
+    // It waits for that worker, not for a publish.
+    rig.mark_published(goes, 2).await;
+    worker.queues.push(here);
+    rig.ports.attempt.worker_beat(worker).await.unwrap();
+    rig.pass_secs(1).await;
+    assert_eq!(rig.outbox_ids().await, [(stays, 2)]);
+}
+
+async fn a_parked_job_is_not_released_for_a_worker_that_drains(rig: Rig) {
+    let id = parked(&rig, "rare").await;
+    let mut worker = rig.worker("capable", &["rare"]);
+    worker.draining = true;
+    rig.ports.attempt.worker_beat(worker.clone()).await.unwrap();
+    assert_eq!(rig.ports.schedule.unpark(0).await.unwrap(), 0);
+    assert!(rig.view(id).await.parked.is_some());
+    worker.draining = false;
+    rig.ports.attempt.worker_beat(worker).await.unwrap();
+    assert_eq!(rig.view(id).await.parked, None);
+}
+
 async fn a_parked_job_can_be_cancelled(rig: Rig) {
     let id = parked(&rig, "rare").await;
     assert_eq!(rig.cancel(id).await, CancelReply::Cancelled);
@@ -221,14 +273,20 @@ async fn a_parked_job_can_be_cancelled(rig: Rig) {
     assert_eq!(rig.status(id).await, Some(JobStatus::Cancelled));
 }
 
+/// The first dispatches of these jobs are put aside.
 pub(super) async fn quarantine(rig: &Rig, jobs: Vec<JobId>) {
+    quarantine_dispatches(rig, jobs.into_iter().map(|id| (id, 1)).collect()).await;
+}
+
+async fn quarantine_dispatches(rig: &Rig, dispatches: Vec<(JobId, Gen)>) {
     let message = Quarantined {
         message_id: "m-1".to_owned(),
         queue: QueueName::default(),
         reason: "not MessagePack".to_owned(),
         body: Bytes::from_static(b"\xc1 garbage"),
         headers: vec![("x".to_owned(), "y".to_owned())],
-        jobs,
+        jobs: dispatches.iter().map(|(id, _)| *id).collect(),
+        dispatches,
     };
     rig.ports.attempt.quarantine(vec![message.clone()]).await.unwrap();
     rig.ports.attempt.quarantine(vec![message]).await.unwrap();
@@ -243,6 +301,20 @@ async fn a_queued_job_in_quarantine_is_failed(rig: Rig) {
         let view = rig.view(id).await;
         assert_eq!((view.status, view.error.is_some()), (JobStatus::Failed, true));
     }
+}
+
+async fn a_copy_of_another_dispatch_in_quarantine_fails_nothing(rig: Rig) {
+    let job = rig.published(|_| {}).await;
+    rig.give_back(job.id, 1, GiveBackReason::Unstarted).await;
+    // A corrupt copy that is older, and one that the record does not know of.
+    for gen_ in [1, 3] {
+        let before = rig.view(job.id).await;
+        quarantine_dispatches(&rig, vec![(job.id, gen_)]).await;
+        assert_eq!(rig.view(job.id).await, before, "gen {gen_}");
+    }
+    assert_eq!(rig.outbox_ids().await, [(job.id, 2)]);
+    quarantine_dispatches(&rig, vec![(job.id, 2)]).await;
+    assert_eq!(rig.status(job.id).await, Some(JobStatus::Failed));
 }
 
 async fn quarantine_leaves_other_jobs_alone(rig: Rig) {
@@ -267,6 +339,7 @@ async fn what_is_in_quarantine_is_listed_page_by_page_and_dropped(rig: Rig) {
         body: Bytes::from(vec![0xc1, 0, 0xff, number]),
         headers: vec![("x".to_owned(), "y".to_owned())],
         jobs: vec![rig.job(|_| {}).id],
+        dispatches: Vec::new(),
     };
     let messages: Vec<_> = (0..3).map(message).collect();
     rig.ports.attempt.quarantine(messages.clone()).await.unwrap();

@@ -25,6 +25,7 @@ cases! { Inspect:
     a_worker_tells_its_load_between_beats_while_it_is_registered,
     a_free_slot_is_taken_once_until_it_is_told_again,
     slots_are_taken_of_live_workers_that_can_run_the_job,
+    free_slots_are_for_the_queues_that_their_worker_consumes_now,
     a_watcher_is_woken_by_a_change_of_status,
     a_watcher_is_woken_by_progress,
     the_store_answers_a_ping,
@@ -367,6 +368,23 @@ async fn slots_are_taken_of_live_workers_that_can_run_the_job(rig: Rig) {
         0,
         "nobody was heard of for long"
     );
+}
+
+async fn free_slots_are_for_the_queues_that_their_worker_consumes_now(rig: Rig) {
+    let other = QueueName::new("other").unwrap();
+    let mut idle = rig.worker("idle", &["work"]);
+    idle.queues.push(other.clone());
+    idle.unattached.push(other.clone());
+    idle.free = 2;
+    rig.ports.attempt.worker_beat(idle.clone()).await.unwrap();
+    assert_eq!(take(&rig, "full", ("other", "work"), 9).await, 0);
+    assert_eq!(take(&rig, "full", ("default", "work"), 9).await, 2);
+    idle.unattached = vec![QueueName::default()];
+    rig.ports.attempt.worker_load(idle.clone()).await.unwrap();
+    assert_eq!(take(&rig, "full", ("default", "work"), 9).await, 0);
+    assert_eq!(take(&rig, "full", ("other", "work"), 9).await, 2);
+    let mut seen = rig.ports.inspect.workers().await.unwrap();
+    assert_eq!(seen.remove(0).unattached, idle.unattached);
 }
 
 async fn woken(wakes: &mut dyn Wakes, id: JobId) {

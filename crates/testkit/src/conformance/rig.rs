@@ -485,6 +485,7 @@ impl Rig {
             slots: 4,
             busy: 0,
             free: 0,
+            unattached: Vec::new(),
             running: Vec::new(),
             draining: false,
             started_at: self.now(),

@@ -66,16 +66,6 @@ pub(super) struct Parked {
     pub(super) until: Instant,
 }
 
-/// A delivered job that lost two workers and waits until nothing else runs here.
-#[derive(Debug)]
-pub(super) struct Solo {
-    pub(super) held: Box<Held>,
-    /// When it goes back.
-    pub(super) until: Instant,
-    /// Until then only critical jobs start.
-    pub(super) blocks_until: Instant,
-}
-
 impl Control {
     pub(super) fn on_arrival(&mut self, arrival: Arrival) {
         match arrival {
@@ -205,7 +195,8 @@ impl Control {
                 reason: what.reason,
                 body: what.body,
                 headers: what.headers,
-                jobs: what.jobs,
+                jobs: what.jobs.iter().map(|(id, _)| *id).collect(),
+                dispatches: what.jobs,
             },
         });
     }
@@ -264,6 +255,7 @@ fn job_aside(
         body: job.envelope,
         headers: Vec::new(),
         jobs: vec![job.id],
+        dispatches: vec![(job.id, job.gen_)],
     }
 }
 
@@ -281,6 +273,7 @@ impl Aside {
                 body: letter.envelope,
                 headers: Vec::new(),
                 jobs: vec![letter.id],
+                dispatches: Vec::new(),
             },
         }
     }

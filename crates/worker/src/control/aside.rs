@@ -18,6 +18,8 @@ use super::flights::{Answer, Rebuilding, in_time};
 
 /// Messages put aside in one call; their bodies may be large.
 const ASIDES_MAX: usize = 16;
+/// Why a job without a record is put aside.
+const RECORD_LOST: &str = "its record is lost";
 
 /// A job on its way back.
 #[derive(Debug)]
@@ -99,8 +101,17 @@ impl Control {
                 body: held.raw,
                 headers: Vec::new(),
                 jobs: vec![held.envelope.id],
+                dispatches: vec![(held.envelope.id, held.gen_)],
             },
         });
+    }
+
+    /// Puts a job that was claimed and has no record into quarantine. One whose delivery has ended with its subscription
+    /// is forgotten instead: its message comes again, and tells when it was published and in which epoch.
+    pub(super) fn put_lost_aside(&mut self, held: Held) {
+        if self.deliveries.origin(held.delivery).is_some() {
+            self.quarantine(held, RECORD_LOST);
+        }
     }
 
     /// Puts a job into quarantine whose attempt has ended and whose end cannot be told. Its message is acknowledged
@@ -122,6 +133,7 @@ impl Control {
                 body: attempt.raw.clone(),
                 headers: Vec::new(),
                 jobs: Vec::new(),
+                dispatches: Vec::new(),
             },
         });
         self.look_again(attempt.id());
@@ -176,7 +188,9 @@ impl Control {
                 let lane = self.rebuilds.entry(held.shard).or_default();
                 lane.push(Rebuilding::Back(held));
             }
-            body => self.quarantine_back(Back { body, ..back }, "its record is lost"),
+            // As of a claim: the message comes again.
+            _ if self.deliveries.origin(back.delivery).is_none() => {}
+            body => self.quarantine_back(Back { body, ..back }, RECORD_LOST),
         }
     }
 
@@ -227,6 +241,7 @@ impl Control {
                     aside.message.body = Bytes::new();
                     aside.message.headers.clear();
                     aside.message.jobs.clear();
+                    aside.message.dispatches.clear();
                     self.asides.push_late(aside, now);
                 }
             }
@@ -252,6 +267,8 @@ async fn put_aside(ports: &Ports, messages: Vec<(bool, Quarantined)>) -> Result<
     for (newer_schema, mut message) in messages {
         if newer_schema {
             message.jobs = unknown_of(ports, message.jobs, &mut backs).await?;
+            // None of them waits for it.
+            message.dispatches.clear();
         }
         if !newer_schema || !message.jobs.is_empty() {
             rest.push(message);

@@ -49,17 +49,18 @@ struct Told {
     due: Option<Instant>,
 }
 
-/// Slots in use, those that would take a job of another, and the last attempt that began: one that changes in none of them
-/// runs the same jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Slots in use, those that would take a job of another, queues that are not consumed, and the last attempt that began: a
+/// worker that changes in none of them runs the same jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) busy: usize,
     pub(super) free: usize,
+    pub(super) unattached: Vec<QueueName>,
     pub(super) last: u64,
 }
 
 impl Beats {
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             shards: BTreeMap::new(),
             worker: Pulse {
@@ -70,11 +71,7 @@ impl Beats {
             answered: now,
             given_up: false,
             load: Told {
-                load: Load {
-                    busy: 0,
-                    free: 0,
-                    last: 0,
-                },
+                load: Load::default(),
                 at: now,
                 due: None,
             },
@@ -82,8 +79,8 @@ impl Beats {
     }
 
     /// The load is this now. Answers when it is told, if it has changed.
-    pub(super) fn note_load(&mut self, load: Load) -> Option<Instant> {
-        let changed = load != self.load.load && !self.failing;
+    pub(super) fn note_load(&mut self, load: &Load) -> Option<Instant> {
+        let changed = *load != self.load.load && !self.failing;
         self.load.due = changed.then_some(self.load.at + LOAD_EVERY);
         self.load.due.filter(|_| !self.worker.flying)
     }
@@ -184,6 +181,7 @@ impl Control {
         Load {
             busy: self.running.active(),
             free: self.free_slots(),
+            unattached: self.health.unattached(),
             last: self.running.last_key(),
         }
     }
@@ -191,7 +189,7 @@ impl Control {
     /// Sees to it that a change of the load is told soon: whoever looks at workers sees what they run now.
     pub(super) fn note_load(&mut self) {
         let load = self.load();
-        if let Some(due) = self.beats.note_load(load) {
+        if let Some(due) = self.beats.note_load(&load) {
             self.wake_by(due);
         }
     }
@@ -287,6 +285,7 @@ impl Control {
             slots: u32::try_from(self.settings.slots).unwrap_or(u32::MAX),
             busy: u32::try_from(self.running.active()).unwrap_or(u32::MAX),
             free: u32::try_from(self.free_slots()).unwrap_or(u32::MAX),
+            unattached: self.health.unattached(),
             running,
             draining: !self.phase.is_working(),
             started_at: self.began,

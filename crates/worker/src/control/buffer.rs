@@ -70,10 +70,10 @@ impl<T> Buffer<T> {
         self.levels.iter().flatten()
     }
 
-    /// Takes out what `wanted` says, the least urgent first.
+    /// Takes out what `wanted` says, the most urgent first: what goes elsewhere may find a free slot there.
     pub(super) fn take_if(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
-        for level in &mut self.levels {
+        for level in self.levels.iter_mut().rev() {
             for _ in 0..level.len() {
                 match level.pop_front() {
                     Some(item) if wanted(&item) => taken.push(item),
@@ -169,6 +169,27 @@ mod tests {
         }
         assert_eq!(buffer.take_if(|number| number % 2 == 0), [0, 2, 4]);
         assert_eq!(buffer.len(), 3);
+        assert_eq!(buffer.pop(|_| true), Some(1));
+    }
+
+    #[test]
+    fn the_most_urgent_are_taken_out_first_and_equals_in_order() {
+        let mut buffer = Buffer::default();
+        for (priority, item) in [
+            (Priority::Low, 1),
+            (Priority::Critical, 2),
+            (Priority::Normal, 3),
+            (Priority::Critical, 4),
+        ] {
+            buffer.push(priority, item);
+        }
+        let mut left = 3;
+        let mut some = |_: &i32| {
+            let goes = left > 0;
+            left -= i32::from(goes);
+            goes
+        };
+        assert_eq!(buffer.take_if(|item| some(item)), [2, 4, 3]);
         assert_eq!(buffer.pop(|_| true), Some(1));
     }
 }

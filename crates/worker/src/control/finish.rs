@@ -139,7 +139,7 @@ impl Control {
     /// Forgets an attempt; its message is done with.
     pub(super) fn discard(&mut self, key: u64) {
         if let Some(attempt) = self.running.remove(key) {
-            if attempt.losts >= super::start::LOSTS_ALONE && attempt.is_active() {
+            if attempt.losts >= super::alone::LOSTS_ALONE && attempt.is_active() {
                 self.exclusive -= 1;
             }
             self.deliveries.settle(attempt.delivery, Place::Running);

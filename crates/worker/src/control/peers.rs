@@ -83,6 +83,7 @@ mod tests {
             slots: 4,
             busy: 1,
             free: 0,
+            unattached: Vec::new(),
             running: Vec::new(),
             draining: false,
             started_at: Timestamp(1),

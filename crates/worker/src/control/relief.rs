@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use longshore_core::port::Error;
 use longshore_core::port::attempt::{GiveBackReason, SlotsWanted};
-use longshore_core::{FunctionName, QueueName};
+use longshore_core::{FunctionName, Priority, QueueName};
 use tokio::time::Instant;
 
 use super::Control;
@@ -22,7 +22,7 @@ pub(super) const HOLD: Duration = Duration::from_secs(1);
 const HOLD_MAX: Duration = Duration::from_secs(300);
 /// How often a worker asks while it holds such jobs.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// Queues and functions of one question; those with the most jobs come first.
+/// Queues and functions of one question; those with the most urgent job come first, then those with the most jobs.
 const WANTS_MAX: usize = 16;
 
 /// What was asked for.
@@ -41,11 +41,10 @@ impl Relief {
 }
 
 impl Control {
-    /// Slots that would take a job of another worker now.
+    /// Slots that would take a job of another worker now, where its queue is consumed here: whoever cannot consume would not
+    /// get what others hand back.
     pub(super) fn free_slots(&self) -> usize {
-        // Whoever cannot consume would not get what others hand back.
-        let may_take = self.phase.is_working() && self.health.is_attached();
-        if !may_take || self.exclusive > 0 || self.solo.is_some() {
+        if !self.phase.is_working() || self.exclusive > 0 || self.solo.is_some() {
             return 0;
         }
         let meant = self.running.active() + self.claiming + self.buffer.len();
@@ -87,22 +86,25 @@ impl Control {
 
     /// The jobs that are held for too long, by queue and function.
     fn wanted(&self, now: Instant) -> Vec<SlotsWanted> {
-        let mut counts: HashMap<(&QueueName, &FunctionName), u32> = HashMap::new();
+        let mut counts: HashMap<(&QueueName, &FunctionName), (Priority, u32)> = HashMap::new();
         for held in self.buffer.iter().filter(|held| is_long_held(held, now)) {
+            let priority = held.envelope.priority;
             let of = (&held.envelope.queue, &held.envelope.function_name);
-            *counts.entry(of).or_default() += 1;
+            let (highest, most) = counts.entry(of).or_insert((priority, 0));
+            *highest = priority.max(*highest);
+            *most += 1;
         }
-        let mut wanted: Vec<_> = counts
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
+        counts.truncate(WANTS_MAX);
+        let wanted = counts
             .into_iter()
-            .map(|((queue, function), most)| SlotsWanted {
+            .map(|((queue, function), (_, most))| SlotsWanted {
                 queue: queue.clone(),
                 function: function.clone(),
                 most,
-            })
-            .collect();
-        wanted.sort_unstable_by_key(|want| std::cmp::Reverse(want.most));
-        wanted.truncate(WANTS_MAX);
-        wanted
+            });
+        wanted.collect()
     }
 
     /// Slots of others were taken: jobs go back for them.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_core::limits::{LEASE, REBUILD_AGE};
+use longshore_core::limits::{FENCE_MARGIN, LEASE, REBUILD_AGE};
 use longshore_core::message::Epoch;
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::{Claimed, Finish, GiveBackReason, Grant};
@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Control;
-use super::arrive::{Held, Parked, Solo};
+use super::alone::LOSTS_ALONE;
+use super::arrive::{Held, Parked};
 use super::delivery::Place;
 use super::flights::{Claiming, Rebuilding, Step};
 use super::running::{Attempt, Doing};
@@ -23,12 +24,6 @@ use crate::context::cell::ProgressCell;
 use crate::context::{Inner, JobContext};
 use crate::execute::EndGuard;
 
-/// A job that lost this many workers runs alone: it may be what ends them.
-pub(super) const LOSTS_ALONE: u32 = 2;
-/// How long such a job waits for that, and keeps all but critical jobs from starting.
-const SOLO_WAIT: Duration = Duration::from_secs(30);
-/// After it waited in vain, the next ones keep nothing from starting for this long.
-const SOLO_REST: Duration = Duration::from_secs(300);
 /// How often a parked job is looked at before its message is acknowledged; the lease index recovers it then.
 const LOOKS_MAX: u32 = 10;
 /// The shortest time between two looks.
@@ -60,59 +55,22 @@ impl Control {
     fn next_start(&mut self, now: Instant) -> Option<Box<Held>> {
         let steps = &self.steps;
         let may = |held: &Held| !steps.get(&held.shard).is_some_and(|lane| lane.is_failing(now));
-        if self.solo.as_ref().is_some_and(|solo| now < solo.blocks_until) {
+        if self.solo.as_ref().is_some_and(|solo| solo.blocks) {
             self.buffer.pop_critical(|held| may(held))
         } else {
             self.buffer.pop(|held| may(held))
         }
     }
 
-    /// A job that lost two workers waits until nothing else runs. Meanwhile only critical jobs start, but not for long,
-    /// and not again soon: jobs beside it may run for hours.
-    fn wait_alone(&mut self, held: Box<Held>, now: Instant) {
-        if self.solo.is_some() {
-            return self.hand_back(held, GiveBackReason::NotRunnable);
-        }
-        let until = now + SOLO_WAIT;
-        let blocks = now >= self.solo_blocks_from;
-        let blocks_until = if blocks { until } else { now };
-        self.solo = Some(Solo {
-            held,
-            until,
-            blocks_until,
-        });
-        self.wake_by(until);
-    }
-
-    /// Claims the job that waits to be alone, once it is.
-    fn start_alone(&mut self) {
-        if self.has_room()
-            && self.running.active() == 0
-            && self.claiming == 0
-            && let Some(solo) = self.solo.take()
-        {
-            self.exclusive += 1;
-            self.claim(solo.held);
-        }
-    }
-
-    /// Hands the job that waits to be alone back, with a delay, when it has waited in vain.
-    pub(super) fn keep_solo(&mut self, now: Instant) {
-        if let Some(solo) = self.solo.take_if(|solo| now >= solo.until) {
-            self.solo_blocks_from = now + SOLO_REST;
-            self.hand_back(solo.held, GiveBackReason::NotRunnable);
-        }
-    }
-
     /// Whether a slot is free, nothing wants to be alone, and the ends of attempts do not pile up.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let slots = self.settings.slots;
         self.exclusive == 0
             && self.running.active() + self.claiming < slots
             && self.running.finishing() < slots.saturating_mul(4).saturating_add(64)
     }
 
-    fn claim(&mut self, held: Box<Held>) {
+    pub(super) fn claim(&mut self, held: Box<Held>) {
         self.claiming += 1;
         let nonce = held.asked.unwrap_or_else(|| Nonce::generate(&*self.random));
         let lane = self.steps.entry(held.shard).or_default();
@@ -167,7 +125,7 @@ impl Control {
                 self.deliveries.settle(held.delivery, held.place);
             }
             Claimed::Busy { retry_in } => self.park(held, retry_in, now),
-            Claimed::Missing { .. } => self.quarantine(*held, "its record is lost"),
+            Claimed::Missing { .. } => self.put_lost_aside(*held),
             Claimed::Paused => {
                 self.pause(held.envelope.queue.clone());
                 self.give_back(held, GiveBackReason::Unstarted);
@@ -227,6 +185,9 @@ impl Control {
         let key = self.running.next_key();
         let now = Instant::now();
         self.beats.expect(held.shard, now);
+        // The answer came too late, as to a process that was frozen meanwhile: another worker may have the job by now.
+        let stale = now.duration_since(began) >= LEASE.saturating_sub(FENCE_MARGIN);
+        let may_run = self.phase.is_working() && self.has_place(&held);
         let attempt = self.make_attempt(key, held, nonce, grant, began);
         self.wake_by(attempt.stop_at.0);
         self.stats.started.one();
@@ -237,11 +198,17 @@ impl Control {
         self.exclusive += usize::from(alone);
         if grant.cancel_requested {
             self.report(key, Outcome::Cancelled);
-        } else if !self.phase.is_working() || (alone && beside) {
+        } else if stale || !may_run || (alone && beside) {
             self.report(key, Outcome::Released);
         } else {
             self.work(key);
         }
+    }
+
+    /// Whether a job that was granted may still run here: its queue may be paused by now, and a claim that was made again
+    /// only to learn what became of it has no slot of its own.
+    fn has_place(&self, held: &Held) -> bool {
+        !self.paused.contains(&held.envelope.queue) && (held.asked.is_none() || self.has_room())
     }
 
     fn make_attempt(&mut self, key: u64, held: Held, nonce: Nonce, grant: &Grant, began: Instant) -> Attempt {

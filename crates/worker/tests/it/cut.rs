@@ -10,7 +10,7 @@ use longshore_core::port::attempt::{
 use longshore_core::port::enqueue::ParentOutcome;
 use longshore_core::port::{AttemptPort, Error, Ports, Reply};
 use longshore_core::view::WorkerView;
-use longshore_core::{JobId, Nonce, QueueName, WorkerId};
+use longshore_core::{JobId, Nonce, QueueName, WorkerId, limits};
 use parking_lot::Mutex;
 
 use crate::rig::Rig;
@@ -30,12 +30,19 @@ pub(crate) enum Fault {
     NoBeats,
     /// Every claim finds another owner.
     Busy,
+    /// The worker freezes, once, while a claim is on its way: it hears of its grant when a strictly fenced attempt would
+    /// have to stop.
+    Freeze,
     /// Ends of attempts cannot be recorded.
     CorruptEnds,
     /// Give-backs cannot be recorded.
     CorruptBacks,
     /// Nothing with a body can be put into quarantine.
     CorruptAsides,
+    /// Claims of this shard are made, and their answers are lost.
+    Mute(u16),
+    /// Claims of this shard are made, and their answers come when that is over.
+    Late(u16),
 }
 
 /// The worker's side of a real store, with a fault at will.
@@ -110,6 +117,30 @@ impl AttemptPort for Cut {
             let retry_in = Duration::from_millis(50);
             let busy = claims.iter().map(|_| Claimed::Busy { retry_in }).collect();
             return Box::pin(std::future::ready(Ok((Vec::new(), busy))));
+        }
+        if self.fault() == Fault::Freeze && !claims.is_empty() {
+            self.set(Fault::None);
+            let answer = self.store.step(shard, finishes, claims);
+            return Box::pin(async move {
+                let answer = answer.await;
+                // Not a pause of the task alone: the whole control loop stands still, its time limits too.
+                std::thread::sleep(limits::LEASE.saturating_sub(limits::FENCE_MARGIN));
+                answer
+            });
+        }
+        let fault = self.fault();
+        if (fault == Fault::Mute(shard) || fault == Fault::Late(shard)) && !claims.is_empty() {
+            let answer = self.store.step(shard, finishes, claims);
+            return Box::pin(async move {
+                let answer = answer.await?;
+                if fault == Fault::Mute(shard) {
+                    return Err(Error::OutcomeUnknown { server: "store" });
+                }
+                while self.fault() == fault {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(answer)
+            });
         }
         let mut faults = vec![Fault::ShardAway(shard), Fault::StepsForbidden(shard)];
         if !finishes.is_empty() {

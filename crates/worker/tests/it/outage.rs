@@ -76,6 +76,28 @@ async fn a_strictly_fenced_attempt_stops_before_its_lease_ends_and_another_goes_
     worker.abandon();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_frozen_while_it_was_granted_a_job_does_not_start_it_on_that_grant() {
+    let rig = Rig::new();
+    let cut = Cut::new(&rig);
+    cut.set(Fault::Freeze);
+    let starts = Arc::new(AtomicUsize::new(0));
+    let handler = async |job: Echo, State(starts): State<Arc<AtomicUsize>>| {
+        starts.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, JobError>(job.text)
+    };
+    let builder = Worker::builder(cut.ports(&rig)).state(Arc::clone(&starts));
+    let worker = Running::start(builder.register(handler));
+    let id = rig.enqueue(echo("x")).await;
+    until_after(limits::LEASE, "it hears of two grants", || {
+        worker.stats.snapshot().started == 2
+    })
+    .await;
+    let view = rig.until(id, JobStatus::Completed).await;
+    assert_eq!((starts.load(Ordering::SeqCst), view.losts), (1, 0));
+    assert!(worker.stop().await.is_clean());
+}
+
 /// A worker that has another function than the jobs of a case.
 fn other(rig: &Rig) -> Running {
     let nothing = async |_: serde_json::Value| Ok::<_, JobError>(());

@@ -3,13 +3,13 @@
 use longshore_core::envelope::Envelope;
 use longshore_core::id::JobId;
 use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, Removals, TwinState};
 use longshore_core::record::Slot;
 use longshore_core::transition;
 
 use super::super::disk::Part;
 use super::super::load::removals_key;
-use super::super::state::{State, Tx};
+use super::super::state::{Shard, State, Tx};
 use super::super::stored;
 
 /// The letter of a Failed job.
@@ -104,18 +104,30 @@ fn is_done(state: &State, tx: &Tx<'_>, letter: &EditedLetter) -> bool {
 /// Counts twins that are stale from now on.
 pub(super) fn count_removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, twins: u64) {
     if twins > 0 {
-        let removals = &mut state.shard(shard).removals;
-        *removals = removals.saturating_add(twins);
-        tx.batch.meta(&removals_key(shard), &removals.to_be_bytes());
+        let of = state.shard(shard);
+        of.removals = of.removals.saturating_add(twins);
+        keep_removals(of, tx, shard);
     }
 }
 
-pub(super) fn removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, clear: bool) -> u64 {
-    let removals = &mut state.shard(shard).removals;
-    let pending = *removals;
-    if clear && pending > 0 {
-        *removals = 0;
-        tx.batch.forget_meta(&removals_key(shard));
+/// The stale twins of a shard, after a lap that began when `swept` of them were counted.
+pub(super) fn removals(state: &mut State, tx: &mut Tx<'_>, shard: u16, swept: u64) -> Removals {
+    let of = state.shard(shard);
+    if swept > of.removals_swept && swept <= of.removals {
+        of.removals_swept = swept;
+        keep_removals(of, tx, shard);
     }
-    pending
+    Removals {
+        counted: of.removals,
+        pending: of.removals.saturating_sub(of.removals_swept),
+    }
+}
+
+/// Only what waits for a lap is kept on the disk: the laps that know the numbers end with the process.
+fn keep_removals(of: &Shard, tx: &mut Tx<'_>, shard: u16) {
+    let key = removals_key(shard);
+    match of.removals.saturating_sub(of.removals_swept) {
+        0 => tx.batch.forget_meta(&key),
+        pending => tx.batch.meta(&key, &pending.to_be_bytes()),
+    }
 }

@@ -29,7 +29,7 @@ use longshore_core::port::inspect::{InspectPort, QuarantineEntry, Wakes};
 use longshore_core::port::notify::{Mailbox, MailboxChange, Notices, NotifyPort};
 use longshore_core::port::schedule::{
     CronDue, CronFire, DeadLetter, DeadLetterChange, EditedLetter, Leased, LeasesExpired, OpenEdges, Pruned,
-    Relation, SchedulePort, TwinState, Watermark,
+    Relation, Removals, SchedulePort, TwinState, Watermark,
 };
 use longshore_core::port::{self, Ports, Reply};
 use longshore_core::shard::Shards;
@@ -391,7 +391,7 @@ impl SchedulePort for Remote {
         elsewhere()
     }
 
-    fn removals_pending(&self, _shard: u16, _clear: bool) -> Reply<'_, u64> {
+    fn removals_pending(&self, _shard: u16, _swept: u64) -> Reply<'_, Removals> {
         elsewhere()
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use longshore_core::Timestamp;
 use longshore_core::id::JobId;
 use longshore_core::limits::{QUARANTINE_BODY_BYTES_MAX, QUARANTINE_BYTES_MAX, QUARANTINE_MESSAGES_MAX};
+use longshore_core::message::Gen;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::Error;
 use longshore_core::port::attempt::Quarantined;
@@ -48,20 +49,21 @@ impl Store {
             };
             self.keep(&message.message_id, pack(&stored)).await?;
         }
-        let mut by_shard: BTreeMap<u16, Vec<(JobId, Vec<u8>)>> = BTreeMap::new();
+        let mut by_shard: BTreeMap<u16, Vec<(JobId, Gen, Vec<u8>)>> = BTreeMap::new();
         for message in &messages {
-            let text = format!("its message cannot be read: {}", message.reason);
+            let text = format!("its message was put into quarantine: {}", message.reason);
             let error = pack(&ErrorInfo::new("undecodable", text).bounded());
-            for id in &message.jobs {
+            for (id, gen_) in &message.dispatches {
                 let shard = self.shard_count().of(id);
-                by_shard.entry(shard).or_default().push((*id, error.clone()));
+                let jobs = by_shard.entry(shard).or_default();
+                jobs.push((*id, *gen_, error.clone()));
             }
         }
         for (shard, jobs) in by_shard {
             for jobs in calls(&jobs, light) {
                 let mut call = Self::script(&script::QUARANTINE, shard);
-                for (id, error) in jobs {
-                    call.id(*id).arg(error);
+                for (id, gen_, error) in jobs {
+                    call.id(*id).arg(*gen_).arg(error);
                 }
                 self.strictly(&call).await?;
             }

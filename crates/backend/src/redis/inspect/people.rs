@@ -129,6 +129,7 @@ fn entry(message_id: String, bytes: &[u8]) -> Result<QuarantineEntry, Error> {
             body: stored.body.into(),
             headers: stored.headers,
             jobs: stored.jobs,
+            dispatches: Vec::new(),
         },
     })
 }

@@ -33,7 +33,9 @@ local function compare(id)
   wanted.all = r.C
   for index, score in pairs(wanted) do
     local has = tonumber(call('ZSCORE', P .. index, id) or nil)
-    if has ~= score then
+    -- Earlier builds gave every parked job the score 0; its place comes with the next worker that has its function.
+    local is_old = has == 0 and r.k and index == 'parked:' .. r.k
+    if has ~= score and not is_old then
       fault(has and 'wrong_score' or 'missing_row', index, id, repair)
       if repair then row(index, id, text(score)) end
     end

@@ -3,13 +3,13 @@
 --
 -- KEYS: 1 the shard's meta hash
 -- ARGV: seed, limit
--- Returns: how many, and how many rows were looked at
+-- Returns: how many
 -- Atomic because a job that starts at the same moment either runs or is Expired.
 
 local expired = 0
-local looked = each('expiring', NOW, num(), function(r)
+each('expiring', NOW, num(), function(r)
   settle(r, EXPIRED)
   save(r)
   expired = expired + 1
 end)
-return done({ expired, looked })
+return done({ expired })

@@ -174,12 +174,18 @@ local function is_past_its_time(r)
   return last ~= nil and last <= NOW
 end
 
+-- Where jobs of a queue stand among those that are parked for a function: side by side, so that a worker's are found
+-- without a look at the others.
+local function parking_of(queue)
+  return tonumber(string.sub(redis.sha1hex(queue), 1, 12), 16)
+end
+
 -- The index rows that a record must have: key to score.
 local function rows(r)
   local s, out = r.s, {}
   if s == QUEUED then
     if r.k then
-      out['parked:' .. r.k] = 0
+      out['parked:' .. r.k] = parking_of(r.q)
     elseif r.x then
       out['outbox:' .. r.P] = r.x
     else
@@ -688,8 +694,8 @@ end
 
 -- Ids of an index, the lowest scores first. A row without its record, or that the record should not have, is taken
 -- away: the record is the truth.
-local function each(index, upto, limit, act)
-  local ids = call('ZRANGEBYSCORE', P .. index, '-inf', upto, 'LIMIT', 0, limit)
+local function each(index, upto, limit, act, from)
+  local ids = call('ZRANGEBYSCORE', P .. index, from or '-inf', upto, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
     local r = load(id)
     if r and r.before[index] then act(r) else call('ZREM', P .. index, id) end

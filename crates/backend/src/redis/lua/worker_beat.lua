@@ -3,7 +3,7 @@
 --
 -- KEYS: 1 the workers, 2 when they were seen, 3 slots that are taken, then for each queue of it those with free slots
 -- ARGV: id, encoded view, how long a worker counts as live, in milliseconds, 1 when nothing is to happen unless it is
---   registered already, its free slots
+--   registered already, then for each queue its free slots for jobs of that queue
 -- Returns: nothing
 -- Atomic because a worker must be in the first two keys or in none.
 
@@ -14,7 +14,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 for i = 4, #KEYS do
-  redis.call(ARGV[5] == '0' and 'SREM' or 'SADD', KEYS[i], ARGV[1])
+  redis.call(ARGV[i + 1] == '0' and 'SREM' or 'SADD', KEYS[i], ARGV[1])
   -- Of a queue that has no worker any more nothing stays.
   redis.call('PEXPIRE', KEYS[i], ARGV[3])
 end

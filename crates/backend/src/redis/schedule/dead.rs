@@ -4,7 +4,7 @@ use longshore_core::envelope::Envelope;
 use longshore_core::outcome::ErrorInfo;
 use longshore_core::port::Error;
 use longshore_core::port::enqueue::NewJob;
-use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, TwinState};
+use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter, Removals, TwinState};
 
 use crate::redis::Store;
 use crate::redis::call::{Call, calls};
@@ -42,6 +42,16 @@ impl Store {
             }
         }
         Ok(states)
+    }
+
+    pub(super) async fn stale_twins(&self, shard: u16, swept: u64) -> Result<Removals, Error> {
+        let mut call = Self::script(&script::REMOVALS, shard);
+        call.arg(swept);
+        let mut answer = self.run(&call).await?;
+        Ok(Removals {
+            counted: answer.number()?,
+            pending: answer.number()?,
+        })
     }
 
     pub(super) async fn change_edited(

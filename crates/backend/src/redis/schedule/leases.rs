@@ -2,38 +2,54 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use longshore_core::port::Error;
 
 use crate::redis::Store;
-use crate::redis::{script, shards};
+use crate::redis::script;
+use crate::redis::shards::{self, soon};
 
 impl Store {
-    /// Renews what the holder has, then takes what is free, up to `want`; gives back what is over it.
+    /// Renews what the holder has, then takes what is free, up to `want`; gives back what is over it. A shard that does not
+    /// answer is nobody's until it does, and fails the others only when none answers.
     pub(super) async fn take_leases(
         &self,
         holder: &str,
         want: usize,
         ttl: Duration,
     ) -> Result<Vec<u16>, Error> {
-        shards::keep(&self.0.link, self.shard_count()).await?;
         let renewals = self.shard_count().all().map(|shard| async move {
-            let held = self.lease(shard, "renew", holder, ttl).await?;
-            Ok::<_, Error>((shard, held))
+            let held = soon(self.lease(shard, "renew", holder, ttl)).await;
+            (shard, held)
         });
-        let (held, others): (Vec<_>, Vec<_>) = try_join_all(renewals)
-            .await?
-            .into_iter()
-            .partition(|(_, held)| *held);
-        let mut leased: Vec<u16> = held.into_iter().map(|(shard, _)| shard).collect();
-        for over in leased.split_off(want.min(leased.len())) {
-            self.lease(over, "drop", holder, ttl).await?;
+        let (kept, renewed) = tokio::join!(
+            soon(shards::keep(&self.0.link, self.shard_count())),
+            join_all(renewals)
+        );
+        let mut failed = kept.err();
+        let (mut leased, mut others) = (Vec::new(), Vec::new());
+        for (shard, held) in renewed {
+            match held {
+                Ok(true) => leased.push(shard),
+                Ok(false) => others.push(shard),
+                Err(error) => failed = Some(error),
+            }
         }
-        for (shard, _) in others {
+        if let Some(error) = failed {
+            if leased.is_empty() && others.is_empty() {
+                return Err(error);
+            }
+            tracing::debug!(%error, "not all shards can be leased now");
+        }
+        for over in leased.split_off(want.min(leased.len())) {
+            // One that cannot be told so ends by itself.
+            soon(self.lease(over, "drop", holder, ttl)).await.ok();
+        }
+        for shard in others {
             if leased.len() >= want {
                 break;
             }
-            if self.lease(shard, "take", holder, ttl).await? {
+            if matches!(soon(self.lease(shard, "take", holder, ttl)).await, Ok(true)) {
                 leased.push(shard);
             }
         }

@@ -348,6 +348,7 @@ fn strange(message_id: &str, bytes: usize) -> Quarantined {
         body: vec![b'?'; bytes].into(),
         headers: Vec::new(),
         jobs: Vec::new(),
+        dispatches: Vec::new(),
     }
 }
 

@@ -492,9 +492,17 @@ impl Twins {
             }
         }
         self.take_notices().await;
-        let clear = self.dice.below(3) == 0;
+        let swept = if self.dice.below(3) == 0 {
+            self.dice.below(8)
+        } else {
+            0
+        };
         self.ask("removals_pending", async |side| {
-            side.ports.schedule.removals_pending(0, clear).await.unwrap()
+            side.ports
+                .schedule
+                .removals_pending(0, swept as u64)
+                .await
+                .unwrap()
         })
         .await;
         "dead"
@@ -565,6 +573,7 @@ impl Twins {
                     body: Bytes::from_static(b"?"),
                     headers: Vec::new(),
                     jobs: vec![id],
+                    dispatches: vec![(id, gen_)],
                 };
                 self.ask("quarantine", async |side| {
                     side.ports.attempt.quarantine(vec![message.clone()]).await

@@ -281,6 +281,7 @@ fn a_worker_that_vanishes_is_told_of_once() {
         slots: 1,
         busy: 0,
         free: 0,
+        unattached: Vec::new(),
         running: Vec::new(),
         draining: false,
         started_at: Timestamp::ZERO,

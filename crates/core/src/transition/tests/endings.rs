@@ -366,13 +366,17 @@ fn what_the_broker_gave_up_counts_for_running_jobs_alone() {
 }
 
 #[test]
-fn quarantine_fails_queued_jobs_alone() {
+fn quarantine_fails_queued_jobs_of_its_own_dispatch_alone() {
     let effects = &mut Effects::default();
     let mut queued = Bench::published();
-    assert!(quarantine(&mut queued.slot, "bad bytes", at(1), effects));
+    for other in [0, 2] {
+        assert!(!quarantine(&mut queued.slot, other, "bad bytes", at(1), effects));
+    }
+    assert_eq!(queued.status(), JobStatus::Queued);
+    assert!(quarantine(&mut queued.slot, 1, "bad bytes", at(1), effects));
     assert_eq!(queued.status(), JobStatus::Failed);
     let mut running = Bench::running();
-    assert!(!quarantine(&mut running.slot, "bad bytes", at(1), effects));
+    assert!(!quarantine(&mut running.slot, 1, "bad bytes", at(1), effects));
 }
 
 #[test]

@@ -96,11 +96,18 @@ fn strays(message: Message, unknown: &BTreeSet<JobId>) -> Vec<Quarantined> {
         body: job.envelope,
         headers: [headers.clone(), vec![("gen".to_owned(), job.gen_.to_string())]].concat(),
         jobs: vec![job.id],
+        dispatches: Vec::new(),
     };
     strays.map(entry).collect()
 }
 
 fn undecodable(message: Undecodable) -> Quarantined {
+    // Jobs of a newer schema are sound: a newer worker runs them once the audit publishes them again.
+    let dispatches = if message.newer_schema {
+        Vec::new()
+    } else {
+        message.jobs
+    };
     Quarantined {
         message_id: message.message_id,
         queue: QueueName::default(),
@@ -110,11 +117,7 @@ fn undecodable(message: Undecodable) -> Quarantined {
         ),
         body: message.body,
         headers: message.headers,
-        // Jobs of a newer schema are sound: a newer worker runs them once the audit publishes them again.
-        jobs: if message.newer_schema {
-            Vec::new()
-        } else {
-            message.jobs
-        },
+        jobs: dispatches.iter().map(|(id, _)| *id).collect(),
+        dispatches,
     }
 }

@@ -156,6 +156,7 @@ async fn stray(cx: &Context, payload: Payload) -> Result<(), Error> {
         body: message.body,
         headers: message.headers,
         jobs: Vec::new(),
+        dispatches: Vec::new(),
     };
     Ok(cx.ports.attempt.quarantine(vec![entry]).await?)
 }

@@ -41,7 +41,7 @@ texts! {
     "base", "lib", "count", "enqueue", "step", "beat", "mark_published", "lease_outbox", "extend_outbox", "promote", "audit", "expire_leases",
     "requeue", "requeue_edited", "discard", "prune", "register", "settle_edges", "relations", "relations_told", "rebuild",
     "broker_gave_up", "cancel", "dead_copied", "dead_twins", "quarantine", "fail_blocked", "progress", "unpark",
-    "edges_verified", "parents_unknown", "abort", "cron_fire", "open_edges",
+    "edges_verified", "parents_unknown", "abort", "cron_fire", "open_edges", "removals",
 }
 
 impl Mutant {
@@ -113,7 +113,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "lib",
         "a parked job has no row",
-        "out['parked:' .. r.k] = 0",
+        "out['parked:' .. r.k] = parking_of(r.q)",
         "out['parked:' .. r.k] = nil",
     ),
     mutant(

@@ -190,6 +190,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     in_cases(
         mutant(
+            "removals",
+            "a lap takes back what came while it ran",
+            "swept = over\n",
+            "swept = counted\n",
+        ),
+        Area::DeadLetters,
+    ),
+    in_cases(
+        mutant(
             "requeue",
             "a letter past its deadline is requeued",
             "elseif r.d and r.d <= NOW then",
@@ -239,6 +248,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
             "a start keeps the give-backs",
             "  cut(r, 'b')\n  note(r, 'w'",
             "  note(r, 'w'",
+        ),
+        Area::GiveBack,
+    ),
+    in_cases(
+        mutant(
+            "unpark",
+            "a job is released for a worker of another queue",
+            "left = left - each(index, place, left, release, place)",
+            "left = left - each(index, '+inf', left, release)",
+        ),
+        Area::GiveBack,
+    ),
+    in_cases(
+        mutant(
+            "quarantine",
+            "a copy of another dispatch gives the job up",
+            " and r.g == gen",
+            "",
         ),
         Area::GiveBack,
     ),

@@ -316,8 +316,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "quarantine",
         "a running job is given up",
-        "if r and r.s == QUEUED then",
-        "if r and r.s < COMPLETED then",
+        "r.s == QUEUED and",
+        "r.s < COMPLETED and",
     ),
     mutant(
         "fail_blocked",
@@ -331,7 +331,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if seen[1] == nonce and seen[4] == '3' then",
         "if true then",
     ),
-    mutant("unpark", "a released job stays parked", "    cut(r, 'k')\n", ""),
+    mutant("unpark", "a released job stays parked", "  cut(r, 'k')\n", ""),
     mutant(
         "open_edges",
         "a look at edges is not leased",

@@ -23,6 +23,7 @@ pub(crate) fn worker(now: Timestamp) -> WorkerView {
         slots: 4,
         busy: 0,
         free: 0,
+        unattached: Vec::new(),
         running: Vec::new(),
         draining: false,
         started_at: now,
