@@ -11,8 +11,9 @@ use longshore_core::QueueName;
     Jobs of the function longshore.bench go through the queue given, with a worker and a scheduler in this process. The \
     queue must hold no open jobs and no other worker may consume it; the user must have the rights of producer, worker and \
     scheduler (`scheduler` of deploy/). `hand-over` and `work` are for two processes: the queue must hold no open jobs of other \
-    functions, and on servers the process of `work` is a worker alone. A run that breaks off cancels what it has enqueued. Records of the jobs stay until their retention \
-    ends. Rates on a machine that does other things as well mean little: compare ratios of one run.\n\n\
+    functions, and on servers the process of `work` is a worker alone. `work` runs as many jobs as --jobs says \
+    and gives back what it has taken beyond them, which a scheduler publishes again. A run that breaks off cancels what it has \
+    enqueued. Records of the jobs stay until their retention ends. Rates on a machine that does other things as well mean little: compare ratios of one run.\n\n\
     Without servers in the configuration it measures an embedded store in a temporary folder.\n\n\
     Examples:\n  \
     longshore bench\n  \

@@ -45,6 +45,8 @@ pub(super) struct Seen(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     done: AtomicUsize,
+    /// How many of them are asked for.
+    most: AtomicUsize,
     hurries: AtomicBool,
     called: Mutex<Vec<Instant>>,
     waits: Mutex<Vec<Duration>>,
@@ -52,9 +54,15 @@ struct Inner {
 }
 
 impl Seen {
-    /// Another worker begins.
-    pub(super) fn count_anew(&self) {
+    /// Another worker begins, which is to end so many jobs at most.
+    pub(super) fn count_anew(&self, most: usize) {
+        self.0.most.store(most, Ordering::Relaxed);
         self.0.done.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether a handler that is about to end is one of those that were asked for.
+    fn end(&self) -> bool {
+        self.0.done.fetch_add(1, Ordering::Relaxed) < self.0.most.load(Ordering::Relaxed)
     }
 
     fn start(&self, number: usize) {
@@ -96,7 +104,7 @@ impl Seen {
         self.0.hurries.store(false, Ordering::Relaxed);
     }
 
-    /// How many handlers have ended since [`Self::count_anew`].
+    /// How many handlers have come to their end since [`Self::count_anew`].
     pub(super) fn done(&self) -> usize {
         self.0.done.load(Ordering::Relaxed)
     }
@@ -119,6 +127,10 @@ pub(super) async fn work(
             ctx.progress(f64::from(step) / f64::from(updates.count), "measuring");
         }
     }
-    seen.0.done.fetch_add(1, Ordering::Relaxed);
+    if !seen.end() {
+        // It goes back to its queue when the worker stops, which is now.
+        ctx.cancelled().await;
+        return Err(JobError::cancelled());
+    }
     Ok(job.number)
 }

@@ -102,9 +102,9 @@ async fn hand_over(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failu
     Ok(row)
 }
 
-/// The other half: nobody enqueues here.
+/// The other half: nobody enqueues here. More may wait than are asked for.
 async fn work(rig: &Rig, meters: &Meters, jobs: usize) -> Result<Row, Failure> {
-    let worker = rig.worker().await?;
+    let worker = rig.worker_of(jobs).await?;
     let start = meters.start().await;
     rig.until_handled(jobs).await;
     let row = Row::new(Mode::Work, System::Longshore, jobs, &meters.stop(start).await);

@@ -28,6 +28,8 @@ const BATCH: usize = 5_000;
 const WARM: usize = 200;
 /// Jobs that are cancelled at once.
 const PAGE: usize = 1_000;
+/// How long a worker that stops waits for what it runs: all of it has ended, unless the measurement breaks off.
+const DRAIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether everything has ended.
 pub(super) const LOOK: Duration = Duration::from_millis(2);
 /// How often it is looked whether everything is published.
@@ -171,7 +173,16 @@ impl Rig {
     /// A worker that takes jobs from now on. On servers it has connections of its own, which its control loop's thread
     /// looks after, as those of a process that is a worker.
     pub(super) async fn worker(&self) -> Result<Running, Failure> {
-        self.seen.count_anew();
+        self.begin(usize::MAX, DRAIN).await
+    }
+
+    /// The same for so many jobs at most; what it has taken beyond them goes back when it stops.
+    pub(super) async fn worker_of(&self, jobs: usize) -> Result<Running, Failure> {
+        self.begin(jobs, Duration::ZERO).await
+    }
+
+    async fn begin(&self, most: usize, drain: Duration) -> Result<Running, Failure> {
+        self.seen.count_anew(most);
         let stop = CancellationToken::new();
         let source = match &self.servers {
             Some(config) => BackendSource::from(config.clone()),
@@ -182,6 +193,7 @@ impl Rig {
             .register(work)
             .queue(self.queue())
             .max_workers(self.max_workers)
+            .drain_deadline(drain)
             .shutdown(stop.clone())
             .build()?;
         Running::begin(worker, stop).await

@@ -97,6 +97,26 @@ fn one_half_works_off_what_the_other_has_handed_over() {
 }
 
 #[test]
+fn one_half_ends_as_many_jobs_as_it_was_asked_for_and_gives_the_others_back() {
+    let folder = Folder::new();
+    let store = folder.path().join(".longshore");
+    let bench = |half: &str, jobs: &str| {
+        let embedded = ["--embedded", store.to_str().unwrap()];
+        folder.ok(&[
+            &["bench", half, "--jobs", jobs, "--max-workers", "8"],
+            &embedded[..],
+        ]
+        .concat());
+    };
+    bench("hand-over", "60");
+    for completed in [20, 40, 60] {
+        bench("work", "20");
+        let stats = folder.json(&["stats"]);
+        assert_eq!(stats["jobs"]["completed"], completed, "{stats}");
+    }
+}
+
+#[test]
 fn what_needs_servers_says_so() {
     let folder = Folder::bare();
     for (args, says) in [
