@@ -12,7 +12,7 @@ mod cron;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 mod enqueue;
-mod job;
+pub(crate) mod job;
 mod looks;
 pub(crate) mod queue;
 mod serve;
@@ -21,7 +21,7 @@ pub(crate) mod stats;
 mod tests;
 
 pub(crate) use cron::{Cron, CronAdd, CronNext};
-pub(crate) use enqueue::Enqueue;
+pub(crate) use enqueue::{Enqueue, JobOptions};
 pub(crate) use job::{Job, JobLs};
 pub(crate) use serve::{Dev, Gateway, Samples, Worker};
 

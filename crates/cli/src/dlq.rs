@@ -60,9 +60,9 @@ fn fingerprint(job: &JobView) -> String {
 
 async fn list(fleet: &Fleet, options: DlqLs, out: &mut Out) -> Result<(), Failure> {
     let filter = which::filter(&options.which)?;
-    let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(options.page.limit).unwrap_or(usize::MAX);
     let mut jobs: Vec<JobView> = Vec::new();
-    let mut after = options.after.map(|cursor| cursor.0);
+    let mut after = options.page.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
         let page = fleet.dead(&filter, after, (limit - jobs.len()).min(500)).await?;
         jobs.extend(page.jobs);
@@ -117,7 +117,7 @@ fn error_line(job: &JobView) -> String {
 async fn groups(fleet: &Fleet, options: &DlqLs, out: &mut Out) -> Result<(), Failure> {
     let filter = which::filter(&options.which)?;
     let mut groups = fleet.dead_groups(&filter).await?;
-    groups.truncate(usize::try_from(options.limit).unwrap_or(usize::MAX));
+    groups.truncate(usize::try_from(options.page.limit).unwrap_or(usize::MAX));
     if groups.is_empty() && out.format == Format::Table {
         warn("No dead letter matches.");
         return Ok(());

@@ -76,17 +76,17 @@ fn bound(option: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure>
 async fn list(fleet: &Fleet, options: JobLs, out: &mut Out) -> Result<(), Failure> {
     let filter = JobFilter {
         statuses: options.status,
-        function_name: options.function,
-        queue: options.queue,
-        tags: options.tag,
+        function_name: options.of.function,
+        queue: options.of.queue,
+        tags: options.of.tag,
         created_from: bound("--since", options.since.as_deref())?,
         created_until: bound("--until", options.until.as_deref())?,
     };
     let text = options.text.map(|text| text.to_lowercase());
     let is_wanted = |job: &JobView| text.as_ref().is_none_or(|text| job.has_text(text));
-    let limit = usize::try_from(options.limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(options.page.limit).unwrap_or(usize::MAX);
     let (mut jobs, mut looked) = (Vec::new(), 0);
-    let mut after = options.after.map(|cursor| cursor.0);
+    let mut after = options.page.after.map(|cursor| cursor.0);
     while jobs.len() < limit {
         let page = fleet.list(&filter, after, (limit - jobs.len()).min(500)).await?;
         looked += page.jobs.len();

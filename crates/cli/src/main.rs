@@ -180,7 +180,7 @@ async fn with_client(setting: &Setting, command: Command, out: &mut Out) -> Resu
         _ => None,
     };
     if setting.is_remote() && !matches!(command, Command::Notify(_)) {
-        if matches!(&command, Command::Enqueue(options) if options.created_by.is_some()) {
+        if matches!(&command, Command::Enqueue(options) if options.job.created_by.is_some()) {
             return Err(Failure::usage(
                 "--created-by: a gateway notes the name of the token; leave it out",
             ));

@@ -1,8 +1,9 @@
 //! `longshore cron` on the command line.
 
 use clap::{Args, Subcommand};
-use longshore_core::Priority;
 use longshore_core::name::CronName;
+
+use super::enqueue::JobOptions;
 
 /// `longshore cron`
 #[derive(Debug, Subcommand)]
@@ -90,39 +91,17 @@ pub(crate) struct CronAdd {
     /// Each job is due up to this much after its tick
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) jitter: Option<String>,
-    /// Write over an entry of this name
-    #[arg(long)]
-    pub(crate) replace: bool,
-    /// low, normal, high or critical
-    #[arg(long, short)]
-    pub(crate) priority: Option<Priority>,
-    /// Logical queue
-    #[arg(long, short)]
-    pub(crate) queue: Option<String>,
-    /// Retries after transient errors [default: 3]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub(crate) max_retries: Option<String>,
-    /// Delay before the first retry [default: 1s]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) retry_delay: Option<String>,
-    /// Run time limit of an attempt [default: worker.job_timeout of the worker]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) timeout: Option<String>,
     /// A job must have started this long after it is due
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) expires_in: Option<String>,
-    /// A label of its jobs; may be given several times
-    #[arg(long, short)]
-    pub(crate) tag: Vec<String>,
-    /// Free data of its jobs; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) metadata: Vec<String>,
+    /// Write over an entry of this name
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Name of its jobs for people
     #[arg(long)]
     pub(crate) job_name: Option<String>,
-    /// Who asks for it [default: the user, from USER]
-    #[arg(long, value_name = "WHO")]
-    pub(crate) created_by: Option<String>,
+    #[command(flatten)]
+    pub(crate) job: JobOptions,
 }
 
 /// `longshore cron next`

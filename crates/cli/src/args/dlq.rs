@@ -1,10 +1,10 @@
 //! `longshore dlq`, `longshore quarantine` and `longshore job cleanup` on the command line.
 
 use clap::{Args, Subcommand};
+use longshore_core::JobStatus;
 use longshore_core::dead::{Fingerprint, OperationId};
-use longshore_core::{FunctionName, JobStatus, QueueName};
 
-use crate::job::PageCursor;
+use super::job::{JobsOf, Page};
 use crate::job_ref::JobRef;
 
 /// `longshore dlq`
@@ -61,15 +61,8 @@ pub(crate) enum Dlq {
 /// Which dead letters.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct DeadOptions {
-    /// Only this function
-    #[arg(long, short)]
-    pub(crate) function: Option<FunctionName>,
-    /// Only this queue
-    #[arg(long, short)]
-    pub(crate) queue: Option<QueueName>,
-    /// Only with this label; may be given several times
-    #[arg(long, short)]
-    pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) of: JobsOf,
     /// Only with errors like this one, as `dlq ls` prints it
     #[arg(long)]
     pub(crate) fingerprint: Option<Fingerprint>,
@@ -92,12 +85,8 @@ pub(crate) struct DlqLs {
     /// Count them by what their errors have in common
     #[arg(long, conflicts_with = "after")]
     pub(crate) group: bool,
-    /// Go on where a listing ended: the cursor that it printed
-    #[arg(long, value_name = "CURSOR")]
-    pub(crate) after: Option<PageCursor>,
-    /// At most so many
-    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) page: Page,
 }
 
 /// `longshore dlq requeue`

@@ -28,12 +28,6 @@ pub(crate) struct Enqueue {
     /// line says nothing; tags, metadata and parents add up.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["function", "id", "idempotency_key"])]
     pub(crate) file: Option<PathBuf>,
-    /// low, normal, high or critical
-    #[arg(long, short)]
-    pub(crate) priority: Option<Priority>,
-    /// Logical queue
-    #[arg(long, short)]
-    pub(crate) queue: Option<String>,
     /// Run after this delay
     #[arg(
         long = "in",
@@ -45,21 +39,14 @@ pub(crate) struct Enqueue {
     /// Run at this time: seconds since 1970, or RFC 3339 such as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
-    /// Run once this job has completed; may be given several times
-    #[arg(long, value_name = "ID")]
-    pub(crate) depends_on: Vec<JobId>,
-    /// When a parent is given up: wait for its requeue, cancel this job, or run it all the same [default: wait]
-    #[arg(long, value_name = "WHAT", value_parser = ["wait", "cancel", "run"], requires = "depends_on")]
-    pub(crate) on_parent_failed: Option<String>,
-    /// When a parent is cancelled, expires or is gone: cancel this job or run it all the same [default: cancel]
-    #[arg(long, value_name = "WHAT", value_parser = ["cancel", "run"], requires = "depends_on")]
-    pub(crate) on_parent_cancelled: Option<String>,
-    /// Retries after transient errors [default: 3]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    pub(crate) max_retries: Option<String>,
-    /// Delay before the first retry [default: 1s]
+    /// The job must have ended by then: a duration from now, or a time as for --at
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
+    pub(crate) deadline: Option<String>,
+    /// The job must have started this long from now
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) retry_delay: Option<String>,
+    pub(crate) expires_in: Option<String>,
+    #[command(flatten)]
+    pub(crate) job: JobOptions,
     /// Growth of the delay from one retry to the next [default: 2]
     #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
     pub(crate) retry_backoff: Option<f64>,
@@ -69,27 +56,18 @@ pub(crate) struct Enqueue {
     /// Longest delay between retries [default: 1h]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) retry_delay_max: Option<String>,
-    /// Run time limit of an attempt [default: worker.job_timeout of the worker]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) timeout: Option<String>,
-    /// The job must have ended by then: a duration from now, or a time as for --at
-    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
-    pub(crate) deadline: Option<String>,
-    /// The job must have started this long from now
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) expires_in: Option<String>,
-    /// A label; may be given several times
-    #[arg(long, short)]
-    pub(crate) tag: Vec<String>,
-    /// Free data; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) metadata: Vec<String>,
+    /// Run once this job has completed; may be given several times
+    #[arg(long, value_name = "ID")]
+    pub(crate) depends_on: Vec<JobId>,
+    /// When a parent is given up: wait for its requeue, cancel this job, or run it all the same [default: wait]
+    #[arg(long, value_name = "WHAT", value_parser = ["wait", "cancel", "run"], requires = "depends_on")]
+    pub(crate) on_parent_failed: Option<String>,
+    /// When a parent is cancelled, expires or is gone: cancel this job or run it all the same [default: cancel]
+    #[arg(long, value_name = "WHAT", value_parser = ["cancel", "run"], requires = "depends_on")]
+    pub(crate) on_parent_cancelled: Option<String>,
     /// Name for people
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Who asks for it [default: the user, from USER]
-    #[arg(long, value_name = "WHO")]
-    pub(crate) created_by: Option<String>,
     /// A worker that cannot prove that it owns the job lets it end and the store judge (finish_guard), or stops it
     /// before its lease ends (strict) [default: finish_guard]
     #[arg(long, value_parser = ["finish_guard", "strict"])]
@@ -107,4 +85,33 @@ pub(crate) struct Enqueue {
     /// Follow the job to its end; the exit code tells how it ended
     #[arg(long, short)]
     pub(crate) watch: bool,
+}
+
+/// What `enqueue` and `cron add` say of a job in the same words; the time that an expiry counts from is not the same.
+#[derive(Debug, Args)]
+pub(crate) struct JobOptions {
+    /// low, normal, high or critical
+    #[arg(long, short)]
+    pub(crate) priority: Option<Priority>,
+    /// Logical queue
+    #[arg(long, short)]
+    pub(crate) queue: Option<String>,
+    /// A label of the job; may be given several times
+    #[arg(long, short)]
+    pub(crate) tag: Vec<String>,
+    /// Free data of the job; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) metadata: Vec<String>,
+    /// Who asks for it [default: the user, from USER]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) created_by: Option<String>,
+    /// Run time limit of an attempt [default: worker.job_timeout of the worker]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) timeout: Option<String>,
+    /// Retries after transient errors [default: 3]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) max_retries: Option<String>,
+    /// Delay before the first retry [default: 1s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) retry_delay: Option<String>,
 }

@@ -87,15 +87,8 @@ pub(crate) struct JobLs {
     /// Only this status; may be given several times, or several with commas between them
     #[arg(long, short, value_delimiter = ',')]
     pub(crate) status: Vec<JobStatus>,
-    /// Only this function
-    #[arg(long, short)]
-    pub(crate) function: Option<FunctionName>,
-    /// Only this queue
-    #[arg(long, short)]
-    pub(crate) queue: Option<QueueName>,
-    /// Only with this label; may be given several times
-    #[arg(long, short)]
-    pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) of: JobsOf,
     /// Only enqueued at or after this time: a duration ago, or a time as 2030-01-31T08:00:00Z
     #[arg(long, value_name = "DURATION|TIME")]
     pub(crate) since: Option<String>,
@@ -105,6 +98,27 @@ pub(crate) struct JobLs {
     /// Only with this text in name, function, tags, error, reason of a cancel, progress, or at the begin of the id
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Page,
+}
+
+/// Whose jobs: what can be asked of every job, a dead letter too.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct JobsOf {
+    /// Only this function
+    #[arg(long, short)]
+    pub(crate) function: Option<FunctionName>,
+    /// Only this queue
+    #[arg(long, short)]
+    pub(crate) queue: Option<QueueName>,
+    /// Only with this label; may be given several times
+    #[arg(long, short)]
+    pub(crate) tag: Vec<String>,
+}
+
+/// Which part of a listing of jobs.
+#[derive(Debug, Args)]
+pub(crate) struct Page {
     /// Go on where a listing ended: the cursor that it printed
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<PageCursor>,

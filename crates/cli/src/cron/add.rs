@@ -8,7 +8,7 @@ use serde_json::json;
 use super::next::zone;
 use crate::args::CronAdd;
 use crate::board::short_time;
-use crate::enqueue::input::{as_typed, metadata};
+use crate::enqueue::input::{as_typed, described, metadata};
 use crate::failure::Failure;
 use crate::fleet::Fleet;
 use crate::output::{Format, Out};
@@ -84,8 +84,6 @@ pub(crate) fn read(options: &CronAdd) -> Result<Entry, Failure> {
 }
 
 fn template(options: &CronAdd, problems: &mut Problems) -> Option<Template> {
-    let text = |option: &Option<String>| option.clone().map(Text::from);
-    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
     let args = if depth::is_too_deep(&options.args) {
         Err(depth::problem("args"))
     } else {
@@ -94,21 +92,14 @@ fn template(options: &CronAdd, problems: &mut Problems) -> Option<Template> {
         })
     };
     let args = problems.take(args);
-    let metadata = problems.take(metadata(&options.metadata).map_err(|failure| failure.message));
+    let metadata = problems.take(metadata(&options.job.metadata).map_err(|failure| failure.message));
     let request = JobRequest {
         function_name: Some(options.function.clone()),
         args: args.clone().unwrap_or_default(),
         name: options.job_name.clone(),
-        priority: options.priority.map(|priority| priority.to_string()),
-        queue: options.queue.clone(),
-        max_retries: text(&options.max_retries),
-        retry_delay: text(&options.retry_delay),
-        timeout: text(&options.timeout),
-        expires_in: text(&options.expires_in),
-        tags: options.tag.iter().cloned().collect(),
+        expires_in: options.expires_in.clone().map(Text::from),
         metadata: metadata.clone().unwrap_or_default(),
-        created_by: options.created_by.clone().or_else(user),
-        ..JobRequest::default()
+        ..described(&options.job)
     };
     let template = match request.to_spec() {
         Ok(spec) => Template::new(&spec).map_err(|invalid| invalid.problems),

@@ -16,9 +16,9 @@ const KNOWN: &str = "function, queue, tag, fingerprint, older-than, newer-than";
 /// Every key that is unknown, with the known ones, and every value that is none; nothing is done then.
 pub(super) fn filter(options: &DeadOptions) -> Result<DeadFilter, Failure> {
     let mut filter = DeadFilter {
-        function_name: options.function.clone(),
-        queue: options.queue.clone(),
-        tags: options.tag.clone(),
+        function_name: options.of.function.clone(),
+        queue: options.of.queue.clone(),
+        tags: options.of.tag.clone(),
         fingerprint: options.fingerprint,
         died_from: None,
         died_until: None,
@@ -75,6 +75,7 @@ fn moment(value: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::job::JobsOf;
 
     #[test]
     fn every_slip_is_named_with_the_known_filters() {
@@ -107,9 +108,11 @@ mod tests {
             ..DeadOptions::default()
         };
         let by_option = DeadOptions {
-            function: Some("f".parse().unwrap()),
-            queue: Some("mail".parse().unwrap()),
-            tag: vec!["a".to_owned()],
+            of: JobsOf {
+                function: Some("f".parse().unwrap()),
+                queue: Some("mail".parse().unwrap()),
+                tag: vec!["a".to_owned()],
+            },
             older_than: Some("1700000000".to_owned()),
             ..DeadOptions::default()
         };

@@ -9,7 +9,7 @@ use longshore_core::spec::EdgePolicy;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::args::Enqueue;
+use crate::args::{Enqueue, JobOptions};
 use crate::failure::Failure;
 use crate::request::{JobRequest, Parent, Text, depth};
 
@@ -170,32 +170,41 @@ fn request(options: &Enqueue) -> Result<JobRequest, Failure> {
         id: id.to_string(),
         policy,
     });
-    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
     Ok(JobRequest {
         function_name: options.function.clone(),
         args: args(&options.args)?,
         id: options.id.map(|id| id.to_string()),
         idempotency_key: options.idempotency_key.clone(),
         name: options.name.clone(),
-        priority: options.priority.map(|priority| priority.to_string()),
-        queue: options.queue.clone(),
         delay: text(&options.delay),
         scheduled_at: text(&options.at),
         depends_on: parents.collect(),
-        max_retries: text(&options.max_retries),
-        retry_delay: text(&options.retry_delay),
         retry_backoff: options.retry_backoff,
         retry_jitter: options.no_retry_jitter.then_some(false),
         retry_delay_max: text(&options.retry_delay_max),
-        timeout: text(&options.timeout),
         deadline: text(&options.deadline),
         expires_in: text(&options.expires_in),
-        tags: options.tag.iter().cloned().collect(),
-        metadata: metadata(&options.metadata)?,
-        created_by: options.created_by.clone().or_else(user),
+        metadata: metadata(&options.job.metadata)?,
         fencing: word(options.fencing.as_deref()),
         on_lost_record: word(options.on_lost_record.as_deref()),
+        ..described(&options.job)
     })
+}
+
+/// What the options that every job has say, but for its metadata (see [`metadata`]).
+pub(crate) fn described(options: &JobOptions) -> JobRequest {
+    let text = |option: &Option<String>| option.clone().map(Text::from);
+    let user = || std::env::var("USER").ok().filter(|user| !user.is_empty());
+    JobRequest {
+        priority: options.priority.map(|priority| priority.to_string()),
+        queue: options.queue.clone(),
+        max_retries: text(&options.max_retries),
+        retry_delay: text(&options.retry_delay),
+        timeout: text(&options.timeout),
+        tags: options.tag.iter().cloned().collect(),
+        created_by: options.created_by.clone().or_else(user),
+        ..JobRequest::default()
+    }
 }
 
 /// A word that the command line has checked.
