@@ -185,16 +185,16 @@ macro_rules! each_case {
             the_scheduler_hears_of_an_ended_parent
             a_relation_comes_again_unless_told
             children_are_told_page_by_page
-            a_failed_parent_tells_no_child_that_waits
-            a_failed_parent_tells_the_children_that_do_not_wait
-            a_failed_parent_tells_those_alone_that_do_not_wait
             a_child_that_registers_twice_is_counted_once
-            a_child_that_was_told_is_told_no_more
-            a_child_that_registers_again_is_told_by_its_last_policy
-            a_requeued_parent_keeps_its_children
             a_cancelled_or_expired_parent_tells_its_children
             a_lost_registration_is_repaired_from_the_childs_side
             a_parent_that_finishes_while_its_child_is_enqueued_releases_it
+            a_failed_parent_tells_no_child_that_waits
+            a_failed_parent_tells_the_children_that_do_not_wait
+            a_failed_parent_tells_those_alone_that_do_not_wait
+            a_child_that_was_told_is_told_no_more
+            a_child_that_registers_again_is_told_by_its_last_policy
+            a_requeued_parent_keeps_its_children
             a_parent_whose_children_wait_is_not_pruned
             a_parent_with_untold_children_is_not_pruned
             a_discarded_parent_tells_its_children_that_it_is_gone

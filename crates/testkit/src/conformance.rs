@@ -46,8 +46,10 @@ mod dead;
 mod edges;
 mod enqueue;
 mod expire;
+mod failed_parents;
 mod finish;
 mod give_back;
+mod gone_parents;
 pub mod harness;
 mod inspect;
 mod leases;
@@ -151,6 +153,8 @@ pub fn cases() -> Vec<Case> {
         cron::cases(),
         edges::cases(),
         relations::cases(),
+        failed_parents::cases(),
+        gone_parents::cases(),
         dead::cases(),
         retention::cases(),
         pause::cases(),

@@ -46,6 +46,14 @@ fn start_over(
     (scheduler.handle(), stop, tokio::spawn(scheduler.run()))
 }
 
+/// Until a scheduler has so many of the four shards.
+async fn until_it_has(shards: usize, scheduler: &Handle, holder: &str) {
+    let wanted = format!("{holder} to have {shards} shards");
+    eventually(SOON, &wanted, async || scheduler.shards().len() == shards)
+        .await
+        .unwrap();
+}
+
 fn fast_leases() -> Intervals {
     Intervals {
         lease_shards: Duration::from_millis(20),
@@ -85,17 +93,9 @@ async fn two_schedulers_share_the_shards_and_double_nothing() {
     let store = store(folder.path());
     let ports = store.ports();
     let (first, stop_first, run_first) = start(&store, "first", fast_leases());
-    eventually(SOON, "the first to have every shard", async || {
-        first.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &first, "first").await;
     let (second, stop_second, run_second) = start(&store, "second", fast_leases());
-    eventually(SOON, "the second to get its share", async || {
-        second.shards().len() == 2
-    })
-    .await
-    .unwrap();
+    until_it_has(2, &second, "second").await;
 
     let factory = Factory::new(Arc::new(SystemClock), 2);
     for shard in 0..4 {
@@ -130,11 +130,7 @@ async fn two_schedulers_share_the_shards_and_double_nothing() {
     stop_second.cancel();
     let report = run_second.await.unwrap();
     assert_eq!(report.daemons.len(), Daemon::ALL.len());
-    eventually(SOON, "the first to have every shard again", async || {
-        first.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &first, "first").await;
     stop_first.cancel();
     run_first.await.unwrap();
 }
@@ -144,18 +140,10 @@ async fn a_scheduler_that_is_dropped_lets_go_of_its_shards() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let (first, _never, running) = start(&store, "first", fast_leases());
-    eventually(SOON, "the first to have every shard", async || {
-        first.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &first, "first").await;
     running.abort();
     let (second, stop, running) = start(&store, "second", fast_leases());
-    eventually(SOON, "the second to get every shard", async || {
-        second.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &second, "second").await;
     stop.cancel();
     running.await.unwrap();
 }
@@ -191,11 +179,7 @@ async fn a_scheduler_without_a_broker_leaves_its_shards_to_one_that_has_it() {
     });
     ports.publish = cut.clone();
     let (first, stop_first, run_first) = start_over(ports, "first", fast_leases());
-    eventually(SOON, "the first to have every shard", async || {
-        first.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &first, "first").await;
     let (second, stop_second, run_second) = start(&store, "second", fast_leases());
     cut.is_cut.store(true, Ordering::SeqCst);
     eventually(
@@ -209,11 +193,7 @@ async fn a_scheduler_without_a_broker_leaves_its_shards_to_one_that_has_it() {
     // Where nobody has a broker, somebody works on the shards all the same.
     stop_second.cancel();
     run_second.await.unwrap();
-    eventually(SOON, "the first to have every shard again", async || {
-        first.shards().len() == 4
-    })
-    .await
-    .unwrap();
+    until_it_has(4, &first, "first").await;
     stop_first.cancel();
     run_first.await.unwrap();
 }
@@ -254,9 +234,7 @@ async fn a_wake_up_is_sooner_than_the_timer() {
         ..hour
     };
     let (handle, stop, running) = start(&store, "one", intervals);
-    eventually(SOON, "shards", async || handle.shards().len() == 4)
-        .await
-        .unwrap();
+    until_it_has(4, &handle, "one").await;
     let mut status = handle.watch(Daemon::PruneFinished).unwrap();
     let before = status.borrow().passes;
     handle.wake(Daemon::PruneFinished);

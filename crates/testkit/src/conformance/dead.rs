@@ -12,7 +12,7 @@ use longshore_core::port::schedule::{DeadLetter, DeadLetterChange, EditedLetter,
 use longshore_core::view::JobFilter;
 use longshore_core::{Envelope, FunctionName, JobId, JobStatus};
 
-use super::relations::copy_dead;
+use super::retention::copy_dead;
 use super::rig::{Rig, completed, delivery, error, failed, no_delivery, retry};
 
 cases! { DeadLetters:

@@ -7,8 +7,8 @@ use longshore_core::limits::CHILDREN_PAGE;
 use longshore_core::outcome::Outcome;
 use longshore_core::port::attempt::Hint;
 use longshore_core::port::enqueue::{EdgeSettled, NewJob, ParentOutcome, ParentState, Registration};
-use longshore_core::port::schedule::{DeadLetterChange, Relation};
-use longshore_core::spec::{Dependency, EdgePolicy, OnFailed};
+use longshore_core::port::schedule::Relation;
+use longshore_core::spec::{Dependency, EdgePolicy};
 use longshore_core::{JobId, JobStatus};
 
 use super::edges::{done, register, settle};
@@ -20,23 +20,14 @@ cases! { Relations:
     the_scheduler_hears_of_an_ended_parent ["dependencies: 5"],
     a_relation_comes_again_unless_told ["dependencies: 5"],
     children_are_told_page_by_page ["dependencies: 5"],
-    a_failed_parent_tells_no_child_that_waits ["dependencies: 5"],
-    a_failed_parent_tells_the_children_that_do_not_wait ["dependencies: 5"],
-    a_failed_parent_tells_those_alone_that_do_not_wait,
     a_child_that_registers_twice_is_counted_once,
-    a_child_that_was_told_is_told_no_more,
-    a_child_that_registers_again_is_told_by_its_last_policy ["dependencies: 5"],
-    a_requeued_parent_keeps_its_children ["dependencies: 5"],
     a_cancelled_or_expired_parent_tells_its_children ["dependencies: 5"],
     a_lost_registration_is_repaired_from_the_childs_side ["dependencies: 6"],
     a_parent_that_finishes_while_its_child_is_enqueued_releases_it ["dependencies: 2", "dependencies: 5"],
-    a_parent_whose_children_wait_is_not_pruned ["dependencies: 7"],
-    a_parent_with_untold_children_is_not_pruned ["dependencies: 7"],
-    a_discarded_parent_tells_its_children_that_it_is_gone ["dependencies: 7"],
 }
 
 /// A running parent in shard 0 and a child of it in shard 1, registered.
-async fn family(rig: &Rig, policy: EdgePolicy) -> (Held, NewJob) {
+pub(super) async fn family(rig: &Rig, policy: EdgePolicy) -> (Held, NewJob) {
     let parent = rig.running(|_| {}).await;
     let child = rig.job_in(1, |spec| {
         spec.depends_on = vec![Dependency {
@@ -52,14 +43,14 @@ async fn family(rig: &Rig, policy: EdgePolicy) -> (Held, NewJob) {
     (parent, child)
 }
 
-async fn relations(rig: &Rig) -> Vec<Relation> {
+pub(super) async fn relations(rig: &Rig) -> Vec<Relation> {
     let all = rig.ports.schedule.relations(0, 100).await.unwrap();
     all.into_iter()
         .filter(|relation| !relation.children.is_empty())
         .collect()
 }
 
-async fn told(rig: &Rig, parent: JobId, children: Vec<JobId>) -> bool {
+pub(super) async fn told(rig: &Rig, parent: JobId, children: Vec<JobId>) -> bool {
     rig.ports
         .schedule
         .relations_told(0, parent, children)
@@ -152,69 +143,6 @@ async fn children_are_told_page_by_page(rig: Rig) {
     assert_eq!(relations(&rig).await, []);
 }
 
-async fn a_failed_parent_tells_no_child_that_waits(rig: Rig) {
-    let (parent, child) = family(&rig, EdgePolicy::default()).await;
-    rig.finish(&parent, failed()).await;
-    let all = rig.ports.schedule.relations(0, 100).await.unwrap();
-    assert_eq!(all, [], "not even a row without children");
-    assert_eq!(rig.status(child.id).await, Some(JobStatus::Blocked));
-}
-
-async fn a_failed_parent_tells_the_children_that_do_not_wait(rig: Rig) {
-    let policy = EdgePolicy {
-        on_failed: OnFailed::Cancel,
-        ..EdgePolicy::default()
-    };
-    let (parent, child) = family(&rig, policy).await;
-    rig.finish(&parent, failed()).await;
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!(
-        (relation.outcome, relation.children),
-        (ParentOutcome::Failed, vec![child.id])
-    );
-    assert_eq!(
-        settle(&rig, child.id, parent.id, ParentOutcome::Failed).await,
-        EdgeSettled::Cancelled
-    );
-    assert!(!told(&rig, parent.id, vec![child.id]).await);
-}
-
-async fn a_failed_parent_tells_those_alone_that_do_not_wait(rig: Rig) {
-    let cancels = EdgePolicy {
-        on_failed: OnFailed::Cancel,
-        ..EdgePolicy::default()
-    };
-    let (parent, child) = family(&rig, cancels).await;
-    let waits = rig.job_in(1, |spec| spec.depends_on = vec![Dependency::from(parent.id)]);
-    rig.enqueue(&waits).await;
-    let state = register(&rig, parent.id, waits.id, EdgePolicy::default()).await;
-    assert_eq!(state, ParentState::Open);
-    rig.finish(&parent, failed()).await;
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!(
-        (relation.outcome, relation.children),
-        (ParentOutcome::Failed, vec![child.id])
-    );
-}
-
-async fn a_child_that_was_told_is_told_no_more(rig: Rig) {
-    let cancels = EdgePolicy {
-        on_failed: OnFailed::Cancel,
-        ..EdgePolicy::default()
-    };
-    let (parent, child) = family(&rig, cancels).await;
-    rig.finish(&parent, failed()).await;
-    assert!(!told(&rig, parent.id, vec![child.id]).await);
-    rig.pass_secs(1).await;
-    let requeued = rig.ports.schedule.requeue(0, vec![parent.id], rig.now()).await;
-    assert_eq!(requeued.unwrap(), [DeadLetterChange::Done]);
-    let other = rig.job_in(1, |_| {}).id;
-    assert_eq!(register(&rig, parent.id, other, cancels).await, ParentState::Open);
-    let again = rig.start(&parent.job, 2).await;
-    rig.finish(&again, completed()).await;
-    assert_eq!(relations(&rig).await.remove(0).children, [other]);
-}
-
 async fn a_child_that_registers_twice_is_counted_once(rig: Rig) {
     let (parent, child) = family(&rig, EdgePolicy::default()).await;
     register(&rig, parent.id, child.id, EdgePolicy::default()).await;
@@ -222,46 +150,6 @@ async fn a_child_that_registers_twice_is_counted_once(rig: Rig) {
     let relation = relations(&rig).await.remove(0);
     assert_eq!(relation.children, [child.id]);
     assert!(!told(&rig, parent.id, relation.children).await, "nobody is left");
-}
-
-async fn a_child_that_registers_again_is_told_by_its_last_policy(rig: Rig) {
-    let waits = EdgePolicy::default();
-    let cancels = EdgePolicy {
-        on_failed: OnFailed::Cancel,
-        ..waits
-    };
-    for (first, last) in [(waits, cancels), (cancels, waits)] {
-        let (parent, child) = family(&rig, first).await;
-        assert_eq!(register(&rig, parent.id, child.id, last).await, ParentState::Open);
-        rig.finish(&parent, failed()).await;
-        let all = rig.ports.schedule.relations(0, 100).await.unwrap();
-        let told: Vec<_> = all.iter().map(|relation| relation.children.clone()).collect();
-        if last == waits {
-            assert!(told.is_empty(), "{told:?}");
-        } else {
-            assert_eq!(told, [[child.id]]);
-        }
-        for relation in all {
-            assert!(!self::told(&rig, relation.parent, relation.children).await);
-        }
-    }
-}
-
-async fn a_requeued_parent_keeps_its_children(rig: Rig) {
-    let (parent, child) = family(&rig, EdgePolicy::default()).await;
-    rig.finish(&parent, failed()).await;
-    rig.pass_secs(1).await;
-    let changes = rig
-        .ports
-        .schedule
-        .requeue(0, vec![parent.id], rig.now())
-        .await
-        .unwrap();
-    assert_eq!(changes, [DeadLetterChange::Done]);
-    let again = rig.start(&parent.job, 2).await;
-    rig.finish(&again, completed()).await;
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!((relation.outcome, relation.children), (done(), vec![child.id]));
 }
 
 async fn a_cancelled_or_expired_parent_tells_its_children(rig: Rig) {
@@ -349,75 +237,4 @@ async fn a_parent_that_finishes_while_its_child_is_enqueued_releases_it(rig: Rig
         before >= 5 && after >= 5,
         "{before} finishes before, {after} after"
     );
-}
-
-async fn a_parent_whose_children_wait_is_not_pruned(rig: Rig) {
-    let (parent, child) = family(&rig, EdgePolicy::default()).await;
-    rig.finish(&parent, failed()).await;
-    copy_dead(&rig).await;
-    rig.pass_secs(3600).await;
-    let pruned = super::retention::prune(&rig, Duration::from_secs(60)).await;
-    assert_eq!((pruned.jobs, pruned.held_by_children), (0, 1));
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!(
-        (relation.outcome, &relation.children),
-        (ParentOutcome::Gone, &vec![child.id])
-    );
-    assert_eq!(
-        settle(&rig, child.id, parent.id, ParentOutcome::Gone).await,
-        EdgeSettled::Cancelled
-    );
-    told(&rig, parent.id, relation.children).await;
-    assert_eq!(
-        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
-        1
-    );
-    assert_eq!(rig.find(parent.id).await, None);
-}
-
-async fn a_parent_with_untold_children_is_not_pruned(rig: Rig) {
-    let (parent, child) = family(&rig, EdgePolicy::default()).await;
-    rig.finish(&parent, completed()).await;
-    rig.pass_secs(3600).await;
-    assert_eq!(
-        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
-        0
-    );
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!(
-        (relation.outcome, &relation.children),
-        (done(), &vec![child.id]),
-        "not gone: completed"
-    );
-    settle(&rig, child.id, parent.id, done()).await;
-    told(&rig, parent.id, relation.children).await;
-    assert_eq!(
-        super::retention::prune(&rig, Duration::from_secs(60)).await.jobs,
-        1
-    );
-}
-
-async fn a_discarded_parent_tells_its_children_that_it_is_gone(rig: Rig) {
-    let (parent, child) = family(&rig, EdgePolicy::default()).await;
-    rig.finish(&parent, failed()).await;
-    rig.pass_secs(1).await;
-    let discard = || rig.ports.schedule.discard(0, vec![parent.id], rig.now());
-    assert_eq!(discard().await.unwrap(), [DeadLetterChange::HasChildren]);
-    assert!(rig.find(parent.id).await.is_some());
-    let relation = relations(&rig).await.remove(0);
-    assert_eq!(
-        (relation.outcome, &relation.children),
-        (ParentOutcome::Gone, &vec![child.id])
-    );
-    settle(&rig, child.id, parent.id, ParentOutcome::Gone).await;
-    told(&rig, parent.id, relation.children).await;
-    assert_eq!(discard().await.unwrap(), [DeadLetterChange::Done]);
-    assert_eq!(rig.find(parent.id).await, None);
-}
-
-/// As the keeper does: every dead letter of shard 0 has its twin.
-pub(super) async fn copy_dead(rig: &Rig) {
-    let dead = rig.ports.schedule.dead_uncopied(0, 100).await.unwrap();
-    let copied = dead.iter().map(|letter| (letter.id, letter.gen_)).collect();
-    rig.ports.schedule.dead_copied(0, copied).await.unwrap();
 }
