@@ -3,6 +3,7 @@
 use longshore_core::clock::Timestamp;
 use longshore_core::id::{JobId, Nonce, WorkerId};
 use longshore_core::limits::SLOT_TAKEN;
+use longshore_core::message::Epoch;
 use longshore_core::name::QueueName;
 use longshore_core::outcome::Progress;
 use longshore_core::port::attempt::{
@@ -173,43 +174,37 @@ fn finish(state: &mut State, tx: &mut Tx<'_>, ask: Finish) -> Finished {
 
 fn claim(state: &mut State, tx: &mut Tx<'_>, ask: &Claim) -> Claimed {
     let (now, paused) = (tx.now, state.is_paused(ask.id));
-    let shard = state.shard_of(ask.id);
-    let (mut sweep, epoch) = (shard.sweep, shard.epoch);
-    let reply = state.change(tx, ask.id, |slot, effects| {
-        transition::claim(
-            slot,
-            ask,
-            &mut Gate {
-                paused,
-                sweep: &mut sweep,
-            },
-            epoch,
-            now,
-            effects,
-        )
-    });
-    state.shard_of(ask.id).sweep = sweep;
-    reply
+    at_gate(state, ask.id, paused, |state, gate, epoch| {
+        state.change(tx, ask.id, |slot, effects| {
+            transition::claim(slot, ask, gate, epoch, now, effects)
+        })
+    })
 }
 
 fn rebuild(state: &mut State, tx: &mut Tx<'_>, ask: &Rebuild) -> Claimed {
     let (now, paused) = (tx.now, state.paused.contains(&ask.job.queue));
-    let shard = state.shard_of(ask.job.id);
+    at_gate(state, ask.job.id, paused, |state, gate, epoch| {
+        state.change_new(tx, &ask.job, |slot, effects| {
+            transition::rebuild(slot, ask, gate, epoch, now, effects)
+        })
+    })
+}
+
+/// Lets a transition act behind the gate of its job's shard, whose sweep it may move.
+fn at_gate<R>(
+    state: &mut State,
+    id: JobId,
+    paused: bool,
+    act: impl FnOnce(&mut State, &mut Gate<'_>, Epoch) -> R,
+) -> R {
+    let shard = state.shard_of(id);
     let (mut sweep, epoch) = (shard.sweep, shard.epoch);
-    let reply = state.change_new(tx, &ask.job, |slot, effects| {
-        transition::rebuild(
-            slot,
-            ask,
-            &mut Gate {
-                paused,
-                sweep: &mut sweep,
-            },
-            epoch,
-            now,
-            effects,
-        )
-    });
-    state.shard_of(ask.job.id).sweep = sweep;
+    let mut gate = Gate {
+        paused,
+        sweep: &mut sweep,
+    };
+    let reply = act(state, &mut gate, epoch);
+    state.shard_of(id).sweep = sweep;
     reply
 }
 

@@ -117,7 +117,13 @@ impl From<StoredOutcome> for ParentOutcome {
 
 /// A dead letter in the archive.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredLetter {
+#[serde(transparent)]
+pub(super) struct StoredLetter(#[serde(with = "LetterFields")] pub(super) DeadLetter);
+
+/// Its fields, under their names.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DeadLetter")]
+struct LetterFields {
     id: JobId,
     gen_: Gen,
     epoch: Epoch,
@@ -127,60 +133,6 @@ pub(super) struct StoredLetter {
     error: ErrorInfo,
     attempts: u32,
     history: Vec<AttemptView>,
-}
-
-impl From<DeadLetter> for StoredLetter {
-    fn from(letter: DeadLetter) -> Self {
-        let DeadLetter {
-            id,
-            gen_,
-            epoch,
-            dead_at,
-            queue,
-            envelope,
-            error,
-            attempts,
-            history,
-        } = letter;
-        Self {
-            id,
-            gen_,
-            epoch,
-            dead_at,
-            queue,
-            envelope,
-            error,
-            attempts,
-            history,
-        }
-    }
-}
-
-impl From<StoredLetter> for DeadLetter {
-    fn from(letter: StoredLetter) -> Self {
-        let StoredLetter {
-            id,
-            gen_,
-            epoch,
-            dead_at,
-            queue,
-            envelope,
-            error,
-            attempts,
-            history,
-        } = letter;
-        Self {
-            id,
-            gen_,
-            epoch,
-            dead_at,
-            queue,
-            envelope,
-            error,
-            attempts,
-            history,
-        }
-    }
 }
 
 /// A message that was put aside.

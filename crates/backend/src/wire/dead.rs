@@ -17,7 +17,9 @@ use super::{DEAD_TYPE, Encoded, Malformed, SCHEMA};
 /// The largest body: an envelope, an error, twenty attempts of at most 1 KiB, and room for the fields' names.
 const BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 2 * ERROR_BYTES_MAX + (HISTORY_ATTEMPTS + 4) * 1024;
 
+/// Its fields in the body.
 #[derive(Serialize, Deserialize)]
+#[serde(remote = "DeadLetter")]
 struct Letter {
     #[serde(rename = "i")]
     id: JobId,
@@ -43,25 +45,17 @@ struct Letter {
 ///
 /// # Errors
 /// When it has too many bytes.
-pub(crate) fn encode(letter: DeadLetter) -> Result<Encoded, Malformed> {
+pub(crate) fn encode(mut letter: DeadLetter) -> Result<Encoded, Malformed> {
     let id = format!("{}.{}", letter.id, letter.gen_);
     let row = JobRow::dead(letter.id, letter.gen_, letter.attempts);
     let mut headers = HeadersOut::new(SCHEMA, &[row]);
     headers.bits("epoch", letter.epoch);
     headers.text("queue", letter.queue.as_str());
     let properties = super::properties(&id, DEAD_TYPE, letter.dead_at, headers);
-    let letter = Letter {
-        id: letter.id,
-        gen_: letter.gen_,
-        epoch: letter.epoch,
-        dead_at: letter.dead_at,
-        queue: letter.queue,
-        envelope: letter.envelope,
-        error: letter.error.bounded(),
-        attempts: letter.attempts,
-        history: letter.history,
-    };
-    let body = rmp_serde::to_vec_named(&letter).map_err(|error| Malformed::new(error.to_string()))?;
+    letter.error = letter.error.bounded();
+    let mut body = Vec::new();
+    let mut encoder = rmp_serde::Serializer::new(&mut body).with_struct_map();
+    Letter::serialize(&letter, &mut encoder).map_err(|error| Malformed::new(error.to_string()))?;
     if body.len() > BYTES_MAX {
         return Err(Malformed::new(format!(
             "a dead letter has at most {BYTES_MAX} bytes, not {}",
@@ -80,17 +74,5 @@ pub(super) fn decode(body: &[u8]) -> Result<DeadLetter, Malformed> {
     }
     let mut decoder = rmp_serde::Deserializer::new(body);
     decoder.set_max_depth(DEPTH_MAX);
-    let letter =
-        Letter::deserialize(&mut decoder).map_err(|error| Malformed::new(format!("dead letter: {error}")))?;
-    Ok(DeadLetter {
-        id: letter.id,
-        gen_: letter.gen_,
-        epoch: letter.epoch,
-        dead_at: letter.dead_at,
-        queue: letter.queue,
-        envelope: letter.envelope,
-        error: letter.error,
-        attempts: letter.attempts,
-        history: letter.history,
-    })
+    Letter::deserialize(&mut decoder).map_err(|error| Malformed::new(format!("dead letter: {error}")))
 }

@@ -12,11 +12,10 @@ use utoipa::ToSchema;
 use super::etag::tagged;
 use super::job_id;
 use super::jobs::JobPage;
-use super::list::{Fields, write_cursor};
+use super::list::Fields;
 use crate::acts;
 use crate::auth::Session;
 use crate::dto::dead::{Changed, Group, Quarantined, change};
-use crate::dto::job::Job;
 use crate::error::Error;
 use crate::extract::{Json, Path};
 use crate::state::AppState;
@@ -54,12 +53,7 @@ pub(super) async fn list(
     let (after, limit) = fields.page()?;
     fields.end()?;
     let page = state.client().dead_letters().page(&filter, after, limit).await?;
-    let job = |job| Job::of(job, session.role, state.hide());
-    let page = JobPage {
-        jobs: page.jobs.iter().map(job).collect(),
-        next: page.next.map(write_cursor),
-    };
-    tagged(&headers, &page)
+    tagged(&headers, &JobPage::of(&page, &session, &state))
 }
 
 /// Dead letters whose errors are alike.

@@ -138,9 +138,19 @@ pub(super) async fn enqueue_many(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct JobPage {
     /// The newest first.
-    pub(super) jobs: Vec<Job>,
+    jobs: Vec<Job>,
     /// Send it as `after` for the next page; nothing at the end. A page may be short, even empty, although more follow.
-    pub(super) next: Option<String>,
+    next: Option<String>,
+}
+
+impl JobPage {
+    pub(super) fn of(page: &longshore::JobPage, session: &Session, state: &AppState) -> Self {
+        let job = |job| Job::of(job, session.role, state.hide());
+        Self {
+            jobs: page.jobs.iter().map(job).collect(),
+            next: page.next.map(write_cursor),
+        }
+    }
 }
 
 /// Lists jobs, the newest first.
@@ -170,12 +180,7 @@ pub(super) async fn list(
     let (filter, (after, limit)) = (fields.jobs()?, fields.page()?);
     fields.end()?;
     let page = state.client().list(filter).after(after).limit(limit).await?;
-    let job = |job| Job::of(job, session.role, state.hide());
-    let page = JobPage {
-        jobs: page.jobs.iter().map(job).collect(),
-        next: page.next.map(write_cursor),
-    };
-    tagged(&headers, &page)
+    tagged(&headers, &JobPage::of(&page, &session, &state))
 }
 
 /// Everything of a job.

@@ -59,14 +59,7 @@ pub(super) async fn list(page: Page, Query(asked): Query<Asked>) -> Result<Respo
         Found::default()
     };
     let queues = state.client().queues().await?;
-    let workers = state.client().workers().await?;
-    let mut functions: Vec<_> = workers
-        .iter()
-        .flat_map(|worker| &worker.functions)
-        .map(ToString::to_string)
-        .collect();
-    functions.sort();
-    functions.dedup();
+    let functions = super::enqueue::functions(&page).await?;
     let counted = queues
         .iter()
         .filter(|(name, _)| filter.queue.as_ref().is_none_or(|queue| queue == *name));

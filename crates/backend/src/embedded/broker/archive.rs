@@ -53,7 +53,7 @@ impl Broker {
         // Not under the lock, which every message passes.
         let mut batch = disk.batch();
         for (number, letter) in (first..).zip(letters) {
-            batch.letter(number, &StoredLetter::from(letter));
+            batch.letter(number, &StoredLetter(letter));
         }
         batch.commit()?;
         let mut inner = self.inner.lock();
@@ -88,7 +88,7 @@ impl Disk {
             .map_err(|error| refused(&error))?;
         let Some(value) = value else { return Ok(None) };
         stored::decode::<StoredLetter>("dead letter", &value)
-            .map(|letter| Some(letter.into()))
+            .map(|StoredLetter(letter)| Some(letter))
             .map_err(|error| port::Error::Corrupt(error.to_string()))
     }
 }

@@ -84,7 +84,7 @@ local function done(reply)
 end
 
 -- Wakes whoever watches a job, as long as anybody watches one of this shard. Nobody may depend on it: a user who may not
--- publish runs jobs all the same.
+-- publish runs jobs all the same. Where every job passes (`step.lua`), whoever calls asks before: a call costs, too.
 local function wake(id, what)
   if is_watched then redis.pcall('PUBLISH', 'longshore:ev:' .. id, what) end
 end
