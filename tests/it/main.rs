@@ -8,7 +8,6 @@ mod hog;
 mod least_privilege;
 mod long_life;
 mod makespan;
-mod masters;
 mod outages;
 mod panics;
 mod pause;

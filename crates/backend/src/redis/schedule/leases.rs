@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use longshore_core::port::Error;
 
 use crate::redis::Store;
@@ -57,12 +57,14 @@ impl Store {
         Ok(leased)
     }
 
+    /// Every shard is told, whatever the others answer.
     pub(super) async fn drop_leases(&self, holder: &str) -> Result<(), Error> {
         let drops = self
             .shard_count()
             .all()
-            .map(|shard| self.lease(shard, "drop", holder, Duration::ZERO));
-        try_join_all(drops).await.map(drop)
+            .map(|shard| soon(self.lease(shard, "drop", holder, Duration::ZERO)));
+        let dropped: Result<Vec<_>, _> = join_all(drops).await.into_iter().collect();
+        dropped.map(drop)
     }
 
     async fn lease(&self, shard: u16, what: &str, holder: &str, ttl: Duration) -> Result<bool, Error> {
