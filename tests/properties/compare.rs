@@ -117,6 +117,19 @@ impl Pair<'_> {
         }
     }
 
+    /// A message that nobody can read, of a dispatch of the job.
+    fn unreadable(&self, id: JobId, gen_: Gen) -> Quarantined {
+        Quarantined {
+            message_id: self.rig.factory().nonce().to_hex(),
+            queue: Factory::spec().queue,
+            reason: "not MessagePack".to_owned(),
+            body: bytes::Bytes::from_static(b"\xc1"),
+            headers: Vec::new(),
+            jobs: vec![id],
+            dispatches: vec![(id, gen_)],
+        }
+    }
+
     fn new_job(&self, job: usize, shape: impl FnOnce(&mut JobSpec)) -> NewJob {
         let mut spec = Factory::spec();
         if job == JOBS - 1 {
@@ -328,15 +341,7 @@ impl Pair<'_> {
             }
             Action::Quarantine { job, gen_ } => {
                 let gen_ = self.gen_(job, gen_);
-                let message = Quarantined {
-                    message_id: self.rig.factory().nonce().to_hex(),
-                    queue: Factory::spec().queue,
-                    reason: "not MessagePack".to_owned(),
-                    body: bytes::Bytes::from_static(b"\xc1"),
-                    headers: Vec::new(),
-                    jobs: vec![self.ids[job]],
-                    dispatches: vec![(self.ids[job], gen_)],
-                };
+                let message = self.unreadable(self.ids[job], gen_);
                 self.model.quarantine(self.ids[job], gen_, &message.reason, now);
                 port.quarantine(vec![message]).await?;
                 (Answer::Nothing, Answer::Nothing)

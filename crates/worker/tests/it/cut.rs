@@ -123,8 +123,7 @@ impl AttemptPort for Cut {
             let answer = self.store.step(shard, finishes, claims);
             return Box::pin(async move {
                 let answer = answer.await;
-                // Not a pause of the task alone: the whole control loop stands still, its time limits too.
-                std::thread::sleep(limits::LEASE.saturating_sub(limits::FENCE_MARGIN));
+                stand_still();
                 answer
             });
         }
@@ -199,4 +198,12 @@ impl AttemptPort for Cut {
     fn hints(&self) -> Reply<'_, Box<dyn Hints>> {
         self.unless(&[], || self.store.hints())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the whole control loop is to stand still, its time limits too, and not a task of it alone"
+)]
+fn stand_still() {
+    std::thread::sleep(limits::LEASE.saturating_sub(limits::FENCE_MARGIN));
 }
