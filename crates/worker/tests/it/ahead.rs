@@ -6,11 +6,11 @@ use std::time::Duration;
 use longshore_core::port::broker::{Depth, Source, Subscription};
 use longshore_core::port::{ConsumePort, Ports, Reply};
 use longshore_core::{JobError, JobId, JobStatus, QueueName};
-use longshore_worker::{State, Worker};
+use longshore_worker::Worker;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::rig::{Echo, Rig, Running, echo, until};
+use crate::rig::{Echo, Rig, Running, echo, gated, until};
 
 const SLOTS: usize = 2;
 /// Jobs that show that they are short.
@@ -39,11 +39,6 @@ impl ConsumePort for Remembering {
     fn consumer_timeout(&self) -> Duration {
         self.broker.consumer_timeout()
     }
-}
-
-async fn gated(job: Echo, State(gate): State<Arc<Semaphore>>) -> Result<String, JobError> {
-    gate.acquire().await?.forget();
-    Ok(job.text)
 }
 
 /// A worker whose slots are busy, and which has ahead of them as many jobs as it may.

@@ -12,7 +12,7 @@ use longshore_core::{JobError, JobStatus, QueueName, limits};
 use longshore_worker::{JobContext, State, Worker};
 
 use crate::cut::{Cut, Fault};
-use crate::rig::{Echo, Rig, Running, echo, named, until, until_after, until_known};
+use crate::rig::{Echo, Rig, Running, echo, gated, named, until, until_after, until_known};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_end_that_cannot_be_told_is_told_when_the_store_is_back() {
@@ -238,11 +238,6 @@ impl ConsumePort for Counted {
     fn consumer_timeout(&self) -> Duration {
         self.broker.consumer_timeout()
     }
-}
-
-async fn gated(job: Echo, State(gate): State<Arc<tokio::sync::Semaphore>>) -> Result<String, JobError> {
-    gate.acquire().await?.forget();
-    Ok(job.text)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,10 +9,13 @@ use longshore_core::port::Ports;
 use longshore_core::port::enqueue::{Enqueued, NewJob};
 use longshore_core::random::SystemRandom;
 use longshore_core::view::{Detail, JobView};
-use longshore_core::{Clock, Envelope, FunctionName, Job, JobId, JobSpec, JobStatus, SystemClock, value};
-use longshore_worker::{Builder, Error, RunReport, Worker, WorkerStats};
+use longshore_core::{
+    Clock, Envelope, FunctionName, Job, JobError, JobId, JobSpec, JobStatus, SystemClock, value,
+};
+use longshore_worker::{Builder, Error, RunReport, State, Worker, WorkerStats};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +51,12 @@ pub(crate) fn named(function: &str, args: &impl Serialize) -> JobSpec {
     spec.retry_delay = Duration::from_millis(20);
     spec.retry_jitter = false;
     spec
+}
+
+/// A handler of [`Echo`] that ends with a permit of the worker's gate.
+pub(crate) async fn gated(job: Echo, State(gate): State<Arc<Semaphore>>) -> Result<String, JobError> {
+    gate.acquire().await?.forget();
+    Ok(job.text)
 }
 
 pub(crate) struct Rig {
