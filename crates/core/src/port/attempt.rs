@@ -277,8 +277,9 @@ pub trait AttemptPort: Send + Sync {
     fn parents(&self, shard: u16, child: JobId) -> Reply<'_, Vec<(JobId, ParentOutcome)>>;
 
     /// Puts messages aside for a person. A known job that is Queued with the gen of one of their dispatches becomes Failed;
-    /// an older copy says nothing of a later dispatch. A store in memory has room for [`crate::limits::QUARANTINE_MESSAGES_MAX`] messages and [`crate::limits::QUARANTINE_BYTES_MAX`] bytes;
-    /// when it is full it refuses and says how to make room: the messages stay in the broker.
+    /// an older copy says nothing of a later dispatch. A store in memory has room for
+    /// [`crate::limits::QUARANTINE_MESSAGES_MAX`] messages and [`crate::limits::QUARANTINE_BYTES_MAX`] bytes; when it is
+    /// full it refuses and says how to make room: the messages stay in the broker.
     fn quarantine(&self, messages: Vec<Quarantined>) -> Reply<'_, ()>;
 
     /// Registers this worker or keeps it registered (for three beats), releases jobs of its queues that are parked for its
