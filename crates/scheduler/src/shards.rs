@@ -6,7 +6,7 @@
 //! then done twice, which is harmless, rather than not at all.
 //!
 //! A replica that cannot publish is of little use to the jobs of its shards. Once that lasts it offers all of them, for as
-//! long as it lasts, and asks anew only as seldom as others make offers: who has a broker gets them, and where nobody has
+//! long as it lasts, and asks anew more seldom than others make offers: who has a broker gets them, and where nobody has
 //! one they are worked on all the same.
 
 use std::sync::Arc;
@@ -23,6 +23,9 @@ const TTL_ROUNDS: u32 = 4;
 const OFFER_ROUNDS: u64 = 15;
 /// Rounds that an offer lasts.
 const OFFER_LASTS: u64 = 2;
+/// Rounds between two questions of a replica that cannot publish. It shares no divisor with the rounds between offers: two
+/// replicas in step would otherwise meet at every offer, and the mute one always have half of the shards.
+const MUTE_ROUNDS: u64 = OFFER_ROUNDS + 4;
 /// Rounds without a broker after which all shards are on offer: what ends sooner is no reason to move them.
 const PATIENCE: u32 = TTL_ROUNDS;
 
@@ -88,7 +91,8 @@ impl Leases {
         self.holder.into()
     }
 
-    async fn turn(&mut self) -> Result<Held, longshore_core::port::Error> {
+    /// One round: what this scheduler works on from now on.
+    pub(crate) async fn turn(&mut self) -> Result<Held, longshore_core::port::Error> {
         let count = usize::from(self.ports.enqueue.shards().count());
         self.mute = if self.ports.publish.is_ready() {
             0
@@ -124,7 +128,7 @@ impl Leases {
     fn want(&self, count: usize) -> usize {
         let has = self.leased.len();
         if self.mute > PATIENCE {
-            return if self.round.is_multiple_of(OFFER_ROUNDS) {
+            return if self.round.is_multiple_of(MUTE_ROUNDS) {
                 count
             } else {
                 0

@@ -6,6 +6,7 @@ mod dead_letters;
 mod dispatch;
 mod ends;
 mod indexes;
+mod leases;
 mod notifications;
 mod replicas;
 mod shardless;

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use longshore_backend::embedded::{Options, Store};
 use longshore_core::clock::{Clock, SystemClock};
-use longshore_core::message::Message;
-use longshore_core::port::broker::{Payload, Published, Source};
-use longshore_core::port::schedule::DeadLetter;
-use longshore_core::port::{Ports, PublishPort};
+use longshore_core::port::Ports;
+use longshore_core::port::broker::{Payload, Source};
 use longshore_core::spec::Start;
 use longshore_core::{JobId, QueueName};
 use longshore_testkit::factory::Factory;
@@ -19,6 +15,7 @@ use longshore_testkit::wait::eventually;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::leases::Cut;
 use crate::{Daemon, Handle, Intervals, Report, Scheduler};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -148,40 +145,16 @@ async fn a_scheduler_that_is_dropped_lets_go_of_its_shards() {
     running.await.unwrap();
 }
 
-/// The way to a broker that can be cut.
-struct Cut {
-    inner: Arc<dyn PublishPort>,
-    is_cut: AtomicBool,
-}
-
-impl PublishPort for Cut {
-    fn publish(&self, messages: Vec<Message>) -> BoxFuture<'_, Vec<Published>> {
-        self.inner.publish(messages)
-    }
-
-    fn is_ready(&self) -> bool {
-        !self.is_cut.load(Ordering::SeqCst) && self.inner.is_ready()
-    }
-
-    fn archive(&self, letters: Vec<DeadLetter>) -> BoxFuture<'_, Vec<Published>> {
-        self.inner.archive(letters)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduler_without_a_broker_leaves_its_shards_to_one_that_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let mut ports = store.ports();
-    let cut = Arc::new(Cut {
-        inner: Arc::clone(&ports.publish),
-        is_cut: AtomicBool::new(false),
-    });
-    ports.publish = cut.clone();
+    let cut = Cut::into(&mut ports);
     let (first, stop_first, run_first) = start_over(ports, "first", fast_leases());
     until_it_has(4, &first, "first").await;
     let (second, stop_second, run_second) = start(&store, "second", fast_leases());
-    cut.is_cut.store(true, Ordering::SeqCst);
+    cut.cut();
     eventually(
         SOON,
         "the second to have every shard, and the first none",
