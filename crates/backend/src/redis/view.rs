@@ -9,7 +9,6 @@ use longshore_core::name::FunctionName;
 use longshore_core::outcome::{ErrorInfo, Progress};
 use longshore_core::port::Error;
 use longshore_core::spec::EdgePolicy;
-use longshore_core::status::JobStatus;
 use longshore_core::view::{AttemptView, FullView, JobView};
 
 use super::reply::{self, Reader, parse, parse_number, unpack};
@@ -88,8 +87,6 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
     let function_name = fields.name("fn")?;
     let tags = fields.0.get("t".as_bytes());
     let status = reply::status(fields.needed("s")?)?;
-    // A start leaves these two fields behind.
-    let of_queued = |time: Option<Timestamp>| time.filter(|_| status == JobStatus::Queued);
     Ok(JobView {
         id,
         name: fields
@@ -111,8 +108,8 @@ fn summary(id: JobId, fields: &Fields) -> Result<JobView, Error> {
         started_at: fields.time("S")?,
         finished_at: fields.time("f")?,
         run_at: fields.time("r")?,
-        published_at: of_queued(fields.time("p")?),
-        outbox_at: of_queued(fields.time("x")?),
+        published_at: fields.time("p")?,
+        outbox_at: fields.time("x")?,
         parked: fields.text("k")?.map(|name| parse(&name)).transpose()?,
         worker: fields.text("w")?.map(WorkerId),
         lease_until: fields.time("u")?,

@@ -9,16 +9,15 @@
 local out = {}
 while at < #ARGV do
   local id, nonce = arg(), arg()
-  local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 's', 'o', 'c')
-  if not seen[1] then
+  local r = load(id)
+  if not r then
     out[#out + 1] = call('EXISTS', P .. 't:' .. id) == 1 and -1 or -2
-  elseif seen[2] == nonce and seen[1] == '3' then
-    call('HSET', key, 'u', NOW + LEASE)
-    call('ZADD', P .. 'running', NOW + LEASE, id)
-    out[#out + 1] = seen[3] and 1 or 0
+  elseif r.o == nonce and r.s == RUNNING then
+    put(r, 'u', NOW + LEASE)
+    save(r)
+    out[#out + 1] = r.c and 1 or 0
   else
     out[#out + 1] = -1
   end
 end
-return out
+return done(out)

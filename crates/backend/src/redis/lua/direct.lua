@@ -3,6 +3,13 @@
 
 local NOW_TEXT, LEASE_TEXT = text(NOW), text(NOW + LEASE)
 local J = P .. 'j:'
+local sub, pack, read = string.sub, struct.pack, struct.unpack
+
+-- Numbers as they stand in a record, see `decode`.
+local function eight(number) return pack('>d', number) end
+local function four(number) return pack('>I4', number) end
+local NOW_8 = eight(NOW)
+local NOTHING_8, NOTHING_16, NOTHING_20 = string.rep('\0', 8), string.rep('\0', 16), string.rep('\0', 20)
 
 -- Rows of the jobs that take no turn, ready to be sent: an array for each index, much cheaper than `row`.
 local adds, rems = {}, {}
@@ -24,18 +31,42 @@ local function rem(index, id)
   list[#list + 1] = id
 end
 
--- Payloads or results, written together.
-local values = { 'MSET' }
+-- Payloads, results and records, written together.
+local values, valued = { 'MSET' }, 1
 local function keep(key, value)
-  local n = #values
-  values[n + 1], values[n + 2] = key, value
+  values[valued + 1], values[valued + 2] = key, value
+  valued = valued + 2
+end
+
+-- Records as they are by now, read together and written together. One that is not there, or has the form of an earlier
+-- build, is false: its job takes a turn.
+local records = {}
+local function read_records(ids)
+  local keys, wanted, n = { 'MGET' }, {}, 0
+  for _, id in ipairs(ids) do
+    if records[id] == nil then
+      n = n + 1
+      keys[n + 1], wanted[n] = J .. id, id
+    end
+  end
+  if n == 0 then return end
+  for i, record in ipairs(call(unpack(keys))) do records[wanted[i]] = record end
+end
+-- After a job that took a turn nothing is known.
+local function record_of(id)
+  if records[id] == nil then read_records({ id }) end
+  return records[id]
+end
+local function write_record(id, record)
+  records[id] = record
+  keep(J .. id, record)
 end
 
 -- A script takes at most a few hundred jobs: no list is too long for one command.
 local function flush_values()
-  if values[2] then
-    call(unpack(values))
-    values = { 'MSET' }
+  if valued > 1 then
+    call(unpack(values, 1, valued))
+    values, valued = { 'MSET' }, 1
   end
 end
 
@@ -49,6 +80,7 @@ end
 -- Jobs that take a turn see what was gathered, and leave nothing gathered behind.
 local function rarely(...)
   flush_direct()
+  records = {}
   return rare(...)
 end
 

@@ -16,8 +16,12 @@ local function take_due(name, limit, take)
     end
     for before = 0, #ids - 1, READ do
       if heavy > WEIGHT then break end
-      local keys = { 'MGET' }
-      for i = before + 1, math.min(before + READ, #ids) do keys[#keys + 1] = P .. 'p:' .. ids[i] end
+      local keys, page = { 'MGET' }, {}
+      for i = before + 1, math.min(before + READ, #ids) do
+        keys[#keys + 1] = P .. 'p:' .. ids[i]
+        page[#page + 1] = ids[i]
+      end
+      read_records(page)
       for i, payload in ipairs(call(unpack(keys))) do
         if heavy > WEIGHT then break end
         heavy = heavy + take(ids[before + i], index, text(priority), payload)
@@ -31,6 +35,6 @@ end
 local function dispatched(out, id, g, q, priority, a, y, l, payload)
   local n = #out
   out[n + 1], out[n + 2], out[n + 3], out[n + 4] = id, g, q, priority
-  out[n + 5], out[n + 6], out[n + 7], out[n + 8] = a or 0, y or 0, l or 0, payload
+  out[n + 5], out[n + 6], out[n + 7], out[n + 8] = a, y, l, payload
   return payload and #payload or 0
 end

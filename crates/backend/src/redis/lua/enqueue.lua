@@ -55,18 +55,27 @@ local function are_new()
   return call(unpack(keys)) == 0
 end
 
-local OUTBOX_TEXT = text(NOW + OUTBOX_GRACE)
+local OUTBOX_TEXT, OUTBOX_8 = text(NOW + OUTBOX_GRACE), eight(NOW + OUTBOX_GRACE)
 
--- Fields that a job may lack.
-local function put_more(key, name, tags, expires_at, deadline)
-  local set = { 'HSET', key }
-  for field, value in pairs({ nm = name, t = tags, e = expires_at, d = deadline }) do
-    if value ~= '' then
-      set[#set + 1] = field
-      set[#set + 1] = value
-    end
+-- How many of these fields there are, and how they stand in the map at the end of a record.
+local function packed(fields)
+  local count, out = 0, ''
+  for field, value in pairs(fields) do
+    if value ~= '' then count, out = count + 1, out .. cmsgpack.pack(field, value) end
   end
-  if set[3] then call(unpack(set)) end
+  return count, out
+end
+
+-- What the records of a group have alike: the text before a job's creation, and that before its fingerprint; then the
+-- number of its other fields, and these.
+local function form(is_later, fn, nm, q, priority, t, r, e, d)
+  local names, named = packed({ nm = nm, t = t })
+  local times, timed = packed({ e = tonumber(e) or '', d = tonumber(d) or '' })
+  local mark, gen = times > 0 and '+' or '-', is_later and 0 or 1
+  local waits = is_later and string.rep('\0', 24) .. eight(tonumber(r)) or NOW_8 .. OUTBOX_8 .. string.rep('\0', 16)
+  local first = pack('>BBc1', 48 + priority, is_later and 49 or 50, mark) .. string.rep('\0', 59) .. four(gen) .. waits
+  local second = pack('>Bc0Bc0B', #q, q, #fn, fn, 0x81 + names + times)
+  return first .. string.rep('\0', 8), second, named .. timed
 end
 
 -- The earlier of the two, in their own words.
@@ -76,32 +85,19 @@ local function earliest(one, other)
   return other
 end
 
--- Gathers the payloads of the group whose arguments begin at `b`. Answers where the next begins.
-local function keep_payloads(b)
-  local next_group = b + GROUP + tonumber(ARGV[b]) * JOB
-  for j = b + GROUP, next_group - JOB, JOB do keep(P .. 'p:' .. ARGV[j], ARGV[j + 3]) end
-  return next_group
-end
-
 -- Makes the records of the group whose arguments begin at `b`, and whose keys at `k`. Answers where the next begin.
 local function begin(out, b, k)
   local fn, nm, q, priority, t, r, e, d = unpack(ARGV, b + 1, b + GROUP - 1)
   local count, place, last = tonumber(ARGV[b]), place_of(q, fn), earliest(e, d)
   local is_later = r ~= '' and tonumber(r) > NOW
-  local has_more = nm ~= '' or t ~= '' or e ~= '' or d ~= ''
   local waiting = (is_later and 'due:' or 'outbox:') .. priority
+  local first, second, more = form(is_later, fn, nm, q, priority, t, r, e, d)
   b = b + GROUP
   for j = b, b + (count - 1) * JOB, JOB do
-    local id, h, C, key = ARGV[j], ARGV[j + 1], ARGV[j + 2], keys[k]
+    local id, C = ARGV[j], ARGV[j + 2]
+    keep(keys[k], first .. eight(C) .. second .. cmsgpack.pack('h', ARGV[j + 1]) .. more)
+    keep(P .. 'p:' .. id, ARGV[j + 3])
     k = k + 2
-    if is_later then
-      call('HSET', key, 's', '1', 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'r', r)
-    else
-      call(
-        'HSET', key, 's', '2', 'h', h, 'fn', fn, 'q', q, 'P', priority, 'C', C, 'A', NOW_TEXT, 'g', '1', 'x', OUTBOX_TEXT
-      )
-    end
-    if has_more then put_more(key, nm, t, e, d) end
     if last ~= '' then add('expiring', last, id) end
     add(waiting, is_later and r or OUTBOX_TEXT, id)
     add('all', C, id)
@@ -116,12 +112,8 @@ end
 local number = num()
 local out = { epoch() }
 if number == 0 and are_new() then
-  -- Before the records: a record without its payload could never run, a payload without a record is written again by
-  -- the next try.
-  local b, first, k = at + 1, at + 1, 2
-  while b <= #ARGV do b = keep_payloads(b) end
-  flush_values()
-  while first <= #ARGV do first, k = begin(out, first, k) end
+  local b, k = at + 1, 2
+  while b <= #ARGV do b, k = begin(out, b, k) end
 else
   rarely(out, number)
 end

@@ -19,7 +19,7 @@ return function(out, id, index)
   return dispatch(out, r)
 end
 ---- direct
-local LEASED_TEXT = text(NOW + OUTBOX_LEASE)
+local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)
 local limit, out = num(), { epoch(), 0 }
 
 -- A clock that went back leaves rows behind that are due much too late.
@@ -31,13 +31,12 @@ end
 
 -- Leases a row. Answers how heavy it is, or nothing when it takes a turn.
 local function lease(id, index, priority, payload)
-  local key = J .. id
-  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'x', 'k', 'a', 'y', 'l')
-  local x = seen[5]
-  if seen[1] ~= '2' or not seen[2] or seen[4] ~= priority or not x or seen[6] then return nil end
-  call('HSET', key, 'x', LEASED_TEXT)
+  local record = record_of(id)
+  if not record or sub(record, 1, 3) ~= priority .. '2-' or sub(record, 75, 82) == NOTHING_8 then return nil end
+  local a, g, y, l = read('>I4', record, 4), read('>I4', record, 63), read('>I4I4', record, 99)
+  write_record(id, sub(record, 1, 74) .. LEASED_8 .. sub(record, 83))
   add(index, LEASED_TEXT, id)
-  return dispatched(out, id, seen[2], seen[3], priority, seen[7], seen[8], seen[9], payload)
+  return dispatched(out, id, g, read('Bc0', record, 115), priority, a, y, l, payload)
 end
 
 out[2] = take_due('outbox', limit, function(id, index, priority, payload)

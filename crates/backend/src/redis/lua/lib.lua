@@ -112,55 +112,12 @@ last_words = function()
   if has_ended_parents then redis.pcall('PUBLISH', 'longshore:rel', '') end
 end
 
--- Fields of a record that are numbers. The others are text: o owner (of a completed job: who finished it), w worker,
--- k function it is parked for, c reason of a cancel, n nonce of the last finish, h fingerprint, fn function, nm name,
--- q queue, t tags, i a small result. A nonce is sixteen bytes. A field that is not there is nothing, or 0.
-local NUMBERS = {
-  s = true, -- status
-  g = true, -- gen
-  a = true, -- attempts
-  y = true, -- retries
-  l = true, -- losts
-  F = true, -- fence
-  u = true, -- end of the lease
-  x = true, -- next try of the outbox; of a Queued job
-  p = true, -- published at; of a Queued job
-  b = true, -- give-backs
-  r = true, -- run at
-  A = true, -- could run since
-  e = true, -- expires at
-  d = true, -- deadline
-  C = true, -- created at
-  E = true, -- became Blocked at
-  S = true, -- started at
-  f = true, -- finished at
-  N = true, -- status of the last finish
-  v = true, -- next verification of its edges
-  V = true, -- verifications
-  U = true, -- looks at its edges have found a parent unknown since
-  K = true, -- children to be told
-  W = true, -- those among them that wait for a requeue when it fails
-  R = true, -- its children are told from then on
-  G = true, -- they are told "gone"
-  D = true, -- the dead letter has its twin
-  P = true, -- priority
-  z = true, -- it has a progress stream
-  j = true, -- lines that its attempt has added to its log
-  L = true, -- gen whose message the broker gave up
-  m = true, -- bytes of its parents' results, while Blocked
-  B = true, -- bucket of `finished` that it is in
-}
-
 local function put(r, field, value)
-  r[field] = value
-  r.dirty[field] = true
+  r[field], r.is_changed = value, true
 end
 
 local function cut(r, field)
-  if r[field] ~= nil then
-    r[field] = nil
-    r.dirty[field] = true
-  end
+  if r[field] ~= nil then put(r, field, nil) end
 end
 
 local function gives_up_at(r)
@@ -208,22 +165,30 @@ local function rows(r)
   return out
 end
 
--- The record of a job, or nothing.
+-- Fields that are texts, where all were.
+local TEXTS = { o = 1, w = 1, k = 1, c = 1, n = 1, h = 1, fn = 1, nm = 1, q = 1, t = 1, i = 1 }
+
+-- A record of an earlier build: a hash of the fields. Whatever changes it writes it as it is now.
+local function hash_of(id)
+  local flat, r = call('HGETALL', P .. 'j:' .. id), { g = 0, a = 0, y = 0, l = 0 }
+  for i = 1, #flat, 2 do r[flat[i]] = TEXTS[flat[i]] and flat[i + 1] or tonumber(flat[i + 1]) end
+  -- A start left them behind.
+  if r.s ~= QUEUED then r.x, r.p = nil, nil end
+  return r
+end
+
+-- The fields of a record, or nothing.
+local function record(id)
+  local text = redis.pcall('GET', P .. 'j:' .. id)
+  if not text then return nil end
+  return type(text) == 'string' and decode(text) or hash_of(id)
+end
+
+-- The record of a job, to be changed and saved, or nothing.
 local function load(id)
-  local flat = call('HGETALL', P .. 'j:' .. id)
-  if #flat == 0 then return nil end
-  local r = { id = id, dirty = {} }
-  for i = 1, #flat, 2 do
-    local field, value = flat[i], flat[i + 1]
-    if NUMBERS[field] then value = tonumber(value) end
-    r[field] = value
-  end
-  r.g, r.a, r.y, r.l = r.g or 0, r.a or 0, r.y or 0, r.l or 0
-  -- A start leaves them behind, which is one command less: they count while the job is Queued.
-  if r.s ~= QUEUED then
-    cut(r, 'x')
-    cut(r, 'p')
-  end
+  local r = record(id)
+  if not r then return nil end
+  r.id = id
   -- Whoever completed a job is its owner still: that spares two fields.
   if r.s >= COMPLETED and r.o then
     put(r, 'n', r.o)
@@ -236,10 +201,9 @@ end
 
 -- Whether what is under a job's key can be a record: whoever wrote something else there must break no script.
 local function is_readable(id)
-  local seen = redis.pcall('HMGET', P .. 'j:' .. id, 's', 'q', 'P', 'C', 'B')
-  if seen.err then return false end
-  local s = tonumber(seen[1] or nil)
-  return s ~= nil and s <= EXPIRED and seen[2] and seen[3] and seen[4] and (s < COMPLETED or seen[5]) and true or false
+  local is_read, r = pcall(record, id)
+  if not (is_read and r and r.s and r.s >= BLOCKED and r.s <= EXPIRED) then return false end
+  return r.q and r.P and r.C and (r.s < COMPLETED or r.B) and true or false
 end
 
 -- Adds lines to a job's log, each after its place in it, and answers how many its attempt has said. Those up to `said`
@@ -260,23 +224,12 @@ end
 
 -- A record where there was none. Its fields are put by the caller.
 local function new(id)
-  return { id = id, dirty = {}, before = {}, g = 0, a = 0, y = 0, l = 0 }
+  return { id = id, before = {}, g = 0, a = 0, y = 0, l = 0 }
 end
 
 local function save(r)
-  local id, key = r.id, P .. 'j:' .. r.id
-  local set, del = { 'HSET', key }, { 'HDEL', key }
-  for field in pairs(r.dirty) do
-    local value = r[field]
-    if value == nil then
-      del[#del + 1] = field
-    else
-      set[#set + 1] = field
-      set[#set + 1] = NUMBERS[field] and text(value) or value
-    end
-  end
-  if #set > 2 then call(unpack(set)) end
-  if #del > 2 then call(unpack(del)) end
+  local id = r.id
+  if r.is_changed then call('SET', P .. 'j:' .. id, encode(r)) end
   local before, after = r.before, rows(r)
   for index in pairs(before) do
     if after[index] == nil then row(index, id, false) end
@@ -294,7 +247,7 @@ local function save(r)
     end
     tally(r, r.s, 1)
   end
-  r.before, r.was, r.dirty = after, r.s, {}
+  r.before, r.was, r.is_changed = after, r.s, false
 end
 
 -- Takes a record away, with all its parts and rows.
@@ -422,7 +375,9 @@ local function keep_result(r, data)
 end
 
 local function result_of(id)
-  return call('GET', P .. 'r:' .. id) or call('HGET', P .. 'j:' .. id, 'i')
+  local kept, r = call('GET', P .. 'r:' .. id), nil
+  if not kept then r = record(id) end
+  return kept or r and r.i or false
 end
 
 -- Ends a job as Failed for a reason that no worker reported.

@@ -40,13 +40,12 @@ local function has_tags(packed)
   return true
 end
 
-local function matches(id)
-  local seen = call('HMGET', P .. 'j:' .. id, 's', 'fn', 'q', 't')
-  return seen[1]
-    and (statuses == '' or string.find(statuses, seen[1], 1, true))
-    and (not fn or fn == seen[2])
-    and (not queue or queue == seen[3])
-    and has_tags(seen[4])
+local function matches(r)
+  return r
+    and (statuses == '' or string.find(statuses, text(r.s), 1, true))
+    and (not fn or fn == r.fn)
+    and (not queue or queue == r.q)
+    and has_tags(r.t)
 end
 
 -- Most rows of indexes that are gone through.
@@ -100,11 +99,9 @@ local function few(names)
   local found, seen = {}, {}
   for _, name in ipairs(names) do
     for _, id in ipairs(call('ZRANGE', P .. name, 0, -1)) do
-      local created_at = not seen[id] and call('HGET', P .. 'j:' .. id, 'C')
+      local r = not seen[id] and record(id)
       seen[id] = true
-      if created_at and is_in_time(tonumber(created_at), id) and matches(id) then
-        found[#found + 1] = { tonumber(created_at), id, created_at }
-      end
+      if r and is_in_time(r.C, id) and matches(r) then found[#found + 1] = { r.C, id, text(r.C) } end
     end
   end
   table.sort(found, function(a, b)
@@ -133,7 +130,7 @@ for i = 1, #page, 2 do
     break
   end
   out[2], out[3] = created_at, id
-  if matches(id) then
+  if matches(record(id)) then
     out[#out + 1] = created_at
     out[#out + 1] = id
     found = found + 1

@@ -10,9 +10,12 @@
 local full, out = num() == 1, {}
 while at < #ARGV do
   local id = arg()
-  local record = call('HGETALL', P .. 'j:' .. id)
-  local view = { record }
-  if #record > 0 then
+  local view, r = { {} }, record(id)
+  if r then
+    for field, value in pairs(r) do
+      table.insert(view[1], field)
+      table.insert(view[1], type(value) == 'number' and text(value) or value)
+    end
     view[2] = call('GET', P .. 'g:' .. id)
     view[3] = call('GET', P .. 'e:' .. id)
     view[4] = call('HGETALL', P .. 'o:' .. id)

@@ -9,14 +9,14 @@
 
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
-  local key = P .. 'j:' .. id
-  local seen = call('HMGET', key, 'o', 'z', 'j', 's')
-  if seen[1] == nonce and seen[4] == '3' then
-    if #lines > 0 then call('HSET', key, 'j', text(add_lines(id, tonumber(seen[3] or 0), lines))) end
+  local r = load(id)
+  if r and r.o == nonce and r.s == RUNNING then
+    if #lines > 0 then put(r, 'j', add_lines(id, r.j or 0, lines)) end
     call('SET', P .. 'g:' .. id, progress)
     call('XADD', P .. 'gs:' .. id, 'MAXLEN', STREAM, '*', 'p', progress)
-    if not seen[2] then call('HSET', key, 'z', 1) end
+    if not r.z then put(r, 'z', 1) end
+    save(r)
     wake(id, 'p')
   end
 end
-return false
+return done(false)

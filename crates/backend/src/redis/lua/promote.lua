@@ -23,25 +23,28 @@ return function(out, id, index)
   return dispatch(out, r)
 end
 ---- direct
-local LEASED_TEXT = text(NOW + OUTBOX_LEASE)
+local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)
 local limit, out = num(), { epoch(), 0 }
 
 -- Queues a job of which nothing but its time is said. Answers how heavy it is, or nothing when it takes a turn.
 local function queue(id, index, priority, payload)
-  local key = J .. id
-  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'r', 'c', 'e', 'd', 'a', 'y', 'l')
-  local s, q, r = seen[1], seen[3], tonumber(seen[6] or nil)
-  if s ~= '1' and s ~= '4' or seen[4] ~= priority or not r or r > NOW then return nil end
-  if seen[7] or seen[8] or seen[9] then return nil end
-  local g = text((tonumber(seen[2] or nil) or 0) + 1)
-  call('HSET', key, 's', '2', 'g', g, 'A', seen[6], 'x', LEASED_TEXT)
-  call('HDEL', key, 'r')
+  local record = record_of(id)
+  if not record or sub(record, 1, 1) ~= priority or sub(record, 3, 3) ~= '-' then return nil end
+  local s, r = read('B', record, 2) - 48, read('>d', record, 91)
+  if s ~= SCHEDULED and s ~= RETRYING or r == 0 or r > NOW then return nil end
+  local a, g, y, l = read('>I4', record, 4), read('>I4', record, 63), read('>I4I4', record, 99)
+  local q, fn = read('Bc0Bc0', record, 115)
+  -- It could run since it was due.
+  write_record(
+    id,
+    priority .. '2-' .. sub(record, 4, 62) .. four(g + 1) .. sub(record, 91, 98) .. LEASED_8 .. NOTHING_16 .. sub(record, 99)
+  )
   rem(index, id)
   add('outbox:' .. priority, LEASED_TEXT, id)
-  local by, from = place_of(q, seen[5]).by, tonumber(s)
-  by[from], by[2] = by[from] - 1, by[2] + 1
+  local by = place_of(q, fn).by
+  by[s], by[2] = by[s] - 1, by[2] + 1
   wake(id, '2')
-  return dispatched(out, id, g, q, priority, seen[10], seen[11], seen[12], payload)
+  return dispatched(out, id, g + 1, q, priority, a, y, l, payload)
 end
 
 out[2] = take_due('due', limit, function(id, index, priority, payload)

@@ -75,23 +75,26 @@ local OUTBOX_TEXT = text(NOW + within)
 -- Releases a child whose last parent has completed, and that waits for nothing else. Answers its gen, or nothing when it
 -- takes a turn.
 local function release(child, parent, result)
-  local key, open = J .. child, P .. 'o:' .. child
-  local seen = call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'r', 'm')
-  if seen[1] ~= '0' or seen[6] or seen[7] or #result > PARENT_RESULTS then return nil end
+  local open, r = P .. 'o:' .. child, record_of(child)
+  r = r and decode(r)
+  if not r or r.s ~= BLOCKED or r.r or r.m or #result > PARENT_RESULTS then return nil end
   if call('HLEN', open) ~= 1 or call('HEXISTS', open, parent) == 0 then return nil end
-  local gen = text((tonumber(seen[2] or nil) or 0) + 1)
   call('HSET', P .. 'pr:' .. child, parent, 'C' .. result)
   closed[#closed + 1] = open
-  call('HSET', key, 's', '2', 'g', gen, 'A', NOW_TEXT, 'x', OUTBOX_TEXT)
-  call('HDEL', key, 'v', 'E', 'U')
+  r.s, r.g, r.A, r.x = QUEUED, r.g + 1, NOW, NOW + within
+  r.v, r.E, r.U = nil, nil, nil
+  write_record(child, encode(r))
   rem('edges', child)
-  add('outbox:' .. seen[4], OUTBOX_TEXT, child)
-  local by = place_of(seen[3], seen[5]).by
+  add('outbox:' .. r.P, OUTBOX_TEXT, child)
+  local by = place_of(r.q, r.fn).by
   by[0], by[2] = by[0] - 1, by[2] + 1
   wake(child, '2')
-  return gen
+  return r.g
 end
 
+local children = {}
+for i = at + 1, #ARGV, 4 do children[#children + 1] = ARGV[i] end
+read_records(children)
 while at < #ARGV do
   local child, parent, outcome, result = arg(), arg(), arg(), arg()
   local what, gen = 'released', outcome == 'C' and release(child, parent, result)

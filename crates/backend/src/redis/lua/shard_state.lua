@@ -11,11 +11,8 @@
 local since, unpublished = math.huge, false
 for priority = 0, 3 do
   for _, id in ipairs(call('ZRANGE', P .. 'outbox:' .. priority, 0, LOOK - 1)) do
-    local seen = call('HMGET', P .. 'j:' .. id, 'A', 'p', 'b')
-    local could = tonumber(seen[1] or nil)
-    if could and could < since and not seen[2] and (tonumber(seen[3] or nil) or 0) == 0 then
-      since, unpublished = could, id
-    end
+    local r = record(id)
+    if r and r.A and r.A < since and not r.p and (r.b or 0) == 0 then since, unpublished = r.A, id end
   end
 end
 

@@ -19,9 +19,8 @@ end
 -- The first rows of an index. They are in the order of publication or of the next try, which is nearly that of age.
 local function look(index)
   for _, id in ipairs(call('ZRANGE', P .. index, 0, LOOK - 1)) do
-    local seen = call('HMGET', P .. 'j:' .. id, 'q', 'A')
-    local queue, since = seen[1], tonumber(seen[2] or nil)
-    if queue and since and since < (oldest[queue] or math.huge) then oldest[queue] = since end
+    local r = record(id)
+    if r and r.A and r.A < (oldest[r.q] or math.huge) then oldest[r.q] = r.A end
   end
 end
 

@@ -9,7 +9,8 @@
 local out = {}
 while at < #ARGV do
   local id = arg()
-  local s = tonumber(call('HGET', P .. 'j:' .. id, 's') or nil)
+  local r = record(id)
+  local s = r and r.s
   if not s then
     local known = tombstone(id)
     s = known and known.s

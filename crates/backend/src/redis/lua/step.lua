@@ -64,32 +64,36 @@ return function(out, i, id, ...)
   flush()
 end
 ---- direct
--- Names of indexes, made once.
-local outboxes, ended_in = {}, {}
+-- Names of indexes, and what an end in a bucket writes, made once.
+local outboxes, ended_in, ended_as = {}, {}, {}
 
 -- Ends an attempt that completed a job which nobody waits for and which has told no progress. Answers whether it did.
 local function complete(id, nonce, data)
-  local key = J .. id
-  local seen = call('HMGET', key, 's', 'o', 'S', 'q', 'fn', 'K', 'z')
-  local started = seen[3]
-  if seen[1] ~= '3' or seen[2] ~= nonce or not started or seen[6] or seen[7] then return false end
-  local bucket = text(end_bucket(COMPLETED, NOW))
-  local index = ended_in[bucket]
+  local record = record_of(id)
+  if not record or sub(record, 2, 3) ~= '3-' or sub(record, 32, 47) ~= nonce then return false end
+  local started, q, fn = read('>d', record, 8), read('>Bc0Bc0', record, 115)
+  local bucket = end_bucket(COMPLETED, NOW)
+  local index, ended = ended_in[bucket], ended_as[bucket]
   if not index then
-    index = 'finished:5:' .. bucket
-    ended_in[bucket] = index
+    index, ended = 'finished:5:' .. text(bucket), pack('>dI4I2', NOW, bucket + 1, 0)
+    ended_in[bucket], ended_as[bucket] = index, ended
   end
-  -- The owner stays, and says who finished it (see `load`).
+  local size = 0
   if #data <= RESULT_IN_RECORD then
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket, 'i', data)
+    size = #data + 1
   else
-    call('HSET', key, 's', '5', 'f', NOW_TEXT, 'B', bucket)
     keep(P .. 'r:' .. id, data)
+    data = ''
   end
-  call('HDEL', key, 'w', 'u', 'A', 'x', 'p')
+  -- The owner stays, and says who finished it (see `load`). Its worker goes, which stands at the end.
+  write_record(
+    id,
+    sub(record, 1, 1) .. '5-' .. sub(record, 4, 23) .. NOTHING_8 .. nonce .. ended .. string.char(size)
+      .. sub(record, 63, -1 - read('>I2', record, 60)) .. data
+  )
   rem('running', id)
   add(index, NOW_TEXT, id)
-  local place = place_of(seen[4], seen[5])
+  local place = place_of(q, fn)
   local by = place.by
   by[3], by[5] = by[3] - 1, by[5] + 1
   time_in(place.runs, NOW - started)
@@ -97,21 +101,24 @@ local function complete(id, nonce, data)
   return true
 end
 
-local worker, FENCE_TEXT = arg(), text(NOW_US)
+local worker = arg()
+-- What a start writes before the nonce, and after it.
+local STARTED, BY = pack('>I4ddd', 1, NOW, NOW_US, NOW + LEASE), pack('>dI4I2B', 0, 0, #worker, 0)
 
 -- Starts a job for the first time that may start. Answers whether it did.
 local function start(id, gen, nonce)
-  local key = J .. id
-  -- Only a record that has never started has no attempts, not even none: nobody has asked to cancel it, or lost it. One
-  -- that was never given back is not parked, and whatever is given back gets a gen above the first.
-  local seen = gen == '1' and call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'e', 'd')
-    or call('HMGET', key, 's', 'g', 'q', 'P', 'fn', 'A', 'x', 'a', 'e', 'd', 'b')
-  if seen[1] ~= '2' or seen[2] ~= gen or seen[8] or seen[9] or seen[10] or seen[11] then return false end
-  local q, priority, since, unpublished = seen[3], seen[4], seen[6], seen[7]
+  local record = record_of(id)
+  -- It has nothing but a name and tags: nobody has asked to cancel it or given it back.
+  if not record or sub(record, 2, 3) ~= '2-' then return false end
+  -- No attempts, start, fence, retries or losts.
+  if sub(record, 4, 23) ~= NOTHING_20 or sub(record, 99, 106) ~= NOTHING_8 then return false end
+  local priority, known_gen, since, unpublished = sub(record, 1, 1), read('>I4dd', record, 63)
+  if known_gen ~= tonumber(gen) then return false end
+  local q, fn = read('>Bc0Bc0', record, 115)
   if is_paused(q) then return false end
-  call('HSET', key, 's', '3', 'a', '1', 'o', nonce, 'w', worker, 'F', FENCE_TEXT, 'u', LEASE_TEXT, 'S', NOW_TEXT)
-  local place = place_of(q, seen[5])
-  if unpublished then
+  write_record(id, priority .. '3-' .. STARTED .. nonce .. BY .. sub(record, 63) .. worker)
+  local place = place_of(q, fn)
+  if unpublished ~= 0 then
     local index = outboxes[priority]
     if not index then
       index = 'outbox:' .. priority
@@ -126,17 +133,24 @@ local function start(id, gen, nonce)
     end
     rem(index, id)
   end
-  -- `x` and `p` stay, and say nothing of a job that runs (see `load`); they go with the rest at its end.
   add('running', LEASE_TEXT, id)
   local by = place.by
   by[2], by[3] = by[2] - 1, by[3] + 1
-  if since then time_in(place.waits, NOW - since) else place.waits[''] = (place.waits[''] or 0) + 1 end
+  if since ~= 0 then time_in(place.waits, NOW - since) else place.waits[''] = (place.waits[''] or 0) + 1 end
   if is_watched then wake(id, '3') end
   return true
 end
 
-local out, ARGV = { NOW_US }, ARGV
-for i = 2, num() + 1 do
+-- Every third argument between these two places.
+local function ids_between(first, last)
+  local ids = {}
+  for i = first, last, 3 do ids[#ids + 1] = ARGV[i] end
+  return ids
+end
+
+local out, ARGV, plain = { NOW_US }, ARGV, num()
+read_records(ids_between(at + 1, at + plain * 3))
+for i = 2, plain + 1 do
   local id, nonce, data = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   at = at + 3
   if complete(id, nonce, data) then
@@ -157,6 +171,7 @@ for i = #out + 1, #out + num() do
   end
 end
 local last, n = #ARGV, #out
+read_records(ids_between(at + 1, last))
 while at < last do
   local id, gen, nonce = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   at = at + 3

@@ -17,6 +17,7 @@ use longshore_testkit::factory::Factory;
 use longshore_testkit::servers::{Redis, RedisCluster, RedisOptions, Sentinel};
 use longshore_testkit::wait::eventually;
 
+use super::records::change_record;
 use super::rig::{claim, complete, config, store};
 use super::twin::worker;
 
@@ -488,11 +489,7 @@ async fn a_parent_takes_a_bounded_number_of_children() {
         policy: EdgePolicy::default(),
     };
     assert_eq!(store.register(0, vec![edge]).await.unwrap(), [ParentState::Open]);
-    let record = format!("{{s00}}:j:{}", parent.id.to_hex());
-    redis
-        .cli(&["HSET", &record, "K", &CHILDREN_MAX.to_string()])
-        .await
-        .unwrap();
+    change_record(&redis, parent.id, &format!("r.K = {CHILDREN_MAX}")).await;
     let other = Registration {
         child: job().id,
         ..edge

@@ -105,8 +105,8 @@ async fn scripts_without_a_mistake_pass() {
     let unchanged = Mutant {
         name: "none",
         script: "step",
-        needle: "local out, ARGV = { NOW_US }, ARGV",
-        replacement: "local out, ARGV = { NOW_US }, ARGV -- as it is",
+        needle: "local out, ARGV, plain = { NOW_US }, ARGV, num()",
+        replacement: "local out, ARGV, plain = { NOW_US }, ARGV, num() -- as it is",
         by: By::Walk,
     };
     let forger = Forger::start(servers.address(), unchanged).await;

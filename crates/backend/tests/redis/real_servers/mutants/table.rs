@@ -313,6 +313,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "  if call('RPUSH', key, row) > HISTORY then",
         "  if false then",
     ),
+    mutant("base", "an expiry is not written", "'b', 'e', 'd'", "'b', 'd'"),
+    mutant(
+        "base",
+        "a job with more looks as if it had nothing",
+        "rest[field], mark = value, '+'",
+        "rest[field] = value",
+    ),
     mutant(
         "count",
         "a happening is counted twice",
