@@ -105,6 +105,23 @@ fn every_page_with_a_program_is_compiled() {
     }
 }
 
+#[test]
+fn the_guide_says_of_every_alert_what_to_do() {
+    let rules = std::fs::read_to_string(tree::root().join("helm/longshore/files/rules.yaml")).unwrap();
+    let alerts: BTreeSet<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let page = std::fs::read_to_string(docs().join("guide/operating.md")).unwrap();
+    let told: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|name| name.starts_with("Longshore"))
+        .collect();
+    assert!(!alerts.is_empty(), "the chart has no alerts");
+    assert_eq!(told, alerts);
+}
+
 /// The fenced blocks of a page, each with its language.
 fn blocks(page: &Path) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(page).unwrap();

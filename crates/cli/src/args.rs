@@ -12,6 +12,7 @@ mod cron;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 mod enqueue;
+pub(crate) mod group;
 pub(crate) mod job;
 mod looks;
 pub(crate) mod queue;

@@ -118,13 +118,6 @@ fn position(job: &JobView) -> u64 {
 
 /// What stands right of the bar: how far, what it does, or what it waits for.
 pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
-    let progress = &job.progress;
-    let fields: Vec<_> = progress
-        .fields
-        .iter()
-        .map(|(key, value)| format!(" {key}={value}"))
-        .collect();
-    let fields = fields.concat();
     let text = match job.status {
         JobStatus::Blocked => match job.open_parents.len() {
             1 => "waits for 1 parent".to_owned(),
@@ -141,13 +134,14 @@ pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
         }
         JobStatus::Queued if job.parked.is_some() => "no worker has its function".to_owned(),
         JobStatus::Queued => format!("queued in {}", job.queue),
-        JobStatus::Running => {
-            let elapsed = job.started_at.map_or(Duration::ZERO, |start| now.since(start));
-            let percent = progress
-                .fraction
-                .map_or_else(|| "  — ".to_owned(), |done| format!("{:3.0} %", done * 100.0));
-            format!("{percent} {} {}{fields}", short_time(elapsed), progress.message)
-        }
+        JobStatus::Running => match job.lease_until {
+            // As far as the store knows nobody runs it any more.
+            Some(until) if until <= now => format!(
+                "lease over for {}; a scheduler gives it to another worker",
+                short_time(now.since(until))
+            ),
+            _ => so_far(job, now),
+        },
         JobStatus::Completed => format!("done in {}", short_time(run_time(job))),
         JobStatus::Failed | JobStatus::Cancelled | JobStatus::Expired => match &job.error {
             Some(error) => error.message.clone(),
@@ -155,6 +149,26 @@ pub(crate) fn line(job: &JobView, now: Timestamp) -> String {
         },
     };
     short(&plain(&text), 100)
+}
+
+/// How far a job that runs is, for how long it has run, and what its handler says.
+fn so_far(job: &JobView, now: Timestamp) -> String {
+    let progress = &job.progress;
+    let fields: Vec<_> = progress
+        .fields
+        .iter()
+        .map(|(key, value)| format!(" {key}={value}"))
+        .collect();
+    let elapsed = job.started_at.map_or(Duration::ZERO, |start| now.since(start));
+    let percent = progress
+        .fraction
+        .map_or_else(|| "  — ".to_owned(), |done| format!("{:3.0} %", done * 100.0));
+    format!(
+        "{percent} {} {}{}",
+        short_time(elapsed),
+        progress.message,
+        fields.concat()
+    )
 }
 
 fn run_time(job: &JobView) -> Duration {
@@ -178,7 +192,57 @@ pub(crate) fn short(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use longshore_core::outcome::Progress;
+    use longshore_core::{FunctionName, Priority, QueueName};
+
     use super::*;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    /// A job that runs half done, under a lease until then.
+    fn running(lease_until: Option<Timestamp>) -> JobView {
+        JobView {
+            id: "0193f0a1-7c5e-8001-9313-0242ac120002".parse().unwrap(),
+            function_name: FunctionName::new("resize").unwrap(),
+            name: "resize".to_owned(),
+            queue: QueueName::default(),
+            priority: Priority::Normal,
+            status: JobStatus::Running,
+            gen_: 1,
+            attempts: 1,
+            retries: 0,
+            losts: 0,
+            tags: Vec::new(),
+            created_at: NOW,
+            started_at: Some(NOW),
+            finished_at: None,
+            run_at: None,
+            published_at: None,
+            outbox_at: None,
+            parked: None,
+            worker: None,
+            lease_until,
+            cancel_reason: None,
+            open_parents: Vec::new(),
+            progress: Progress {
+                fraction: Some(0.5),
+                ..Progress::default()
+            },
+            error: None,
+            full: None,
+        }
+    }
+
+    #[test]
+    fn a_job_whose_lease_is_over_does_not_look_as_if_it_ran() {
+        let later = NOW.after(Duration::from_secs(30));
+        let told = line(&running(Some(NOW)), later);
+        assert!(told.starts_with("lease over for 30"), "{told}");
+        for lease in [Some(later.after(Duration::from_secs(1))), None] {
+            let told = line(&running(lease), later);
+            assert!(told.contains("50 %"), "{told}");
+        }
+    }
 
     #[test]
     fn long_texts_show_that_they_are_cut() {

@@ -88,7 +88,8 @@ async fn examine(
     let ports = backend.ports();
     let queues = queues(ports).await?;
     let depths = depths(setting, backend, &queues, options.fix, report).await?;
-    waits::run(ports, depths.as_deref(), report).await?;
+    let endpoints = &setting.config.endpoints;
+    waits::run(ports, endpoints, depths.as_deref(), report).await?;
     if options.quick {
         return Ok(());
     }

@@ -187,7 +187,9 @@ async fn cancel(fleet: &Fleet, ids: &[JobId], reason: &str, out: &mut Out) -> Re
 fn prose(reply: CancelReply) -> String {
     match reply {
         CancelReply::Cancelled => "cancelled".to_owned(),
-        CancelReply::Requested => "asked to stop; it runs until its handler notices".to_owned(),
+        CancelReply::Requested => {
+            "asked to stop; a handler that does not listen is aborted after worker.cancel_grace (10s unless set)".to_owned()
+        }
         CancelReply::AlreadyFinished(status) => format!("had ended already: {status}"),
         CancelReply::Unknown => "unknown; look with `longshore job ls`".to_owned(),
     }

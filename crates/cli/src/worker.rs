@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_core::{FunctionName, JobError, QueueName};
+use longshore_core::{FunctionName, JobError, JobId, QueueName};
 use longshore_notify::signature::Key;
 use longshore_service::config;
 use longshore_service::exit::ExitCode;
@@ -95,7 +95,13 @@ pub(crate) async fn run_on(
     if report.is_clean() {
         return Ok(());
     }
-    tracing::warn!(?report, "the worker ended with work left");
+    tracing::warn!(
+        cause = %report.cause,
+        left_running = %joined(&report.left_running),
+        left_unsettled = %joined(&report.left_unsettled),
+        stats = ?report.stats,
+        "the worker ended with work left"
+    );
     let why = match &report.cause {
         StopCause::Stuck(jobs) => format!(
             "{} handlers did not stop when they were aborted, so the worker drained; start it again. ",
@@ -112,6 +118,11 @@ pub(crate) async fn run_on(
             report.left_unsettled.len(),
         ),
     ))
+}
+
+fn joined(jobs: &[JobId]) -> String {
+    let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    ids.join(", ")
 }
 
 fn register_commands(builder: Builder, config: &config::Worker) -> Builder {

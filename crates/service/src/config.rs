@@ -133,7 +133,7 @@ pub struct Worker {
     pub queues: Vec<QueueName>,
     /// How long running jobs may go on after a stop.
     pub drain_deadline: Duration,
-    /// How long a cancelled job may take to stop.
+    /// How long a handler may go on after it was told to stop.
     pub cancel_grace: Duration,
     /// Functions that run a program.
     pub commands: BTreeMap<FunctionName, CommandFunction>,

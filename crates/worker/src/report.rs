@@ -16,6 +16,21 @@ pub enum StopCause {
     Stuck(Vec<JobId>),
 }
 
+impl std::fmt::Display for StopCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Asked => f.write_str("asked"),
+            Self::Stuck(jobs) => write!(f, "stuck: {}", ids(jobs)),
+        }
+    }
+}
+
+/// Jobs as people can copy them.
+pub(crate) fn ids(jobs: &[JobId]) -> String {
+    let ids: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    ids.join(", ")
+}
+
 /// How a worker stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunReport {
@@ -36,5 +51,21 @@ impl RunReport {
         matches!(self.cause, StopCause::Asked)
             && self.left_running.is_empty()
             && self.left_unsettled.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_names_its_jobs_as_people_can_copy_them() {
+        let id = "0193f0a1-7c5e-8001-9313-0242ac120002";
+        let job: JobId = id.parse().unwrap();
+        assert_eq!(StopCause::Asked.to_string(), "asked");
+        assert_eq!(
+            StopCause::Stuck(vec![job, job]).to_string(),
+            format!("stuck: {id}, {id}")
+        );
     }
 }

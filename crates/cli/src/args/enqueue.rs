@@ -47,15 +47,6 @@ pub(crate) struct Enqueue {
     pub(crate) expires_in: Option<String>,
     #[command(flatten)]
     pub(crate) job: JobOptions,
-    /// Growth of the delay from one retry to the next [default: 2]
-    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
-    pub(crate) retry_backoff: Option<f64>,
-    /// Do not spread retry delays at random
-    #[arg(long)]
-    pub(crate) no_retry_jitter: bool,
-    /// Longest delay between retries [default: 1h]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub(crate) retry_delay_max: Option<String>,
     /// Run once this job has completed; may be given several times
     #[arg(long, value_name = "ID")]
     pub(crate) depends_on: Vec<JobId>,
@@ -114,4 +105,13 @@ pub(crate) struct JobOptions {
     /// Delay before the first retry [default: 1s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub(crate) retry_delay: Option<String>,
+    /// Growth of the delay from one retry to the next [default: 2]
+    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true)]
+    pub(crate) retry_backoff: Option<f64>,
+    /// Do not spread retry delays at random
+    #[arg(long)]
+    pub(crate) no_retry_jitter: bool,
+    /// Longest delay between retries [default: 1h]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub(crate) retry_delay_max: Option<String>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct Dev {
 pub(crate) struct Gateway {
     /// Where the HTTP API and the dashboard are served; port 0 takes a free one [default: gateway.listen,
     /// 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Serve the HTTP API alone
     #[arg(long)]
@@ -76,4 +76,15 @@ pub(crate) enum WorkerCommand {
     /// List live workers: where and since when they run, their version, slots, queues and functions, and what they run
     #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls -o jsonl")]
     Ls,
+}
+
+/// An address of this machine. A name is none: it may stand for several.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
+        format!(
+            "it needs an IP address and a port, for example 127.0.0.1:{}",
+            port.parse().unwrap_or(8080_u16)
+        )
+    })
 }

@@ -11,7 +11,8 @@ use crate::board::short_time;
 use crate::enqueue::input::{as_typed, described, metadata};
 use crate::failure::Failure;
 use crate::fleet::Fleet;
-use crate::output::{Format, Out};
+use crate::job::nobody;
+use crate::output::{Format, Out, plain, warn};
 use crate::request::{JobRequest, Text, depth};
 
 /// A checked entry.
@@ -148,6 +149,11 @@ pub(super) async fn run(fleet: &Fleet, entry: Entry, out: &mut Out) -> Result<()
             "changed": changed,
             "next_at_ms": next,
         }))?,
+    }
+    // A slip is found at the first tick otherwise, which may be next month.
+    let job = entry.definition.job.envelope();
+    if let Some(why) = nobody::takes(fleet, &job.function_name, &job.queue).await {
+        warn(plain(&why));
     }
     Ok(())
 }

@@ -42,6 +42,8 @@ fn definition(says: &Definition) -> Value {
             "max_retries": job.max_retries,
             "retry_delay_ms": job.retry_delay_ms,
             "retry_backoff": job.retry_backoff,
+            "retry_jitter": job.retry_jitter,
+            "retry_delay_max_ms": job.retry_delay_max_ms,
             "timeout_ms": job.timeout_ms,
             "expires_in_ms": job.expires_at,
             "tags": job.tags,

@@ -2,6 +2,7 @@
 
 mod leftover;
 mod parked;
+mod start;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +16,13 @@ use longshore_core::port::broker::Depth;
 use longshore_core::port::checkup::{IndexHead, ShardState};
 use longshore_core::record::Index;
 use longshore_core::{JobStatus, Priority, QueueName, Timestamp};
+use longshore_service::config::Endpoints;
 
 use super::index::queue_subject;
 use super::report::Report;
 use super::{asked, joined};
 use crate::failure::Failure;
+use start::Start;
 
 /// How long something may be due before it is late. Schedulers look every few seconds.
 const LATE: Duration = Duration::from_secs(60);
@@ -34,7 +37,13 @@ const FULL_PERCENT: u64 = 80;
 ///
 /// # Errors
 /// When the store does not answer.
-pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn run(
+    ports: &Ports,
+    endpoints: &Endpoints,
+    depths: Option<&[Depth]>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let start = Start::of(endpoints);
     let queues = asked(ports.inspect.queues()).await?;
     let mut shards = states(ports).await?;
     if shards.iter().any(|shard| unpublished_for(shard) > LATE) {
@@ -46,6 +55,7 @@ pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Re
         now: shards.iter().map(|shard| shard.now).max().unwrap_or_default(),
         queues: &queues,
         shards: &shards,
+        start,
     };
     waits.schedulers(&mut report.findings);
     waits.late(&mut report.findings);
@@ -55,7 +65,7 @@ pub(super) async fn run(ports: &Ports, depths: Option<&[Depth]>, report: &mut Re
         waits.published(depths, &mut report.findings);
         waits.archive(asked(ports.consume.archived()).await.ok(), &mut report.findings);
     }
-    workers(ports, &queues, &mut report.findings).await?;
+    workers(ports, &queues, start, &mut report.findings).await?;
     parked::look(ports, &mut report.findings).await?;
     quarantine(ports, &mut report.findings).await
 }
@@ -78,6 +88,7 @@ struct Waits<'a> {
     now: Timestamp,
     queues: &'a BTreeMap<QueueName, QueueView>,
     shards: &'a [ShardState],
+    start: Start,
 }
 
 /// The heads of one index, or of one queue and priority of it, over all shards.
@@ -121,7 +132,7 @@ impl Waits<'_> {
                 "scheduler",
                 "no scheduler runs",
                 why,
-                "start one: `longshore scheduler`; any number may run",
+                self.start.scheduler(),
             ));
         } else if !missing.is_empty() {
             findings.push(Finding::new(
@@ -189,7 +200,8 @@ impl Waits<'_> {
                 format!("job(s) {what}; the first, {job}, for {}", short_time(late)),
                 why,
                 format!(
-                    "see that a scheduler runs and reaches both servers; `longshore job why {job}` tells more"
+                    "{}; `longshore job why {job}` tells more",
+                    self.start.see_to_the_scheduler()
                 ),
             ));
         }
@@ -279,7 +291,8 @@ impl Waits<'_> {
                 ),
                 "their messages were lost: a queue was deleted, purged, or never survived a restart",
                 format!(
-                    "start a worker on it (`longshore worker --queue {queue}`): the scheduler publishes them again then"
+                    "{}: the scheduler publishes them again then",
+                    self.start.consumer(queue)
                 ),
             ),
             (0, _) if age > HELD => (
@@ -295,7 +308,7 @@ impl Waits<'_> {
                 Severity::Warning,
                 format!("{count} job(s) of priority {priority} wait and nobody consumes the queue"),
                 "nothing of it starts",
-                format!("start a worker on it: `longshore worker --queue {queue}`"),
+                self.start.consumer(queue),
             ),
             _ => return None,
         };
@@ -325,6 +338,7 @@ impl Waits<'_> {
 async fn workers(
     ports: &Ports,
     queues: &BTreeMap<QueueName, QueueView>,
+    start: Start,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
     let workers = asked(ports.inspect.workers()).await?;
@@ -353,7 +367,7 @@ async fn workers(
             "workers",
             problem,
             "nothing starts",
-            "start one: `longshore worker`, or your own worker binary",
+            start.worker(),
         ));
     }
     Ok(())

@@ -20,8 +20,8 @@ pub(super) async fn has_it(fleet: &Fleet, job: &JobView) -> Option<String> {
     lacks_function(&workers, &job.function_name)
 }
 
-/// What to say of a job that was just handed over: a function or a queue that no live worker takes is often a slip. A
-/// fleet without workers is none, it may be started later; `None` then.
+/// What to say of a job or a cron entry that was just handed over: a function or a queue that no live worker takes is
+/// often a slip. A fleet without workers is none, it may be started later; `None` then.
 pub(crate) async fn takes(fleet: &Fleet, function: &FunctionName, queue: &QueueName) -> Option<String> {
     let workers = live(fleet).await?;
     if workers.is_empty() {
@@ -47,7 +47,7 @@ fn lacks_function(workers: &[WorkerView], function: &FunctionName) -> Option<Str
     }
     let meant = did_you_mean(function.as_str(), known);
     Some(format!(
-        "no live worker has the function {function}; the job waits until one starts.{meant} `longshore worker ls` lists \
+        "no live worker has the function {function}; jobs of it wait until one starts.{meant} `longshore worker ls` lists \
          what workers have"
     ))
 }
@@ -63,7 +63,7 @@ fn lacks_queue(workers: &[WorkerView], queue: &QueueName) -> Option<String> {
     }
     let meant = did_you_mean(queue.as_str(), known);
     Some(format!(
-        "no live worker consumes the queue {queue}; the job waits until one does.{meant} `longshore worker ls` lists what \
+        "no live worker consumes the queue {queue}; jobs of it wait until one does.{meant} `longshore worker ls` lists what \
          workers consume"
     ))
 }

@@ -1,7 +1,7 @@
 //! `longshore job show`.
 
 use longshore::LogLine;
-use longshore_core::view::JobView;
+use longshore_core::view::{AttemptView, JobView};
 use longshore_core::{Clock, JobId, SystemClock, Timestamp};
 use longshore_service::exit::ExitCode;
 
@@ -97,19 +97,26 @@ pub(crate) fn text(job: &JobView, now: Timestamp, whole: bool) -> Vec<String> {
         field("result", folded(result.to_string(), whole));
     }
     lines.extend(error_lines(job, whole));
-    lines.extend(full.history.iter().map(|attempt| {
-        let took = short_time(attempt.ended_at.since(attempt.started_at));
-        let text = format!(
-            "{} {} at {} after {took} on {}: {}",
-            attempt.number,
-            attempt.outcome,
-            clock_time(attempt.ended_at),
-            attempt.worker,
-            attempt.error
-        );
-        format!("{:<12} {}", "attempt", plain(&text))
-    }));
+    lines.extend(full.history.iter().map(attempt_line));
     lines
+}
+
+/// How an attempt ended; one that was cancelled has no error to tell.
+fn attempt_line(attempt: &AttemptView) -> String {
+    let error = if attempt.error.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", attempt.error)
+    };
+    let text = format!(
+        "{} {} at {} after {} on {}{error}",
+        attempt.number,
+        attempt.outcome,
+        clock_time(attempt.ended_at),
+        short_time(attempt.ended_at.since(attempt.started_at)),
+        attempt.worker,
+    );
+    format!("{:<12} {}", "attempt", plain(&text))
 }
 
 /// A time as people write it: RFC 3339, UTC.
@@ -175,4 +182,29 @@ fn error_lines(job: &JobView, whole: bool) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_without_an_error_ends_with_its_worker() {
+        let line = |outcome: &str, error: &str| {
+            attempt_line(&AttemptView {
+                number: 1,
+                worker: "w".to_owned(),
+                started_at: Timestamp(1_700_000_000_000),
+                ended_at: Timestamp(1_700_000_002_000),
+                outcome: outcome.to_owned(),
+                error: error.to_owned(),
+            })
+        };
+        assert!(
+            line("cancelled", "").ends_with(" on w"),
+            "{}",
+            line("cancelled", "")
+        );
+        assert!(line("retry", "io: gone").ends_with(" on w: io: gone"));
+    }
 }

@@ -111,6 +111,15 @@ const CASES: &[(&[&str], i32, &[&str])] = &[
         &["--out", "/dev/null/pages"],
     ),
     (&["doctor", "--quick", "--fix"], 2, &["--quick", "--fix"]),
+    (
+        &["dev", "--listen", "localhost:8081"],
+        2,
+        &["--listen", "127.0.0.1:8081"],
+    ),
+    (&["gateway", "--listen", "8082"], 2, &["127.0.0.1:8082"]),
+    (&["why", "0193f0a1"], 2, &["longshore job why"]),
+    (&["ls"], 2, &["longshore job ls", "longshore queue ls"]),
+    (&["cron", "peek"], 2, &["longshore queue peek"]),
     (&["job", "ls", "--after", "7"], 2, &["cursor"]),
     (&["job", "ls", "--since", "soon"], 2, &["--since"]),
     (

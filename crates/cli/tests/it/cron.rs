@@ -85,6 +85,13 @@ fn an_entry_is_made_shown_paused_run_and_removed() {
         "90s",
         "--priority",
         "high",
+        "--retry-delay",
+        "2s",
+        "--retry-backoff",
+        "3",
+        "--no-retry-jitter",
+        "--retry-delay-max",
+        "5m",
     ];
     assert_eq!(folder.json(&add)["changed"], json!(true));
     assert_eq!(folder.json(&add)["changed"], json!(false), "the same again");
@@ -102,7 +109,15 @@ fn an_entry_is_made_shown_paused_run_and_removed() {
         assert_eq!(shown[key], value, "{key}");
     }
     assert_eq!(shown["job"]["args"], json!({"to": "a"}));
-    assert_eq!(shown["job"]["priority"], json!("high"));
+    for (key, value) in [
+        ("priority", json!("high")),
+        ("retry_delay_ms", json!(2_000)),
+        ("retry_backoff", json!(3.0)),
+        ("retry_jitter", json!(false)),
+        ("retry_delay_max_ms", json!(300_000)),
+    ] {
+        assert_eq!(shown["job"][key], value, "{key}");
+    }
     assert!(folder.ok(&["cron", "show", "nightly"]).contains("tick "));
 
     folder.ok(&["cron", "pause", "nightly"]);

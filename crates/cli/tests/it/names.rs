@@ -109,8 +109,15 @@ async fn a_slip_in_a_function_or_a_queue_is_told_to_whoever_hands_the_job_over()
     let queue = of(&["enqueue", "sample.hash_file", "--queue", "defualt"]);
     assert!(queue.contains("consumes the queue defualt"), "{queue}");
     assert!(queue.contains("Did you mean default?"), "{queue}");
-    let right = of(&["enqueue", "sample.hash_file", "--in", "1h"]);
-    assert!(right.is_empty(), "{right}");
+    let entry = of(&["cron", "add", "monthly", "@monthly", "sample.hash_flie"]);
+    assert!(entry.contains("Did you mean sample.hash_file?"), "{entry}");
+    for right in [
+        &["enqueue", "sample.hash_file", "--in", "1h"][..],
+        &["cron", "add", "yearly", "@yearly", "sample.hash_file"],
+    ] {
+        let told = of(right);
+        assert!(told.is_empty(), "{right:?}: {told}");
+    }
 }
 
 #[test]

@@ -91,3 +91,23 @@ fn a_parked_job_is_in_sight(folder: &Folder, id: &str) {
         );
     }
 }
+
+#[test]
+fn the_doctor_of_an_embedded_store_advises_what_can_run_on_one() {
+    let folder = Folder::new();
+    folder.ok(&["enqueue", "f"]);
+    let output = folder.run(&["doctor", "-o", "json"]);
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    let findings = said["findings"].as_array().unwrap();
+    for subject in ["scheduler", "workers"] {
+        let finding = findings
+            .iter()
+            .find(|finding| finding["subject"] == json!(subject));
+        let fix = finding.unwrap()["fix"].as_str().unwrap();
+        assert!(fix.contains("longshore dev"), "{fix}");
+    }
+    for process in ["`longshore worker", "`longshore scheduler"] {
+        assert!(!said.to_string().contains(process), "{said}");
+    }
+}

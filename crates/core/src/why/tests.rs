@@ -321,7 +321,7 @@ fn started() -> Vec<(Facts, &'static [&'static str], &'static str, &'static str)
             running(|job| job.cancel_reason = Some("by hand".to_owned())),
             &["being_cancelled"],
             "asked to stop: by hand",
-            "handler notices",
+            "worker.cancel_grace",
         ),
         (
             ended(JobStatus::Expired),

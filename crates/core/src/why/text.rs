@@ -155,7 +155,7 @@ impl Reason {
             Self::Running { .. } => "nothing to do; `longshore job watch` follows it",
             Self::LeaseOver { .. } => "a scheduler gives it to another worker; see that one runs",
             Self::BeingCancelled { .. } => {
-                "it ends when its handler notices; one that never does ends with its time-out or its worker"
+                "it ends when its handler notices; one that does not listen is aborted after `worker.cancel_grace` (10s unless set)"
             }
             Self::Expired { .. } => "enqueue it again, with a later expiry or deadline",
             Self::Finished {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Control;
 use super::settle::StopReason;
-use crate::report::RunReport;
+use crate::report::{RunReport, ids};
 
 /// What aborted attempts may take to end.
 const FORCE: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ impl Control {
             .map(super::running::Attempt::id)
             .collect();
         tracing::warn!(
-            ?jobs,
+            jobs = %ids(&jobs),
             "the drain deadline is over: these jobs are stopped and run again elsewhere"
         );
         for key in self.running.keys_where(super::running::Attempt::is_active) {
@@ -171,7 +171,7 @@ impl Control {
             left_unsettled: left(false),
             stats: self.stats.snapshot(),
         };
-        tracing::info!(clean = report.is_clean(), cause = ?report.cause, "worker stopped");
+        tracing::info!(clean = report.is_clean(), cause = %report.cause, "worker stopped");
         self.tasks.shutdown().await;
         report
     }

@@ -13,7 +13,7 @@ use super::flights::{Answer, in_time};
 use super::peers::Runs;
 use super::running::{Attempt, Doing};
 use super::settle::StopReason;
-use crate::report::StopCause;
+use crate::report::{StopCause, ids};
 
 /// Deliveries are acknowledged after this age, once a beat has proven the lease of every job of theirs.
 const EARLY_ACK: Duration = Duration::from_secs(600);
@@ -92,7 +92,7 @@ impl Control {
         let stuck: Vec<JobId> = stuck.map(Attempt::id).collect();
         self.stats.stuck.set(stuck.len());
         if stuck.len() >= self.settings.stuck_max() && self.phase.is_working() {
-            tracing::error!(?stuck, "too many handlers do not stop; the worker drains");
+            tracing::error!(stuck = %ids(&stuck), "too many handlers do not stop; the worker drains");
             self.cause = StopCause::Stuck(stuck);
             self.start_drain(now);
         }

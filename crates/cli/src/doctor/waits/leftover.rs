@@ -35,9 +35,7 @@ fn finding(queue: &QueueName, messages: u64, queued: u64) -> Finding {
             messages - queued
         ),
         "they take room in RabbitMQ, and run nothing",
-        format!(
-            "nothing need be done: the next worker of the queue drops them (`longshore worker --queue {queue}`)"
-        ),
+        "nothing need be done: the next worker of the queue drops them",
     )
 }
 

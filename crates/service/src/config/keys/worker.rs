@@ -31,7 +31,7 @@ pub(super) const KEYS: &[Key] = &[
         "worker.cancel_grace",
         Kind::Time(0, DAY),
         "10s",
-        "How long a cancelled job may take to stop; then it is dropped and given back.",
+        "How long a handler may go on after it was told to stop, by a cancel, a time limit or a drain; then it is aborted.",
     ),
     key(
         "worker.commands.*.program",
