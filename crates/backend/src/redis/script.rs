@@ -15,6 +15,7 @@ const RESULT_IN_RECORD: u64 = 48;
 
 const COUNT: &str = include_str!("lua/count.lua");
 const BASE: &str = include_str!("lua/base.lua");
+const RECORD: &str = include_str!("lua/record.lua");
 const LIB: &str = include_str!("lua/lib.lua");
 const DIRECT: &str = include_str!("lua/direct.lua");
 const DUE: &str = include_str!("lua/due.lua");
@@ -41,7 +42,7 @@ impl Script {
         let (flags, body) = own.split_once('\n').unwrap_or((own, ""));
         Self::new(
             name,
-            format!("{flags}\n{}{COUNT}\n{BASE}\n{LIB}\n{body}", *BOUNDS),
+            format!("{flags}\n{}{COUNT}\n{BASE}\n{RECORD}\n{LIB}\n{body}", *BOUNDS),
         )
     }
 
@@ -49,6 +50,11 @@ impl Script {
     /// that take a turn, and is made, with the shared part, when the first of them comes.
     fn direct(name: &'static str, own: &str) -> Self {
         Self::by_hand(name, own, "")
+    }
+
+    /// The same, of a script that reads records whole all the same.
+    fn whole(name: &'static str, own: &str) -> Self {
+        Self::by_hand(name, own, RECORD)
     }
 
     /// The same, of a script that takes what is due.
@@ -63,7 +69,7 @@ impl Script {
         // A function of Lua may use 60 names of those around it: the bounds are its own. And one that takes `...` has an
         // `arg` of its own, which would hide ours.
         let rare = format!(
-            "local rare\nlocal function make()\n{bounds}{LIB}\n{rare}\nend\n\
+            "local rare\nlocal function make()\n{bounds}{RECORD}\n{LIB}\n{rare}\nend\n\
              rare = function(...)\nrare = make()\nreturn rare(...)\nend\n"
         );
         Self::new(
@@ -145,8 +151,9 @@ macro_rules! scripts {
 }
 
 scripts! { Script::direct:
-    ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STEP = "step", SETTLE_EDGES = "settle_edges",
+    ENQUEUE = "enqueue", MARK_PUBLISHED = "mark_published", STEP = "step",
 }
+scripts! { Script::whole: SETTLE_EDGES = "settle_edges" }
 scripts! { Script::due: PROMOTE = "promote", LEASE_OUTBOX = "lease_outbox" }
 scripts! { Script::shared:
     STATUSES = "statuses", REGISTER = "register",

@@ -15,13 +15,6 @@ local function bucket_of(time)
   return math.min(doublings * 8 + math.floor(time / 2 ^ doublings), 239)
 end
 
--- Code: n enqueued, w started, c completed, f failed, x cancelled, e expired, r retried, s snoozed, u handed back,
--- l worker lost, q a dead letter queued again. The time is what it waited or ran for, or nothing.
-local function happen(code, bucket, place)
-  local field = code .. bucket .. place
-  happened[field] = (happened[field] or 0) + 1
-end
-
 -- Adds to a bucket. The first of its kind may need a row of its own: `opened` is called for the first row.
 local function add_up(call, key, field, by, opened)
   if call('HINCRBY', key, field, by) ~= by then return end
@@ -35,43 +28,45 @@ local function add_up(call, key, field, by, opened)
   call('HINCRBY', key, code .. '::', by)
 end
 
--- Remembers that a bucket is there, in a list of those of its kind.
-local function open(call, list, number, key)
-  call('RPUSH', list, number)
-  call('PEXPIRE', list, HOURS_KEPT)
-  call('PEXPIRE', key, HOURS_KEPT)
-end
+-- Makes room when a minute begins. What is seldom needed is made then: each function costs a script as much as a command.
+local function begin_minute(call, P, now, minute)
+  -- Remembers that a bucket is there, in a list of those of its kind.
+  local function open(list, number, key)
+    call('RPUSH', list, number)
+    call('PEXPIRE', list, HOURS_KEPT)
+    call('PEXPIRE', key, HOURS_KEPT)
+  end
 
--- Adds a minute to its hour.
-local function fold(call, P, minute)
-  local from, hour = P .. 'st:m:' .. minute, math.floor(minute / 60)
-  local to, flat = P .. 'st:h:' .. hour, call('HGETALL', from)
-  for i = 1, #flat, 2 do
-    if string.find(flat[i], '^%a%d*:') then
-      add_up(call, to, flat[i], tonumber(flat[i + 1]), function() open(call, P .. 'st:hours', hour, to) end)
+  -- Adds a minute to its hour.
+  local function fold(first)
+    local from, hour = P .. 'st:m:' .. first, math.floor(first / 60)
+    local to, flat = P .. 'st:h:' .. hour, call('HGETALL', from)
+    for i = 1, #flat, 2 do
+      if string.find(flat[i], '^%a%d*:') then
+        add_up(call, to, flat[i], tonumber(flat[i + 1]), function() open(P .. 'st:hours', hour, to) end)
+      end
+    end
+    call('UNLINK', from)
+  end
+
+  -- Takes numbers off a list that begin longer ago than `kept`: a few at a time, so that a long rest stalls nobody.
+  local function turn(list, length, kept, act)
+    for _ = 1, 4 do
+      local first = tonumber(call('LINDEX', list, 0) or nil)
+      if not first or first * length + kept > now then return end
+      call('LPOP', list)
+      act(first)
     end
   end
-  call('UNLINK', from)
-end
 
--- Takes numbers off a list that begin longer ago than `kept`: a few at a time, so that a long rest stalls nobody.
-local function turn(call, list, length, kept, now, act)
-  for _ = 1, 4 do
-    local first = tonumber(call('LINDEX', list, 0) or nil)
-    if not first or first * length + kept > now then return end
-    call('LPOP', list)
-    act(first)
-  end
+  open(P .. 'st:minutes', minute, P .. 'st:m:' .. minute)
+  turn(P .. 'st:minutes', 60000, MINUTES_KEPT, fold)
+  turn(P .. 'st:hours', 3600000, HOURS_KEPT, function(first) call('UNLINK', P .. 'st:h:' .. first) end)
 end
 
 local function write_happened(call, P, now)
   if not next(happened) then return end
   local minute = math.floor(now / 60000)
-  local key = P .. 'st:m:' .. minute
-  local function opened()
-    open(call, P .. 'st:minutes', minute, key)
-    turn(call, P .. 'st:minutes', 60000, MINUTES_KEPT, now, function(first) fold(call, P, first) end)
-    turn(call, P .. 'st:hours', 3600000, HOURS_KEPT, now, function(first) call('UNLINK', P .. 'st:h:' .. first) end)
-  end
-  for field, by in pairs(happened) do add_up(call, key, field, by, opened) end
+  local function opened() begin_minute(call, P, now, minute) end
+  for field, by in pairs(happened) do add_up(call, P .. 'st:m:' .. minute, field, by, opened) end
 end

@@ -1,14 +1,12 @@
 -- What the scripts share that run for every job. `rare` is put before this file: it makes the words of `lib.lua`, which
 -- take longer to make than a job takes, the first time that a job needs them.
 
-local NOW_TEXT, LEASE_TEXT = text(NOW), text(NOW + LEASE)
+local NOW_TEXT = text(NOW)
 local J = P .. 'j:'
 local sub, pack, read = string.sub, struct.pack, struct.unpack
 
--- Numbers as they stand in a record, see `decode`.
-local function eight(number) return pack('>d', number) end
-local function four(number) return pack('>I4', number) end
-local NOW_8 = eight(NOW)
+-- Numbers as they stand in a record, see `record.lua`.
+local NOW_8 = pack('>d', NOW)
 local NOTHING_8, NOTHING_16, NOTHING_20 = string.rep('\0', 8), string.rep('\0', 16), string.rep('\0', 20)
 
 -- Rows of the jobs that take no turn, ready to be sent: an array for each index, much cheaper than `row`.
@@ -112,13 +110,6 @@ local function time_in(of, time)
   of[bucket] = (of[bucket] or 0) + 1
 end
 
-local function tell_times(code, of, name)
-  for bucket, count in pairs(of) do
-    local field = code .. bucket .. name
-    happened[field] = (happened[field] or 0) + count
-  end
-end
-
 -- Hands on what was counted, for `done`. Lua takes long to turn a number into text.
 local function tell_places()
   local statuses = { [0] = ':0:', ':1:', ':2:', ':3:', ':4:', ':5:' }
@@ -132,8 +123,12 @@ local function tell_places()
         end
       end
       if place.new > 0 then happened['n' .. name] = (happened['n' .. name] or 0) + place.new end
-      tell_times('w', place.waits, name)
-      tell_times('c', place.runs, name)
+      for code, of in pairs({ w = place.waits, c = place.runs }) do
+        for bucket, count in pairs(of) do
+          local field = code .. bucket .. name
+          happened[field] = (happened[field] or 0) + count
+        end
+      end
     end
   end
 end

@@ -55,7 +55,7 @@ local function are_new()
   return call(unpack(keys)) == 0
 end
 
-local OUTBOX_TEXT, OUTBOX_8 = text(NOW + OUTBOX_GRACE), eight(NOW + OUTBOX_GRACE)
+local OUTBOX_TEXT, OUTBOX_8 = text(NOW + OUTBOX_GRACE), pack('>d', NOW + OUTBOX_GRACE)
 
 -- How many of these fields there are, and how they stand in the map at the end of a record.
 local function packed(fields)
@@ -72,8 +72,8 @@ local function form(is_later, fn, nm, q, priority, t, r, e, d)
   local names, named = packed({ nm = nm, t = t })
   local times, timed = packed({ e = tonumber(e) or '', d = tonumber(d) or '' })
   local mark, gen = times > 0 and '+' or '-', is_later and 0 or 1
-  local waits = is_later and string.rep('\0', 24) .. eight(tonumber(r)) or NOW_8 .. OUTBOX_8 .. string.rep('\0', 16)
-  local first = pack('>BBc1', 48 + priority, is_later and 49 or 50, mark) .. string.rep('\0', 59) .. four(gen) .. waits
+  local waits = is_later and string.rep('\0', 24) .. pack('>d', r) or NOW_8 .. OUTBOX_8 .. string.rep('\0', 16)
+  local first = pack('>BBc1', 48 + priority, is_later and 49 or 50, mark) .. string.rep('\0', 59) .. pack('>I4', gen) .. waits
   local second = pack('>Bc0Bc0B', #q, q, #fn, fn, 0x81 + names + times)
   return first .. string.rep('\0', 8), second, named .. timed
 end
@@ -95,7 +95,7 @@ local function begin(out, b, k)
   b = b + GROUP
   for j = b, b + (count - 1) * JOB, JOB do
     local id, C = ARGV[j], ARGV[j + 2]
-    keep(keys[k], first .. eight(C) .. second .. cmsgpack.pack('h', ARGV[j + 1]) .. more)
+    keep(keys[k], first .. pack('>d', C) .. second .. cmsgpack.pack('h', ARGV[j + 1]) .. more)
     keep(P .. 'p:' .. id, ARGV[j + 3])
     k = k + 2
     if last ~= '' then add('expiring', last, id) end

@@ -19,7 +19,7 @@ return function(out, id, index)
   return dispatch(out, r)
 end
 ---- direct
-local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)
+local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), pack('>d', NOW + OUTBOX_LEASE)
 local limit, out = num(), { epoch(), 0 }
 
 -- A clock that went back leaves rows behind that are due much too late.

@@ -38,9 +38,12 @@ local function tally(r, status, by)
   counts[field] = (counts[field] or 0) + by
 end
 
--- Counts what happened to a record, see `count.lua`.
+-- Counts what happened to a record, see `count.lua`. Code: n enqueued, w started, c completed, f failed, x cancelled,
+-- e expired, r retried, s snoozed, u handed back, l worker lost, q a dead letter queued again. The time is what it waited
+-- or ran for, or nothing.
 local function note(r, code, time)
-  happen(code, time and bucket_of(time) or '', ':' .. r.q .. ':' .. r.fn)
+  local field = code .. (time and bucket_of(time) or '') .. ':' .. r.q .. ':' .. r.fn
+  happened[field] = (happened[field] or 0) + 1
 end
 
 -- Index rows: gathered here by index and id, the last word for each (a score, or false for no row), and written

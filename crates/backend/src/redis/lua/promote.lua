@@ -23,7 +23,7 @@ return function(out, id, index)
   return dispatch(out, r)
 end
 ---- direct
-local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)
+local LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), pack('>d', NOW + OUTBOX_LEASE)
 local limit, out = num(), { epoch(), 0 }
 
 -- Queues a job of which nothing but its time is said. Answers how heavy it is, or nothing when it takes a turn.
@@ -37,7 +37,7 @@ local function queue(id, index, priority, payload)
   -- It could run since it was due.
   write_record(
     id,
-    priority .. '2-' .. sub(record, 4, 62) .. four(g + 1) .. sub(record, 91, 98) .. LEASED_8 .. NOTHING_16 .. sub(record, 99)
+    priority .. '2-' .. sub(record, 4, 62) .. pack('>I4', g + 1) .. sub(record, 91, 98) .. LEASED_8 .. NOTHING_16 .. sub(record, 99)
   )
   rem(index, id)
   add('outbox:' .. priority, LEASED_TEXT, id)

@@ -102,6 +102,7 @@ local function complete(id, nonce, data)
 end
 
 local worker = arg()
+local LEASE_TEXT = text(NOW + LEASE)
 -- What a start writes before the nonce, and after it.
 local STARTED, BY = pack('>I4ddd', 1, NOW, NOW_US, NOW + LEASE), pack('>dI4I2B', 0, 0, #worker, 0)
 

@@ -16,7 +16,10 @@ use longshore_testkit::servers::Redis;
 use super::rig::{claim, complete, store};
 
 /// The words that read and write a record.
-const BASE: &str = include_str!("../../../src/redis/lua/base.lua");
+const BASE: &str = concat!(
+    include_str!("../../../src/redis/lua/base.lua"),
+    include_str!("../../../src/redis/lua/record.lua"),
+);
 
 /// What these lines of Lua answer, which have the key of a record in `key`.
 async fn with_record(redis: &Redis, id: JobId, lines: &str) -> String {

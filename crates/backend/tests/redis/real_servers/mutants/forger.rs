@@ -120,7 +120,7 @@ fn forge(parts: &[&[u8]], mutant: &Mutant) -> Option<String> {
         halves.find(|half| half.contains(mutant.needle)).unwrap()
     };
     let changed = own.replacen(mutant.needle, mutant.replacement, 1);
-    source.contains(own).then(|| source.replacen(own, &changed, 1))
+    source.contains(own).then(|| source.replace(own, &changed))
 }
 
 fn encode(out: &mut Vec<u8>, parts: &[&[u8]], text: &[u8]) {

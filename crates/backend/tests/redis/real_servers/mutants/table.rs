@@ -38,7 +38,7 @@ macro_rules! texts {
     };
 }
 texts! {
-    "base", "lib", "count", "enqueue", "step", "beat", "mark_published", "lease_outbox", "extend_outbox", "promote", "audit", "expire_leases",
+    "base", "record", "lib", "count", "enqueue", "step", "beat", "mark_published", "lease_outbox", "extend_outbox", "promote", "audit", "expire_leases",
     "requeue", "requeue_edited", "discard", "prune", "register", "settle_edges", "relations", "relations_told", "rebuild",
     "broker_gave_up", "cancel", "dead_copied", "dead_twins", "quarantine", "fail_blocked", "progress", "unpark",
     "edges_verified", "parents_unknown", "abort", "cron_fire", "open_edges", "removals",
@@ -52,7 +52,7 @@ impl Mutant {
 
     /// Whether every script has this text.
     pub(super) fn is_shared(&self) -> bool {
-        matches!(self.script, "base" | "lib" | "count")
+        matches!(self.script, "base" | "record" | "lib" | "count")
     }
 }
 
@@ -313,15 +313,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "  if call('RPUSH', key, row) > HISTORY then",
         "  if false then",
     ),
-    mutant("base", "an expiry is not written", "'b', 'e', 'd'", "'b', 'd'"),
+    mutant("record", "an expiry is not written", "'b', 'e', 'd'", "'b', 'd'"),
     mutant(
-        "base",
+        "record",
         "a job with more looks as if it had nothing",
         "rest[field], mark = value, '+'",
         "rest[field] = value",
     ),
     mutant(
-        "count",
+        "lib",
         "a happening is counted twice",
         "happened[field] = (happened[field] or 0) + 1",
         "happened[field] = (happened[field] or 0) + 2",

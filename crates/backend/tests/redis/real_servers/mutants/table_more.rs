@@ -152,20 +152,20 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "lease_outbox",
         "a leased row is due at once",
-        "LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)",
+        "LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), pack('>d', NOW + OUTBOX_LEASE)",
         "LEASED_TEXT, LEASED_8 = NOW_TEXT, NOW_8",
     ),
     mutant(
         "promote",
         "a promoted job is not leased",
-        "LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), eight(NOW + OUTBOX_LEASE)",
+        "LEASED_TEXT, LEASED_8 = text(NOW + OUTBOX_LEASE), pack('>d', NOW + OUTBOX_LEASE)",
         "LEASED_TEXT, LEASED_8 = NOW_TEXT, NOW_8",
     ),
     mutant(
         "promote",
         "a promoted job keeps its gen",
-        "four(g + 1)",
-        "four(g)",
+        "pack('>I4', g + 1)",
+        "pack('>I4', g)",
     ),
     mutant(
         "promote",
