@@ -7,7 +7,7 @@ local sub, pack, read = string.sub, struct.pack, struct.unpack
 
 -- Numbers as they stand in a record, see `record.lua`.
 local NOW_8 = pack('>d', NOW)
-local NOTHING_8, NOTHING_16, NOTHING_20 = string.rep('\0', 8), string.rep('\0', 16), string.rep('\0', 20)
+local NOTHING_8, NOTHING_16 = '\0\0\0\0\0\0\0\0', '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
 -- Rows of the jobs that take no turn, ready to be sent: an array for each index, much cheaper than `row`.
 local adds, rems = {}, {}
@@ -93,7 +93,7 @@ local function place_of(q, fn)
   end
   local place = of[fn]
   if not place then
-    place = { by = { [0] = 0, 0, 0, 0, 0, 0 }, new = 0, waits = {}, runs = {}, ready = {} }
+    place = { by = { [0] = 0, 0, 0, 0, 0, 0 }, new = 0 }
     of[fn] = place
   end
   return place
@@ -123,8 +123,8 @@ local function tell_places()
         end
       end
       if place.new > 0 then happened['n' .. name] = (happened['n' .. name] or 0) + place.new end
-      for code, of in pairs({ w = place.waits, c = place.runs }) do
-        for bucket, count in pairs(of) do
+      for code, which in pairs({ w = 'waits', c = 'runs' }) do
+        for bucket, count in pairs(place[which] or {}) do
           local field = code .. bucket .. name
           happened[field] = (happened[field] or 0) + count
         end

@@ -55,27 +55,22 @@ local function are_new()
   return call(unpack(keys)) == 0
 end
 
-local OUTBOX_TEXT, OUTBOX_8 = text(NOW + OUTBOX_GRACE), pack('>d', NOW + OUTBOX_GRACE)
+local OUTBOX_TEXT = text(NOW + OUTBOX_GRACE)
+-- From the attempts to the result.
+local NEVER_STARTED =
+  '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 
--- How many of these fields there are, and how they stand in the map at the end of a record.
-local function packed(fields)
-  local count, out = 0, ''
-  for field, value in pairs(fields) do
-    if value ~= '' then count, out = count + 1, out .. cmsgpack.pack(field, value) end
-  end
-  return count, out
-end
-
--- What the records of a group have alike: the text before a job's creation, and that before its fingerprint; then the
--- number of its other fields, and these.
+-- What the records of a group have alike: the text before a job's creation, and that before its fingerprint; then how
+-- what most jobs do not have stands behind it in the map at the end.
 local function form(is_later, fn, nm, q, priority, t, r, e, d)
-  local names, named = packed({ nm = nm, t = t })
-  local times, timed = packed({ e = tonumber(e) or '', d = tonumber(d) or '' })
-  local mark, gen = times > 0 and '+' or '-', is_later and 0 or 1
-  local waits = is_later and string.rep('\0', 24) .. pack('>d', r) or NOW_8 .. OUTBOX_8 .. string.rep('\0', 16)
-  local first = pack('>BBc1', 48 + priority, is_later and 49 or 50, mark) .. string.rep('\0', 59) .. pack('>I4', gen) .. waits
-  local second = pack('>Bc0Bc0B', #q, q, #fn, fn, 0x81 + names + times)
-  return first .. string.rep('\0', 8), second, named .. timed
+  local more, count, mark = '', 1, '-'
+  if nm ~= '' then more, count = cmsgpack.pack('nm', nm), 2 end
+  if t ~= '' then more, count = more .. cmsgpack.pack('t', t), count + 1 end
+  if e ~= '' then more, count, mark = more .. cmsgpack.pack('e', tonumber(e)), count + 1, '+' end
+  if d ~= '' then more, count, mark = more .. cmsgpack.pack('d', tonumber(d)), count + 1, '+' end
+  local head = priority .. (is_later and '1' or '2') .. mark .. NEVER_STARTED
+  local waits = is_later and pack('>I4dddd', 0, 0, 0, 0, r) or pack('>I4dddd', 1, NOW, NOW + OUTBOX_GRACE, 0, 0)
+  return head .. waits .. NOTHING_8, pack('>Bc0Bc0B', #q, q, #fn, fn, 0x80 + count), more
 end
 
 -- The earlier of the two, in their own words.

@@ -96,13 +96,14 @@ local function complete(id, nonce, data)
   local place = place_of(q, fn)
   local by = place.by
   by[3], by[5] = by[3] - 1, by[5] + 1
+  if not place.runs then place.runs = {} end
   time_in(place.runs, NOW - started)
   if is_watched then wake(id, '5') end
   return true
 end
 
 local worker = arg()
-local LEASE_TEXT = text(NOW + LEASE)
+local LEASE_TEXT, NEVER_STARTED = text(NOW + LEASE), '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 -- What a start writes before the nonce, and after it.
 local STARTED, BY = pack('>I4ddd', 1, NOW, NOW_US, NOW + LEASE), pack('>dI4I2B', 0, 0, #worker, 0)
 
@@ -112,7 +113,7 @@ local function start(id, gen, nonce)
   -- It has nothing but a name and tags: nobody has asked to cancel it or given it back.
   if not record or sub(record, 2, 3) ~= '2-' then return false end
   -- No attempts, start, fence, retries or losts.
-  if sub(record, 4, 23) ~= NOTHING_20 or sub(record, 99, 106) ~= NOTHING_8 then return false end
+  if sub(record, 4, 23) ~= NEVER_STARTED or sub(record, 99, 106) ~= NOTHING_8 then return false end
   local priority, known_gen, since, unpublished = sub(record, 1, 1), read('>I4dd', record, 63)
   if known_gen ~= tonumber(gen) then return false end
   local q, fn = read('>Bc0Bc0', record, 115)
@@ -127,6 +128,7 @@ local function start(id, gen, nonce)
     end
     rem(index, id)
   else
+    if not place.ready then place.ready = {} end
     local index = place.ready[priority]
     if not index then
       index = 'ready:' .. q .. ':' .. priority
@@ -137,6 +139,7 @@ local function start(id, gen, nonce)
   add('running', LEASE_TEXT, id)
   local by = place.by
   by[2], by[3] = by[2] - 1, by[3] + 1
+  if not place.waits then place.waits = {} end
   if since ~= 0 then time_in(place.waits, NOW - since) else place.waits[''] = (place.waits[''] or 0) + 1 end
   if is_watched then wake(id, '3') end
   return true

@@ -60,7 +60,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "step",
         "a plain start forgets the attempts before",
-        "  if sub(record, 4, 23) ~= NOTHING_20 or sub(record, 99, 106) ~= NOTHING_8 then return false end\n",
+        "  if sub(record, 4, 23) ~= NEVER_STARTED or sub(record, 99, 106) ~= NOTHING_8 then return false end\n",
         "",
     ),
     mutant(
@@ -90,8 +90,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "enqueue",
         "a job that expires looks as if it did not",
-        "local mark, gen = times > 0 and '+' or '-'",
-        "local mark, gen = '-'",
+        "if e ~= '' then more, count, mark = more .. cmsgpack.pack('e', tonumber(e)), count + 1, '+' end",
+        "if e ~= '' then more, count = more .. cmsgpack.pack('e', tonumber(e)), count + 1 end",
     ),
     mutant(
         "enqueue",
