@@ -93,6 +93,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1024;
 /// Most extra fields of a progress update.
 pub const PROGRESS_FIELDS_MAX: usize = 16;
+/// Most bytes of an extra field of a progress update, as JSON with its name.
+pub const PROGRESS_FIELD_BYTES_MAX: usize = 4 * 1024;
+/// Deepest nesting of an extra field of a progress update: records are read with a bound of their own, far above.
+pub const PROGRESS_FIELD_DEPTH_MAX: usize = 32;
 /// Entries of a job's progress stream.
 pub const PROGRESS_STREAM_ENTRIES: usize = 10;
 /// Lines of a job's log, of all its attempts together: the last ones are kept.

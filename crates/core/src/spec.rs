@@ -11,6 +11,7 @@ use crate::id::JobId;
 use crate::limits;
 use crate::name::{FunctionName, QueueName};
 use crate::priority::Priority;
+use crate::value;
 
 /// When the job runs for the first time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -355,7 +356,11 @@ impl JobSpec {
             }
         }
         // Before anything walks them recursively.
-        if let Some((key, _)) = self.metadata.iter().find(|(_, value)| is_too_deep(value)) {
+        if let Some((key, _)) = self
+            .metadata
+            .iter()
+            .find(|(_, value)| value::nests_deeper(value, limits::METADATA_DEPTH_MAX))
+        {
             problems.push(format!(
                 "metadata: \"{}\" nests deeper than {} levels; flatten it",
                 key.chars().take(40).collect::<String>().escape_debug(),
@@ -377,28 +382,6 @@ impl JobSpec {
             ));
         }
     }
-}
-
-/// Whether a value nests deeper than metadata may. Level by level: the check itself cannot overflow the stack.
-fn is_too_deep(value: &serde_json::Value) -> bool {
-    use serde_json::Value;
-    let mut level = vec![value];
-    for _ in 0..=limits::METADATA_DEPTH_MAX {
-        level = level
-            .into_iter()
-            .flat_map(|value| -> Vec<&Value> {
-                match value {
-                    Value::Array(items) => items.iter().collect(),
-                    Value::Object(entries) => entries.values().collect(),
-                    _ => Vec::new(),
-                }
-            })
-            .collect();
-        if level.is_empty() {
-            return false;
-        }
-    }
-    true
 }
 
 /// A job that cannot be accepted, with every problem that was found.

@@ -134,6 +134,29 @@ pub fn to_json(field: &'static str, bytes: &[u8]) -> Result<serde_json::Value, E
     decode::<JsonView>(field, bytes).map(|view| view.0)
 }
 
+/// Whether a value nests deeper than `levels`; one without parts nests none. Level by level: the check itself cannot
+/// overflow the stack.
+pub fn nests_deeper(value: &serde_json::Value, levels: usize) -> bool {
+    use serde_json::Value;
+    let mut level = vec![value];
+    for _ in 0..=levels {
+        level = level
+            .into_iter()
+            .flat_map(|value| -> Vec<&Value> {
+                match value {
+                    Value::Array(items) => items.iter().collect(),
+                    Value::Object(entries) => entries.values().collect(),
+                    _ => Vec::new(),
+                }
+            })
+            .collect();
+        if level.is_empty() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Checks that `bytes` are exactly one well-formed MessagePack value no deeper than [`DEPTH_MAX`]. Iterative: the
 /// check itself cannot overflow the stack.
 ///

@@ -1,5 +1,6 @@
 //! A progress update under construction.
 
+use longshore_core::{limits, value};
 use serde::Serialize;
 
 use super::JobContext;
@@ -23,16 +24,20 @@ impl<'a> ProgressUpdate<'a> {
         }
     }
 
-    /// Adds a field such as `items_processed`. At most 16 are kept; a value that is no JSON is left out.
+    /// Adds a field such as `items_processed`. At most 16 are kept. Left out is a value that is no JSON, nests deeper than
+    /// 32 levels, or is longer than 4 KiB as JSON, its name included.
     #[expect(
         clippy::return_self_not_must_use,
         reason = "the update is recorded when it is dropped"
     )]
     pub fn field(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
-        if self.fields.len() < longshore_core::limits::PROGRESS_FIELDS_MAX
+        let name = name.into();
+        if self.fields.len() < limits::PROGRESS_FIELDS_MAX
             && let Ok(value) = serde_json::to_value(value)
+            && !value::nests_deeper(&value, limits::PROGRESS_FIELD_DEPTH_MAX)
+            && name.len() + value.to_string().len() <= limits::PROGRESS_FIELD_BYTES_MAX
         {
-            self.fields.push((name.into(), value));
+            self.fields.push((name, value));
         }
         self
     }

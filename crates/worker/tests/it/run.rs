@@ -13,7 +13,11 @@ use crate::rig::{Echo, Rig, Running, echo, named};
 struct Greeting(&'static str);
 
 async fn greet(job: Echo, ctx: JobContext, State(greeting): State<Greeting>) -> Result<String, JobError> {
-    ctx.progress(0.5, "half way").field("items", 3);
+    let deep = (0..120).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
+    ctx.progress(0.5, "half way")
+        .field("items", 3)
+        .field("deep", deep)
+        .field("long", "x".repeat(5_000));
     ctx.log("a line");
     Ok(format!("{} {} #{}", greeting.0, job.text, ctx.attempt()))
 }
@@ -51,7 +55,12 @@ async fn a_job_runs_with_state_and_progress_and_its_result_is_kept() {
         "hello world #1"
     );
     assert_eq!(view.progress.message, "half way");
-    assert_eq!(view.progress.fields["items"], 3);
+    let fields: Vec<_> = view.progress.fields.iter().collect();
+    assert_eq!(
+        fields,
+        [(&"items".to_owned(), &serde_json::json!(3))],
+        "what is too deep or too long to be read by everybody is left out"
+    );
     let log = rig.ports.inspect.log(0, id, 0).await.unwrap();
     assert_eq!((log[0].number, log[0].attempt, &*log[0].text), (1, 1, "a line"));
     let report = worker.stop().await;
