@@ -194,6 +194,7 @@ impl Control {
             }
             Err(error @ Error::Refused { .. }) => {
                 lane.isolate(now, &*self.random);
+                self.give_claims_up(shard, false);
                 self.note_failure("claim and finish", &error);
             }
             Err(error @ Error::Forbidden { .. }) => {
@@ -226,6 +227,23 @@ impl Control {
             .rev()
         {
             if let Step::Claim(claiming) = step {
+                self.claim_failed(claiming, is_unknown);
+            }
+        }
+    }
+
+    /// The same of claims whose records are to be made anew.
+    fn give_rebuilt_claims_up(&mut self, shard: u16, is_unknown: bool) {
+        if !self.phase.is_working() {
+            return;
+        }
+        let lane = self.rebuilds.entry(shard).or_default();
+        for job in lane
+            .take_waiting(|job| matches!(job, Rebuilding::Claim(_)))
+            .into_iter()
+            .rev()
+        {
+            if let Rebuilding::Claim(claiming) = job {
                 self.claim_failed(claiming, is_unknown);
             }
         }
@@ -315,6 +333,7 @@ impl Control {
             },
             Err(error) => {
                 lane.failed(now, &*self.random);
+                self.give_rebuilt_claims_up(shard, matches!(error, Error::OutcomeUnknown { .. }));
                 self.note_failure("rebuild records", &error);
             }
         }

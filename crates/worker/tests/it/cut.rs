@@ -26,6 +26,8 @@ pub(crate) enum Fault {
     ShardAway(u16),
     /// In this shard nothing may be claimed or ended.
     StepsForbidden(u16),
+    /// Claims and ends of this shard are refused: its server is there and takes no writes.
+    StepsRefused(u16),
     /// Beats are not answered.
     NoBeats,
     /// Every claim finds another owner.
@@ -97,6 +99,10 @@ impl Cut {
                 what: "step".to_owned(),
                 reason: "no rights".to_owned(),
             },
+            Fault::StepsRefused(_) => Error::Refused {
+                server: "store",
+                reason: "it cannot write its file".to_owned(),
+            },
             _ => Error::Unavailable {
                 server: "store",
                 reason: "taken away".to_owned(),
@@ -141,7 +147,11 @@ impl AttemptPort for Cut {
                 Ok(answer)
             });
         }
-        let mut faults = vec![Fault::ShardAway(shard), Fault::StepsForbidden(shard)];
+        let mut faults = vec![
+            Fault::ShardAway(shard),
+            Fault::StepsForbidden(shard),
+            Fault::StepsRefused(shard),
+        ];
         if !finishes.is_empty() {
             faults.push(Fault::CorruptEnds);
         }

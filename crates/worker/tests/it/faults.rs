@@ -282,6 +282,11 @@ async fn jobs_of_other_shards_go_on_while_one_shard_forbids_claims() {
     jobs_of_other_shards_go_on(Fault::StepsForbidden(1)).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_of_other_shards_go_on_while_one_shard_refuses_claims() {
+    jobs_of_other_shards_go_on(Fault::StepsRefused(1)).await;
+}
+
 async fn jobs_of_other_shards_go_on(fault: Fault) {
     let rig = Rig::new();
     let cut = Cut::new(&rig);
