@@ -9,10 +9,10 @@
 local out = {}
 while at < #ARGV do
   local id, nonce = arg(), arg()
-  local r = load(id)
-  if not r then
+  local r = load_or_skip(id)
+  if r == nil then
     out[#out + 1] = call('EXISTS', P .. 't:' .. id) == 1 and -1 or -2
-  elseif r.o == nonce and r.s == RUNNING then
+  elseif r and r.o == nonce and r.s == RUNNING then
     put(r, 'u', NOW + LEASE)
     save(r)
     out[#out + 1] = r.c and 1 or 0

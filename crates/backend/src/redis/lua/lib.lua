@@ -209,6 +209,14 @@ local function is_readable(id)
   return r.q and r.P and r.C and (r.s < COMPLETED or r.B) and true or false
 end
 
+-- As `load`; false when what is there can be no record. That is for a person, whom the doctor tells of it, and stops nothing
+-- that other jobs need.
+local function load_or_skip(id)
+  local is_read, r = pcall(load, id)
+  if is_read then return r end
+  return false
+end
+
 -- Adds lines to a job's log, each after its place in it, and answers how many its attempt has said. Those up to `said`
 -- were added before: the answer to that call was lost.
 local function add_lines(id, said, lines)
@@ -655,8 +663,12 @@ end
 local function each(index, upto, limit, act, from)
   local ids = call('ZRANGEBYSCORE', P .. index, from or '-inf', upto, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
-    local r = load(id)
-    if r and r.before[index] then act(r) else call('ZREM', P .. index, id) end
+    local r = load_or_skip(id)
+    if r and r.before[index] then
+      act(r)
+    elseif r ~= false then
+      call('ZREM', P .. index, id)
+    end
   end
   return #ids
 end
@@ -665,11 +677,11 @@ end
 local function pull_back(index, field, most)
   local ids = call('ZRANGEBYSCORE', P .. index, '(' .. text(NOW + most), '+inf', 'LIMIT', 0, PULL)
   for _, id in ipairs(ids) do
-    local r = load(id)
+    local r = load_or_skip(id)
     if r and r.before[index] then
       put(r, field, NOW + most)
       save(r)
-    else
+    elseif r ~= false then
       row(index, id, false)
     end
   end

@@ -9,7 +9,7 @@
 
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
-  local r = load(id)
+  local r = load_or_skip(id)
   if r and r.o == nonce and r.s == RUNNING then
     if #lines > 0 then put(r, 'j', add_lines(id, r.j or 0, lines)) end
     call('SET', P .. 'g:' .. id, progress)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use longshore_core::clock::{Clock as _, SystemClock};
 use longshore_core::outcome::{ErrorInfo, Outcome};
-use longshore_core::port::attempt::{Claimed, Finish, Finished};
+use longshore_core::port::attempt::{Beaten, Claimed, Finish, Finished};
 use longshore_core::port::enqueue::NewJob;
 use longshore_core::port::{AttemptPort as _, EnqueuePort as _};
 use longshore_core::view::Detail;
@@ -135,4 +135,25 @@ async fn a_record_of_an_earlier_build_is_read_and_written_anew() {
         let is_text = "return type(redis.pcall('GET', key)) == 'string' and 1 or 0";
         assert!(job.id == ended.id || with_record(&redis, job.id, is_text).await.trim() == "1");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stops_no_beat_and_no_sweep() {
+    let (redis, store) = store().await;
+    let all: [_; 2] = jobs();
+    store.enqueue(0, all.to_vec()).await.unwrap();
+    let claims = [claim(&all[0]), claim(&all[1])];
+    store.step(0, Vec::new(), claims.to_vec()).await.unwrap();
+    with_record(&redis, all[0].id, "return call('SET', key, 'no record')").await;
+    let beats = claims.iter().map(|claim| (claim.id, claim.nonce)).collect();
+    let alive = Beaten::Alive {
+        cancel_requested: false,
+    };
+    assert_eq!(store.beat(0, beats).await.unwrap(), [Beaten::Lost, alive]);
+    // Its lease is over, and so is the pause of a sweep that has just begun.
+    let over =
+        "call('ZADD', P .. 'running', 1, key:sub(-32)) return call('HSET', KEYS[1], 'seen', NOW, 'pause', 0)";
+    with_record(&redis, all[0].id, over).await;
+    let swept = store.schedule_port().expire_leases(0, 10).await.unwrap();
+    assert_eq!((swept.requeued, swept.failed), (0, 0));
 }

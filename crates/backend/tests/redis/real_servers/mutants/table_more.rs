@@ -121,8 +121,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "beat",
         "a beat needs no nonce",
-        "elseif r.o == nonce and r.s == RUNNING then",
-        "elseif r.o then",
+        "elseif r and r.o == nonce and r.s == RUNNING then",
+        "elseif r and r.o then",
     ),
     mutant(
         "beat",
