@@ -80,6 +80,13 @@ pub(super) fn of_command(error: &RedisError, hosts: &str) -> Fault {
         ErrorKind::Io | ErrorKind::Parse => unknown(),
         // The probe of a script, before it wrote anything: the slot is on its way to another node.
         ErrorKind::Server(ServerErrorKind::TryAgain) => unavailable(hosts, MOVING),
+        // It starts, follows another master, or its part of the cluster has none: it will answer by and by, and did nothing.
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::ReadOnly,
+        ) => unavailable(hosts, text(error)),
         _ if text(error).contains("non local key") => unavailable(hosts, MOVING),
         _ if text(error).contains(IN_A_SCRIPT) => {
             forbidden(format!("{}; a part of it may have been done", text(error)))
@@ -131,5 +138,32 @@ fn text(error: &RedisError) -> String {
         (Some(code), None) => code.to_owned(),
         (None, Some(detail)) => detail.to_owned(),
         (None, None) => error.category().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> Error {
+        let error = redis::parse_redis_value(format!("-{line}\r\n").as_bytes())
+            .and_then(redis::Value::extract_error)
+            .unwrap_err();
+        of_command(&error, "redis:6379").into()
+    }
+
+    #[test]
+    fn a_server_that_is_not_ready_yet_is_away_and_one_that_refuses_is_not() {
+        for line in [
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down",
+            "CLUSTERDOWN The cluster is down",
+            "READONLY You can't write against a read only replica.",
+        ] {
+            let error = said(line);
+            assert!(matches!(error, Error::Unavailable { .. }), "{line}: {error:?}");
+        }
+        let error = said("MISCONF Redis is configured to save RDB snapshots");
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     }
 }
