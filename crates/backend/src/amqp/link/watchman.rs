@@ -133,5 +133,7 @@ async fn watch_over(
             Ok(None) => break,
         }
     }
+    // Whoever held publishers back says so again on the next connection.
+    dialer.tell_blocked(false);
     reason
 }
