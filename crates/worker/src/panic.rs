@@ -10,6 +10,7 @@ use longshore_core::outcome::ErrorInfo;
 pub const PANIC: &str = "panic";
 
 struct Caught {
+    said: String,
     location: String,
     backtrace: String,
 }
@@ -24,6 +25,7 @@ pub fn install_panic_hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let caught = Caught {
+            said: message(panic.payload()),
             location: panic.location().map(ToString::to_string).unwrap_or_default(),
             backtrace: Backtrace::force_capture().to_string(),
         };
@@ -35,16 +37,44 @@ pub fn install_panic_hook() {
 
 /// The record of a panic that was just caught on this thread.
 pub(crate) fn describe(payload: &(dyn Any + Send)) -> ErrorInfo {
-    let said = payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned());
-    match LAST.with(RefCell::take) {
+    let said = message(payload);
+    // The thread's last panic may be another one, that of a task which a runtime caught: a panic that is resumed calls no
+    // hook.
+    match LAST.with(RefCell::take).filter(|caught| caught.said == said) {
         Some(caught) => ErrorInfo {
             traceback: Some(caught.backtrace),
             ..ErrorInfo::new(PANIC, format!("{said} at {}", caught.location))
         },
         None => ErrorInfo::new(PANIC, said),
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&'static str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_is_resumed_has_not_the_place_of_another() {
+        install_panic_hook();
+        let caught = std::panic::catch_unwind(|| panic!("a task's"));
+        assert!(caught.is_err());
+        let resumed = std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new("a job's")));
+        let info = describe(&*resumed.unwrap_err());
+        assert_eq!((info.message.as_str(), info.traceback), ("a job's", None));
+        let own = std::panic::catch_unwind(|| panic!("its own"));
+        let info = describe(&*own.unwrap_err());
+        assert!(
+            info.message.contains("panic.rs") && info.traceback.is_some(),
+            "{}",
+            info.message
+        );
     }
 }
