@@ -248,6 +248,25 @@ impl Rig {
         Ok(counts.filter(|(_, count)| *count > 0).collect())
     }
 
+    /// Waits until the broker has confirmed the messages of these jobs, which wait.
+    pub(crate) async fn published(&self, jobs: &[JobHandle<serde_json::Value>]) {
+        eventually(LONG, "every job has its message", || async {
+            for job in jobs {
+                let view = self
+                    .client
+                    .view(job.id())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                if view.as_ref().is_none_or(|view| view.published_at.is_none()) {
+                    return Err(format!("{view:?}"));
+                }
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits until the store knows no jobs but completed ones, and gives their number.
     pub(crate) async fn all_completed(&self, at_least: u64) -> u64 {
         eventually(LONG, "all jobs are completed", || async {

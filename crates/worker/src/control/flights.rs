@@ -243,7 +243,9 @@ impl Control {
             .into_iter()
             .rev()
         {
-            if let Rebuilding::Claim(claiming) = job {
+            if let Rebuilding::Claim(mut claiming) = job {
+                // It was not made anew: the next miss is the first again.
+                claiming.held.rebuilt = false;
                 self.claim_failed(claiming, is_unknown);
             }
         }
