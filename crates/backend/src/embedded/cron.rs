@@ -11,6 +11,7 @@ use longshore_core::port::schedule::{CronDue, CronFire};
 use longshore_core::transition;
 
 use super::core::Core;
+use super::enqueue::cancel;
 use super::load::cron_key;
 use super::state::{State, Tx};
 
@@ -147,6 +148,9 @@ pub(super) fn fire(state: &mut State, tx: &mut Tx<'_>, shard: u16, fire: &CronFi
     let Some(entry) = state.cron.get(&fire.name).filter(as_read).cloned() else {
         return false;
     };
+    if let Some(request) = &fire.instead_of {
+        cancel(state, tx, request);
+    }
     if let Some(job) = &fire.job {
         make(state, tx, job);
     }

@@ -142,7 +142,7 @@ fn settle_edge(
     settled
 }
 
-fn cancel(state: &mut State, tx: &mut Tx<'_>, request: &CancelRequest) -> CancelReply {
+pub(super) fn cancel(state: &mut State, tx: &mut Tx<'_>, request: &CancelRequest) -> CancelReply {
     let now = tx.now;
     let reply = state.change(tx, request.id, |slot, _| {
         transition::cancel(slot, &request.reason, now)

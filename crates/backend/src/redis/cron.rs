@@ -106,6 +106,9 @@ impl Store {
         if let Some(job) = &fire.job {
             call.job(job);
         }
+        if let Some(request) = &fire.instead_of {
+            call.id(request.id).arg(&request.reason);
+        }
         Ok(Reader::of_one(self.strictly(&call).await?).number()? == 1)
     }
 }

@@ -198,6 +198,8 @@ pub struct CronFire {
     pub next: Timestamp,
     /// The job, its id from [`JobId::from_cron_tick`]; `None` skips the tick.
     pub job: Option<super::enqueue::NewJob>,
+    /// A job of the same shard that it takes the place of: cancelled in the same step, when the entry is as read.
+    pub instead_of: Option<super::enqueue::CancelRequest>,
 }
 
 /// The scheduler's side of the store.

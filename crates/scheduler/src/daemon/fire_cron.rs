@@ -4,13 +4,13 @@
 //! the job's id follows from entry and tick. What is late is measured by the store's clock.
 
 use longshore_core::JobId;
+use longshore_core::Timestamp;
 use longshore_core::cron::{Definition, Overlap, plan};
 use longshore_core::limits::CRON_GRACE;
 use longshore_core::port::cron::CronEntry;
 use longshore_core::port::enqueue::CancelRequest;
 use longshore_core::port::schedule::CronFire;
 use longshore_core::telemetry::Repair;
-use longshore_core::{JobStatus, Timestamp};
 
 use super::Daemon;
 use crate::context::Context;
@@ -71,9 +71,21 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
     let mut last = entry.last.map(|job| job.id);
     let mut moved = 0;
     for step in plan(&definition.schedule, definition.misfire, entry.next_at, now) {
-        let fires = step.fires && makes_way(cx, entry, definition.overlap, last).await?;
-        let job = fires.then(|| definition.job_of_tick(&entry.name, step.tick, now, shard));
-        let job = job.transpose()?;
+        let job = definition.job_of_tick(&entry.name, step.tick, now, shard)?;
+        // An entry that was put back to a tick of before meets the job of this very tick.
+        let open = match last.filter(|id| step.fires && *id != job.id) {
+            Some(id) => open_beside(cx, definition.overlap, id).await?,
+            None => None,
+        };
+        if open.is_some() && definition.overlap == Overlap::Skip {
+            tracing::info!(entry = %entry.name, job = ?last, "a tick was skipped: the last job has not ended");
+        }
+        let fires = step.fires && !(open.is_some() && definition.overlap == Overlap::Skip);
+        let instead_of = open.filter(|_| fires).map(|id| CancelRequest {
+            id,
+            reason: format!("cron entry {} fired again", entry.name),
+        });
+        let job = fires.then_some(job);
         last = job.as_ref().map(|job| job.id).or(last);
         let fire = CronFire {
             name: entry.name.clone(),
@@ -81,6 +93,7 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
             expected: step.tick,
             next: step.next,
             job,
+            instead_of,
         };
         let fired = cx.ports.schedule.cron_fire(shard, fire).await?;
         if !fired || cx.is_stopping() {
@@ -95,30 +108,19 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
     Ok(moved)
 }
 
-/// Whether a tick may fire beside the entry's last job, which is cancelled where the policy says so. A job that ends
-/// meanwhile costs a tick at most; one that another scheduler makes meanwhile has moved the entry.
-async fn makes_way(
-    cx: &Context,
-    entry: &CronEntry,
-    overlap: Overlap,
-    last: Option<JobId>,
-) -> Result<bool, Error> {
-    let Some(id) = last.filter(|_| overlap != Overlap::Allow) else {
-        return Ok(true);
-    };
-    let shard = cx.ports.enqueue.shards().of(&id);
-    let status = cx.ports.enqueue.statuses(shard, vec![id]).await?.pop().flatten();
-    if status.is_none_or(JobStatus::is_terminal) {
-        return Ok(true);
+/// The entry's last job, when the policy asks whether it has ended and it has not. One that ends meanwhile costs a tick at
+/// most; one that another scheduler makes meanwhile has moved the entry.
+async fn open_beside(cx: &Context, overlap: Overlap, last: JobId) -> Result<Option<JobId>, Error> {
+    if overlap == Overlap::Allow {
+        return Ok(None);
     }
-    if overlap == Overlap::Skip {
-        tracing::info!(entry = %entry.name, job = %id, "a tick was skipped: the last job has not ended");
-        return Ok(false);
-    }
-    let request = CancelRequest {
-        id,
-        reason: format!("cron entry {} fired again", entry.name),
-    };
-    cx.ports.enqueue.cancel(shard, vec![request]).await?;
-    Ok(true)
+    let shard = cx.ports.enqueue.shards().of(&last);
+    let status = cx
+        .ports
+        .enqueue
+        .statuses(shard, vec![last])
+        .await?
+        .pop()
+        .flatten();
+    Ok(status.is_some_and(|status| !status.is_terminal()).then_some(last))
 }

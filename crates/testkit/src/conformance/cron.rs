@@ -6,7 +6,7 @@ use bytes::Bytes;
 use longshore_core::clock::Timestamp;
 use longshore_core::name::CronName;
 use longshore_core::port::cron::{CronEntry, CronJob, CronPut, CronWritten};
-use longshore_core::port::enqueue::{Enqueued, NewJob};
+use longshore_core::port::enqueue::{CancelRequest, Enqueued, NewJob};
 use longshore_core::port::schedule::CronFire;
 use longshore_core::{JobId, JobStatus};
 
@@ -19,6 +19,8 @@ cases! { Cron:
     a_changed_entry_does_not_fire_as_it_was ["cron_fire: changed meanwhile"],
     a_tick_in_the_future_does_not_fire ["cron_fire: not yet"],
     a_tick_can_be_skipped ["cron_fire: as read"],
+    a_tick_cancels_what_it_takes_the_place_of ["cron_fire: as read"],
+    a_tick_that_does_not_fire_cancels_nothing ["cron_fire: changed meanwhile"],
     of_two_schedulers_one_fires ["cron_fire: as read"],
     a_ticks_job_waits_for_no_producer ["cron_fire: as read"],
     an_entry_remembers_its_last_job ["cron_fire: as read", "cron_run: a known entry"],
@@ -48,6 +50,7 @@ impl Tick {
             expected: self.entry.next_at,
             next: self.entry.next_at.after(Duration::from_secs(3600)),
             job: Some(self.job.clone()),
+            instead_of: None,
         }
     }
 }
@@ -195,6 +198,44 @@ async fn a_tick_can_be_skipped(rig: Rig) {
     assert_eq!(due(&rig, tick.shard).await, []);
 }
 
+/// A tick, and one that takes the place of its job.
+async fn two_ticks(rig: &Rig) -> (Tick, CronFire) {
+    let tick = due_tick(rig).await;
+    assert!(fire(rig, &tick).await);
+    let known = entry(rig).await;
+    rig.pass_secs(3_601).await;
+    let instead_of = CancelRequest {
+        id: tick.job.id,
+        reason: "fired again".to_owned(),
+    };
+    let second = CronFire {
+        version: known.version,
+        expected: known.next_at,
+        next: known.next_at.after(Duration::from_secs(3_600)),
+        job: Some(rig.job_in(tick.shard, |_| {})),
+        instead_of: Some(instead_of),
+        ..tick.fire()
+    };
+    (tick, second)
+}
+
+async fn a_tick_cancels_what_it_takes_the_place_of(rig: Rig) {
+    let (tick, second) = two_ticks(&rig).await;
+    let id = second.job.as_ref().unwrap().id;
+    assert!(rig.ports.schedule.cron_fire(tick.shard, second).await.unwrap());
+    let first = rig.view(tick.job.id).await;
+    assert_eq!(first.status, JobStatus::Cancelled);
+    assert_eq!(first.cancel_reason.as_deref(), Some("fired again"));
+    assert_eq!(rig.view(id).await.status, JobStatus::Queued);
+}
+
+async fn a_tick_that_does_not_fire_cancels_nothing(rig: Rig) {
+    let (tick, second) = two_ticks(&rig).await;
+    put(&rig, "0 4 * * *", rig.now()).await;
+    assert!(!rig.ports.schedule.cron_fire(tick.shard, second).await.unwrap());
+    assert_eq!(rig.view(tick.job.id).await.status, JobStatus::Queued);
+}
+
 async fn of_two_schedulers_one_fires(rig: Rig) {
     let tick = due_tick(&rig).await;
     let (one, two) = tokio::join!(fire(&rig, &tick), fire(&rig, &tick));
@@ -233,6 +274,7 @@ async fn an_entry_remembers_its_last_job(rig: Rig) {
         expected: known.next_at,
         next: known.next_at.after(Duration::from_secs(1)),
         job: None,
+        instead_of: None,
     };
     assert!(rig.ports.schedule.cron_fire(tick.shard, skip).await.unwrap());
     assert_eq!(entry(&rig).await.last, made(by_hand.id));

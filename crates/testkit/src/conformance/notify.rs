@@ -234,6 +234,7 @@ async fn a_missed_tick_is_noted_with_its_fire(rig: Rig) {
         expected,
         next,
         job: None,
+        instead_of: None,
     };
     let second = first.after(Duration::from_secs(3600));
     // In time, then an hour and a half late.

@@ -397,6 +397,29 @@ local function fail(r, error_type, message)
   keep_error(r, cmsgpack.pack({ t = error_type, m = message }))
 end
 
+-- Cancels a job, or asks its owner to. Answers what it did (see `cancel.lua`), and the status.
+local function cancel(id, reason)
+  local r = load(id)
+  if not r then
+    local known = tombstone(id)
+    if known then return 'over', known.s end
+    return 'unknown', 0
+  end
+  if r.s >= COMPLETED then return 'over', r.s end
+  -- The first reason stays: it is the one that the job ends for.
+  if not r.c then put(r, 'c', reason) end
+  local what = 'requested'
+  if r.s == RUNNING then
+    redis.pcall('PUBLISH', 'longshore:hint', id)
+    wake(id, text(r.s))
+  else
+    settle(r, CANCELLED)
+    what = 'cancelled'
+  end
+  save(r)
+  return what, r.s
+end
+
 -- Remembers an attempt that did not complete the job.
 local function remember(r, outcome, line)
   local key = P .. 'h:' .. r.id

@@ -69,7 +69,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     in_cases(
         mutant(
-            "cancel",
+            "lib",
             "the last reason stays",
             "if not r.c then put(r, 'c', reason) end",
             "put(r, 'c', reason)",

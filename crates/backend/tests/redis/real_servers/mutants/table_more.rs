@@ -318,13 +318,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "if true then",
     ),
     mutant(
-        "cancel",
+        "lib",
         "an ended job is cancelled",
         "  if r.s >= COMPLETED then return 'over', r.s end\n",
         "",
     ),
     mutant(
-        "cancel",
+        "lib",
         "a running job is not asked to stop",
         "if not r.c then put(r, 'c', reason) end",
         "if r.s ~= RUNNING then put(r, 'c', reason) end",
