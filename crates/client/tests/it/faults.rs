@@ -186,6 +186,32 @@ async fn a_parent_that_vanishes_after_the_lookup_takes_the_child_back() {
     assert_eq!(rig.count().await, 0);
 }
 
+#[tokio::test]
+async fn a_parent_that_cannot_be_read_stops_none_but_its_own_child() {
+    let rig = Rig::new();
+    // One shard, so that the lookups share a trip.
+    let id = || JobId::generate(SystemClock.now(), 0, &SystemRandom);
+    let (parent, torn) = (id(), id());
+    for id in [parent, torn] {
+        rig.client.enqueue(echo("a")).id(id).await.unwrap();
+    }
+    rig.faults.tear(torn);
+    let child = rig.client.enqueue(Join).depends_on([parent]);
+    let other = rig.client.enqueue(Join).depends_on([torn]);
+    let (child, other) = futures_util::join!(child.into_future(), other.into_future());
+    assert_eq!(child.unwrap().acceptance(), Some(Acceptance::Waiting));
+    assert!(
+        matches!(
+            other,
+            Err(EnqueueError::Lookup {
+                source: Error::Corrupt(_),
+                ..
+            })
+        ),
+        "{other:?}"
+    );
+}
+
 /// A client that gives an enqueue a fifth of a second.
 fn hasty() -> Rig {
     Rig::with(|client| client.enqueue_timeout(Duration::from_millis(200)))
