@@ -37,12 +37,24 @@ impl Limit {
 pub(crate) async fn retrying<'a, T>(
     random: &dyn Random,
     limit: Limit,
-    mut call: impl FnMut() -> Reply<'a, T>,
+    call: impl FnMut() -> Reply<'a, T>,
 ) -> Result<T, Error> {
+    let (answer, _) = retrying_with_doubt(random, limit, call).await?;
+    Ok(answer)
+}
+
+/// As [`retrying`]; answers as well whether the answer of an earlier try was lost, which may have done it.
+pub(crate) async fn retrying_with_doubt<'a, T>(
+    random: &dyn Random,
+    limit: Limit,
+    mut call: impl FnMut() -> Reply<'a, T>,
+) -> Result<(T, bool), Error> {
     let by = limit.by();
+    let mut in_doubt = false;
     for wait in WAITS {
         match in_time(by, call()).await {
             Err(error) if may_pass(&error) => {
+                in_doubt |= matches!(error, Error::OutcomeUnknown { .. });
                 // Between half of the wait and the whole: callers that failed together do not come back together.
                 let spread = 0.5 + unit_f64(random.next_u64()) / 2.0;
                 let again = Instant::now() + wait.mul_f64(spread);
@@ -52,10 +64,11 @@ pub(crate) async fn retrying<'a, T>(
                 tracing::debug!(%error, "the store did not answer; asking again");
                 tokio::time::sleep_until(again).await;
             }
-            answer => return answer,
+            answer => return answer.map(|answer| (answer, in_doubt)),
         }
     }
-    in_time(by, call()).await
+    let answer = in_time(by, call()).await?;
+    Ok((answer, in_doubt))
 }
 
 async fn in_time<T>(by: Instant, call: Reply<'_, T>) -> Result<T, Error> {

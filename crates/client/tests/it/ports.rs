@@ -23,6 +23,10 @@ use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use longshore_core::{JobId, JobStatus, QueueName};
 
+mod letters;
+
+pub(crate) use letters::Letters;
+
 /// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
