@@ -99,6 +99,47 @@ async fn a_store_that_stays_away_is_an_error_with_the_id_to_try_again_with() {
     assert_eq!((handle.id(), rig.count().await), (*id, 1));
 }
 
+/// What an enqueue is told whose first answer is lost, and that finds the store away from then on.
+async fn after_a_lost_answer(rig: &Rig) -> (JobId, Error) {
+    rig.faults
+        .next([Fault::ReplyLost, Fault::Away, Fault::Away, Fault::Away]);
+    store_error(rig).await
+}
+
+async fn store_error(rig: &Rig) -> (JobId, Error) {
+    match rig.client.enqueue(echo("a")).await {
+        Err(EnqueueError::Store { id, source }) => (id, source),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_recorded_is_never_told_as_not_done() {
+    let rig = Rig::new();
+    let (id, error) = after_a_lost_answer(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+}
+
+#[tokio::test]
+async fn by_policy_what_may_have_been_recorded_or_published_is_never_told_as_not_done() {
+    let rig = Rig::with(|client| {
+        client
+            .redis_away(RedisAway::PublishWithoutRecord)
+            .publish_timeout(Duration::from_millis(100))
+    });
+    rig.broker.set_refuses(true);
+    let (id, error) = after_a_lost_answer(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+    rig.faults.set_away(true);
+    let (_, error) = store_error(&rig).await;
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    rig.broker.set_hangs(true);
+    let (_, error) = store_error(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_known_blocked_job_is_tied_again() {
     let mut rig = Rig::new();
