@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
-use super::retry::{Limit, may_pass, retrying, unanswered};
+use super::retry::{Limit, may_pass, retrying_with_doubt, unanswered};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
 
@@ -67,6 +67,8 @@ pub(crate) struct Child {
     pub(crate) job: NewJob,
     /// This call made the record.
     pub(crate) created: bool,
+    /// This call may have made the record: the answer of an earlier try was lost.
+    pub(crate) in_doubt: bool,
 }
 
 /// Recorded jobs by what comes next; `K` says whose each is.
@@ -129,9 +131,9 @@ impl Stages {
         let batch: Vec<NewJob> = jobs.iter().map(|(_, entry)| entry.job.clone()).collect();
         let limit = self.record_limit(limit);
         let call = || self.enqueue.enqueue(shard, batch.clone());
-        let reply = retrying(&*self.random, limit, call).await;
+        let reply = retrying_with_doubt(&*self.random, limit, call).await;
         match reply {
-            Ok(reply) => sort(shard, jobs, reply),
+            Ok((reply, in_doubt)) => sort(shard, jobs, reply, in_doubt),
             Err(error) => self.unrecorded(shard, jobs, &error),
         }
     }
@@ -291,8 +293,8 @@ fn unchecked(error: port::Error) -> port::Error {
     }
 }
 
-/// Sorts recorded jobs by what comes next.
-fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply) -> Recorded<K> {
+/// Sorts recorded jobs by what comes next. `in_doubt` says that an earlier try may have recorded them.
+fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply, in_doubt: bool) -> Recorded<K> {
     let mut recorded = Recorded::empty(shard, reply.epoch, false);
     for ((key, Entry { job, fresh }), enqueued) in jobs.into_iter().zip(reply.jobs) {
         let created = fresh || matches!(enqueued, Enqueued::Created { .. });
@@ -312,7 +314,14 @@ fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply) -> Recorded<K
             | Enqueued::Existing {
                 status: JobStatus::Blocked,
                 ..
-            } => recorded.to_tie.push((key, Child { job, created })),
+            } => {
+                let child = Child {
+                    job,
+                    created,
+                    in_doubt,
+                };
+                recorded.to_tie.push((key, child));
+            }
             Enqueued::Created {
                 status: JobStatus::Queued,
                 gen_,

@@ -253,6 +253,22 @@ async fn a_parent_that_cannot_be_read_stops_none_but_its_own_child() {
     );
 }
 
+#[tokio::test]
+async fn a_child_whose_record_was_made_by_a_try_without_an_answer_is_taken_back_as_well() {
+    let rig = Rig::new();
+    rig.faults.claim_to_know_all();
+    rig.faults.next([Fault::ReplyLost]);
+    let nobody = JobId::from_uuid(message_id());
+    let child = rig.client.enqueue(Join).id(JobId::from_uuid(message_id()));
+    let error = child.depends_on([nobody]).await.unwrap_err();
+    assert!(
+        matches!(error, EnqueueError::UnknownParent { parent, .. } if parent == nobody),
+        "{error:?}"
+    );
+    assert_eq!(rig.faults.enqueues.load(Ordering::SeqCst), 2);
+    assert_eq!(rig.count().await, 0);
+}
+
 /// A client that gives an enqueue a fifth of a second.
 fn hasty() -> Rig {
     Rig::with(|client| client.enqueue_timeout(Duration::from_millis(200)))
