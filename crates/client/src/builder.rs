@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_backend::{Backend, BackendConfig, Durability, Endpoints, Profile};
-use longshore_core::limits::BUNDLE_JOBS_MAX;
+use longshore_core::limits::{BUNDLE_JOBS_MAX, DURATION_MAX};
 use longshore_core::port::Ports;
 use longshore_core::random::{Random, SystemRandom};
 use longshore_core::shard::Shards;
@@ -168,7 +168,7 @@ impl ClientBuilder {
     /// How long an enqueue may take, from the call to its answer. When it is over, a recorded job is "deferred",
     /// [`EnqueueError::TimedOut`](crate::EnqueueError::TimedOut) says that nothing was sent, and
     /// [`EnqueueError::Store`](crate::EnqueueError::Store) names the id of a job whose record is in doubt. A batch as a
-    /// whole may take longer; the limit holds for each of its round trips to the store. Default: 5 s.
+    /// whole may take longer; the limit holds for each of its round trips to the store. At most ten years. Default: 5 s.
     #[must_use]
     pub const fn enqueue_timeout(mut self, timeout: Duration) -> Self {
         self.settings.enqueue_timeout = timeout;
@@ -176,14 +176,15 @@ impl ClientBuilder {
     }
 
     /// How long an enqueue waits for the broker's confirm before it answers "deferred"; a single one for no longer than
-    /// its [`Self::enqueue_timeout`]. Default: 10 s.
+    /// its [`Self::enqueue_timeout`]. At most ten years. Default: 10 s.
     #[must_use]
     pub const fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
         self
     }
 
-    /// How long waiting for a job, and following its progress, bear a store that does not answer. Default: 60 s.
+    /// How long waiting for a job, and following its progress, bear a store that does not answer. At most ten years.
+    /// Default: 60 s.
     #[must_use]
     pub const fn wait_patience(mut self, patience: Duration) -> Self {
         self.settings.wait_patience = patience;
@@ -191,7 +192,7 @@ impl ClientBuilder {
     }
 
     /// How long waiting for a job that was published without a record ([`RedisAway::PublishWithoutRecord`]) goes on
-    /// before a worker has made the record; it is unknown then. Default: 1 h.
+    /// before a worker has made the record; it is unknown then. At most ten years. Default: 1 h.
     #[must_use]
     pub const fn arrival_patience(mut self, patience: Duration) -> Self {
         self.settings.arrival_patience = patience;
@@ -288,8 +289,20 @@ impl ClientBuilder {
             ("enqueue_timeout", self.settings.enqueue_timeout),
             ("publish_timeout", self.settings.publish_timeout),
         ];
-        match timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
-            Some((field, _)) => Err(setting(field, "is zero; use at least 1 ms, for example 5 s")),
+        if let Some((field, _)) = timeouts.into_iter().find(|(_, timeout)| timeout.is_zero()) {
+            return Err(setting(field, "is zero; use at least 1 ms, for example 5 s"));
+        }
+        let patience = [
+            ("wait_patience", self.settings.wait_patience),
+            ("arrival_patience", self.settings.arrival_patience),
+        ];
+        // They are added to the time of now, which does not reach as far as a duration.
+        let mut limits = timeouts.into_iter().chain(patience);
+        match limits.find(|(_, limit)| *limit > DURATION_MAX) {
+            Some((field, limit)) => Err(setting(
+                field,
+                format!("{limit:?} is too long; use at most ten years"),
+            )),
             None => Ok(()),
         }
     }
@@ -325,5 +338,25 @@ mod tests {
             (Durability::Strict, true, "shop")
         );
         assert_eq!(config.shards.map(Shards::count), Some(8));
+    }
+
+    #[test]
+    fn a_limit_beyond_ten_years_is_refused() {
+        let limits: [(&str, fn(ClientBuilder, Duration) -> ClientBuilder); 4] = [
+            ("enqueue_timeout", ClientBuilder::enqueue_timeout),
+            ("publish_timeout", ClientBuilder::publish_timeout),
+            ("wait_patience", ClientBuilder::wait_patience),
+            ("arrival_patience", ClientBuilder::arrival_patience),
+        ];
+        for (field, set) in limits {
+            set(ClientBuilder::default(), DURATION_MAX).check().unwrap();
+            for limit in [DURATION_MAX + Duration::from_millis(1), Duration::MAX] {
+                let error = set(ClientBuilder::default(), limit).check().unwrap_err();
+                assert_eq!(
+                    error.to_string(),
+                    format!("{field}: {limit:?} is too long; use at most ten years")
+                );
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::handle::JobHandle;
 use crate::list::List;
 use crate::options::Draft;
 use crate::pipeline::Pipeline;
-use crate::pipeline::retry::{CALL_LIMIT, retrying};
+use crate::pipeline::retry::{CALL_LIMIT, retrying, retrying_with_doubt};
 use crate::quarantine::Quarantine;
 use crate::read::Reader;
 use crate::why::AskWhy;
@@ -357,6 +357,17 @@ impl Client {
         mut call: impl FnMut(&'a Ports) -> longshore_core::port::Reply<'a, T>,
     ) -> Result<T, Error> {
         retrying(&*self.inner.settings.random, CALL_LIMIT, || {
+            call(&self.inner.ports)
+        })
+        .await
+    }
+
+    /// As [`Client::asking`]; answers as well whether the answer of an earlier try was lost, which may have done it.
+    pub(crate) async fn asking_with_doubt<'a, T>(
+        &'a self,
+        mut call: impl FnMut(&'a Ports) -> longshore_core::port::Reply<'a, T>,
+    ) -> Result<(T, bool), Error> {
+        retrying_with_doubt(&*self.inner.settings.random, CALL_LIMIT, || {
             call(&self.inner.ports)
         })
         .await

@@ -1,7 +1,6 @@
 //! Dead letters: look at them, requeue, edit or discard them, one by one or as an operation on all that match.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use longshore_core::dead::{DeadFilter, Fingerprint, Operation, OperationId, OperationKind};
 use longshore_core::port::schedule::{DeadLetterChange, EditedLetter};
@@ -14,13 +13,12 @@ use crate::error::ClientError;
 
 mod bulk;
 mod cancel;
+mod change;
 
 pub use bulk::Bulk;
 
 /// Letters of a page when all are walked over.
 const WALK: usize = 1_000;
-/// How far ahead of ours the store's clock may be: a letter that is dead now is meant.
-const CLOCK_AHEAD: Duration = Duration::from_secs(86_400);
 
 /// The dead letters: jobs that were given up (Failed). Made by [`Client::dead_letters`].
 #[derive(Clone, Debug)]
@@ -118,13 +116,13 @@ impl DeadLetters {
         Ok(job.filter(|job| job.status == JobStatus::Failed))
     }
 
-    /// Sends dead letters back to their queues as if they had never run, in the order of `ids`. Those that are none
-    /// (any more) stay as they are.
+    /// Sends dead letters back to their queues as if they had never run, in the order of `ids`, each once. Those that are
+    /// none (any more) stay as they are.
     ///
     /// # Errors
     /// When the store does not answer; some may have been requeued then.
     pub async fn requeue(&self, ids: &[JobId]) -> Result<Vec<DeadLetterChange>, ClientError> {
-        self.change(OperationKind::Requeue, ids, self.soon()).await
+        self.change_now(OperationKind::Requeue, ids).await
     }
 
     /// Deletes dead letters, in the order of `ids`. Those that are none (any more) stay as they are; those with
@@ -133,7 +131,7 @@ impl DeadLetters {
     /// # Errors
     /// When the store does not answer; some may have been deleted then.
     pub async fn discard(&self, ids: &[JobId]) -> Result<Vec<DeadLetterChange>, ClientError> {
-        self.change(OperationKind::Discard, ids, self.soon()).await
+        self.change_now(OperationKind::Discard, ids).await
     }
 
     /// Gives a dead letter other arguments and requeues it, in one step. Everything else of it stays, and so does its
@@ -238,42 +236,6 @@ impl DeadLetters {
     /// When the store does not answer.
     pub async fn operations(&self) -> Result<Vec<Operation>, ClientError> {
         Ok(self.client.asking(|ports| ports.inspect.operations()).await?)
-    }
-
-    fn soon(&self) -> Timestamp {
-        self.client.settings().clock.now().after(CLOCK_AHEAD)
-    }
-
-    /// Requeues or discards what died before `before`; answers in the order of `ids`.
-    async fn change(
-        &self,
-        kind: OperationKind,
-        ids: &[JobId],
-        before: Timestamp,
-    ) -> Result<Vec<DeadLetterChange>, ClientError> {
-        let shards = self.client.ports().enqueue.shards();
-        let mut by_shard: BTreeMap<u16, Vec<JobId>> = BTreeMap::new();
-        for id in ids {
-            by_shard.entry(shards.of(id)).or_default().push(*id);
-        }
-        let mut changed = BTreeMap::new();
-        for (shard, ids) in by_shard {
-            let changes = self.client.asking(|ports| match kind {
-                OperationKind::Requeue => ports.schedule.requeue(shard, ids.clone(), before),
-                OperationKind::Discard => ports.schedule.discard(shard, ids.clone(), before),
-                // A cancel is no change of dead letters: none of them is touched.
-                OperationKind::Cancel => {
-                    Box::pin(std::future::ready(Ok(vec![DeadLetterChange::NotDead; ids.len()])))
-                }
-            });
-            let changes = changes.await?;
-            // An id that is given twice is told what was done, not that it is done already.
-            for (id, change) in ids.into_iter().zip(changes) {
-                changed.entry(id).or_insert(change);
-            }
-        }
-        let answer = |id| changed.get(id).copied().unwrap_or(DeadLetterChange::NotDead);
-        Ok(ids.iter().map(answer).collect())
     }
 }
 

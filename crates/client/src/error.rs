@@ -55,7 +55,9 @@ pub enum EnqueueError {
         /// The job that was to get it.
         job: String,
     },
-    /// A parent does not exist; the job was not recorded.
+    /// A parent does not exist. The job was not recorded, or was taken back; when the store goes away before that, the
+    /// scheduler fails it, unless the parent comes after all. A job that an earlier enqueue of its id was acknowledged is
+    /// as it was.
     #[error("depends_on: {job} names the parent {parent}, which does not exist; enqueue the parent first")]
     UnknownParent {
         /// The job that names it.
@@ -63,7 +65,7 @@ pub enum EnqueueError {
         /// The parent.
         parent: JobId,
     },
-    /// A parent has as many children as it may; the job was not recorded.
+    /// A parent has as many children as it may. The job was not recorded, as for [`Self::UnknownParent`].
     #[error(
         "depends_on: {job} names the parent {parent}, which has {} children already; put a job in between that \
          waits for the parent, and let {job} wait for that one",

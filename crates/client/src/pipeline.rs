@@ -29,7 +29,7 @@ use self::way::Way;
 use crate::builder::Settings;
 use crate::error::EnqueueError;
 use crate::options::{Draft, chosen_id};
-use crate::read::spawner;
+use crate::read::{apart, spawner};
 use crate::trace::Seen;
 
 type Status = Result<Option<JobStatus>, port::Error>;
@@ -182,14 +182,12 @@ struct StatusTrip {
 
 impl Carry<JobId, Status> for StatusTrip {
     fn carry(&self, batch: Vec<JobId>) -> Trip<'_, Status> {
-        Box::pin(async move {
-            let count = batch.len();
-            let call = || self.port.statuses(self.shard, batch.clone());
-            match retrying(&*self.random, self.limit, call).await {
-                Ok(statuses) => statuses.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error); count],
-            }
-        })
+        Box::pin(apart(batch, move |ids| {
+            Box::pin(async move {
+                let call = || self.port.statuses(self.shard, ids.clone());
+                retrying(&*self.random, self.limit, call).await
+            })
+        }))
     }
 }
 

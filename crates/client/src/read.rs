@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longshore_core::JobId;
 use longshore_core::gather::{Carrier, Carry, Gather, Trip, TripLimits};
-use longshore_core::port::{self, InspectPort};
+use longshore_core::port::{self, InspectPort, Reply};
 use longshore_core::shard::Shards;
 use longshore_core::view::{Detail, JobView};
 
@@ -33,14 +33,33 @@ pub(crate) struct Look {
 
 impl Carry<JobId, Seen> for Look {
     fn carry(&self, batch: Vec<JobId>) -> Trip<'_, Seen> {
-        Box::pin(async move {
-            let count = batch.len();
-            match self.port.jobs(self.shard, batch, self.detail).await {
-                Ok(views) => views.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error); count],
-            }
-        })
+        Box::pin(apart(batch, move |ids| {
+            self.port.jobs(self.shard, ids, self.detail)
+        }))
     }
+}
+
+/// Asks for many jobs at once, and for both halves where one of them cannot be read: the error is for that one alone. Its
+/// neighbours may be looked at by callers who know nothing of it.
+pub(crate) async fn apart<'a, T>(
+    ids: Vec<JobId>,
+    mut ask: impl FnMut(Vec<JobId>) -> Reply<'a, Vec<T>>,
+) -> Vec<Result<T, port::Error>> {
+    let mut answers = Vec::with_capacity(ids.len());
+    let mut open = vec![ids];
+    while let Some(mut ids) = open.pop() {
+        match ask(ids.clone()).await {
+            Ok(told) => answers.extend(told.into_iter().map(Ok)),
+            Err(port::Error::Corrupt(_)) if ids.len() > 1 => {
+                let second = ids.split_off(ids.len() / 2);
+                // The first half comes off first, so that the answers keep the order of the ids.
+                open.push(second);
+                open.push(ids);
+            }
+            Err(error) => answers.extend(ids.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    answers
 }
 
 impl Reader {

@@ -24,6 +24,8 @@ pub(crate) struct Address {
     pub(crate) epoch: Epoch,
     /// There is no record: the worker makes it.
     pub(crate) norecord: bool,
+    /// There may be one all the same: the store's answer was lost.
+    pub(crate) in_doubt: bool,
 }
 
 /// The messages for these dispatches, and for each which dispatches it carries. The most urgent come first; jobs of
@@ -116,6 +118,7 @@ mod tests {
             shard: 0,
             epoch: 1,
             norecord: false,
+            in_doubt: false,
         };
         bundle(jobs, address, jobs_max, |_| pace, &SystemClock)
             .into_iter()

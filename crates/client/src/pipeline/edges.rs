@@ -99,12 +99,13 @@ impl Stages {
         (chunk, states)
     }
 
-    /// Removes the children that this call made and that have an unknown parent.
+    /// Removes the children that this call made, or may have made, and that have an unknown parent. The store keeps those
+    /// that another enqueue was acknowledged.
     async fn take_back<K>(&self, shard: u16, children: &[(K, Child)], ties: &mut [Ties], limit: Limit) {
         let strays: Vec<JobId> = children
             .iter()
             .zip(ties.iter())
-            .filter(|((_, child), tie)| child.created && tie.unknown_parent.is_some())
+            .filter(|((_, child), tie)| (child.created || child.in_doubt) && tie.unknown_parent.is_some())
             .map(|((_, child), _)| child.job.id)
             .collect();
         if strays.is_empty() {
@@ -243,7 +244,7 @@ enum Tied {
 }
 
 fn fate(child: Child, tie: Ties) -> Result<Tied, EnqueueError> {
-    let Child { job, created } = child;
+    let Child { job, created, .. } = child;
     if let Some(parent) = tie.unknown_parent {
         let job = job.name.unwrap_or_else(|| job.function_name.to_string());
         return Err(if tie.parent_is_full {

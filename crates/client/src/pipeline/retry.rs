@@ -37,25 +37,57 @@ impl Limit {
 pub(crate) async fn retrying<'a, T>(
     random: &dyn Random,
     limit: Limit,
-    mut call: impl FnMut() -> Reply<'a, T>,
+    call: impl FnMut() -> Reply<'a, T>,
 ) -> Result<T, Error> {
+    let (answer, _) = retrying_with_doubt(random, limit, call).await?;
+    Ok(answer)
+}
+
+/// As [`retrying`]; answers as well whether the answer of an earlier try was lost, which may have done it.
+pub(crate) async fn retrying_with_doubt<'a, T>(
+    random: &dyn Random,
+    limit: Limit,
+    mut call: impl FnMut() -> Reply<'a, T>,
+) -> Result<(T, bool), Error> {
     let by = limit.by();
+    let mut in_doubt = false;
     for wait in WAITS {
         match in_time(by, call()).await {
             Err(error) if may_pass(&error) => {
+                in_doubt |= matches!(error, Error::OutcomeUnknown { .. });
                 // Between half of the wait and the whole: callers that failed together do not come back together.
                 let spread = 0.5 + unit_f64(random.next_u64()) / 2.0;
                 let again = Instant::now() + wait.mul_f64(spread);
                 if again >= by {
-                    return Err(error);
+                    return Err(in_the_end(error, in_doubt));
                 }
                 tracing::debug!(%error, "the store did not answer; asking again");
                 tokio::time::sleep_until(again).await;
             }
-            answer => return answer,
+            answer => {
+                let answer = answer.map_err(|error| in_the_end(error, in_doubt))?;
+                return Ok((answer, in_doubt));
+            }
         }
     }
-    in_time(by, call()).await
+    let answer = in_time(by, call()).await;
+    let answer = answer.map_err(|error| in_the_end(error, in_doubt))?;
+    Ok((answer, in_doubt))
+}
+
+/// What a call comes to whose last try failed so. Once an answer was lost, no error may say that nothing was done.
+fn in_the_end(error: Error, in_doubt: bool) -> Error {
+    match &error {
+        Error::Unavailable { server, .. }
+        | Error::Refused { server, .. }
+        | Error::Forbidden { server, .. }
+            if in_doubt =>
+        {
+            tracing::debug!(%error, "an earlier try may have done it");
+            Error::OutcomeUnknown { server: *server }
+        }
+        _ => error,
+    }
 }
 
 async fn in_time<T>(by: Instant, call: Reply<'_, T>) -> Result<T, Error> {

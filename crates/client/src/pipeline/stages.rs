@@ -6,6 +6,7 @@ use std::time::Duration;
 use longshore_core::limits::{BUNDLE_JOBS_MAX, SCRIPT_JOBS_MAX};
 use longshore_core::message::{Epoch, Message};
 use longshore_core::pace::Paces;
+use longshore_core::port::broker::Published;
 use longshore_core::port::enqueue::{EnqueueReply, Enqueued, NewJob};
 use longshore_core::port::{self, EnqueuePort, PublishPort};
 use longshore_core::random::Random;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 use super::bundle::{Address, Dispatch, bundle};
 use super::marks::Marks;
-use super::retry::{Limit, may_pass, retrying};
+use super::retry::{Limit, may_pass, retrying_with_doubt, unanswered};
 use crate::builder::RedisAway;
 use crate::error::EnqueueError;
 
@@ -66,6 +67,8 @@ pub(crate) struct Child {
     pub(crate) job: NewJob,
     /// This call made the record.
     pub(crate) created: bool,
+    /// This call may have made the record: the answer of an earlier try was lost.
+    pub(crate) in_doubt: bool,
 }
 
 /// Recorded jobs by what comes next; `K` says whose each is.
@@ -128,9 +131,9 @@ impl Stages {
         let batch: Vec<NewJob> = jobs.iter().map(|(_, entry)| entry.job.clone()).collect();
         let limit = self.record_limit(limit);
         let call = || self.enqueue.enqueue(shard, batch.clone());
-        let reply = retrying(&*self.random, limit, call).await;
+        let reply = retrying_with_doubt(&*self.random, limit, call).await;
         match reply {
-            Ok(reply) => sort(shard, jobs, reply),
+            Ok((reply, in_doubt)) => sort(shard, jobs, reply, in_doubt),
             Err(error) => self.unrecorded(shard, jobs, &error),
         }
     }
@@ -148,6 +151,7 @@ impl Stages {
 
     fn unrecorded<K>(&self, shard: u16, jobs: Vec<(K, Entry)>, error: &port::Error) -> Recorded<K> {
         let mut recorded = Recorded::empty(shard, 0, true);
+        recorded.address.in_doubt = matches!(error, port::Error::OutcomeUnknown { .. });
         let allowed = self.redis_away == RedisAway::PublishWithoutRecord && may_pass(error);
         let now = self.clock.now();
         for (key, Entry { job, fresh }) in jobs {
@@ -181,12 +185,17 @@ impl Stages {
             .iter()
             .map(|dispatch| (dispatch.job.id, dispatch.existing))
             .collect();
-        let confirmed = self.confirmed(address, &dispatches, limit).await;
-        let fates = ids.into_iter().zip(confirmed).map(|((id, existing), confirmed)| {
+        let published = self.published(address, &dispatches, limit).await;
+        let fates = ids.into_iter().zip(published).map(|((id, existing), published)| {
+            let confirmed = published.is_confirmed();
             if address.norecord && !confirmed {
-                let source = port::Error::Unavailable {
-                    server: "Redis",
-                    reason: "and the broker did not take the job without a record".to_owned(),
+                let source = if address.in_doubt || published == Published::Unknown {
+                    unanswered()
+                } else {
+                    port::Error::Unavailable {
+                        server: "Redis",
+                        reason: "and the broker did not take the job without a record".to_owned(),
+                    }
                 };
                 return Err(EnqueueError::Store { id, source });
             }
@@ -199,11 +208,15 @@ impl Stages {
         keys.into_iter().zip(fates).collect()
     }
 
-    /// Which dispatches the broker confirmed in time. One that is confirmed later is marked all the same.
-    async fn confirmed(&self, address: Address, dispatches: &[Dispatch], limit: Limit) -> Vec<bool> {
-        let mut confirmed = vec![false; dispatches.len()];
-        if dispatches.is_empty() || !self.publish.is_ready() {
-            return confirmed;
+    /// What the broker said of each dispatch in time. One that it confirms later is marked all the same.
+    async fn published(&self, address: Address, dispatches: &[Dispatch], limit: Limit) -> Vec<Published> {
+        let mut told = vec![Published::Unknown; dispatches.len()];
+        if dispatches.is_empty() {
+            return told;
+        }
+        if !self.publish.is_ready() {
+            told.fill(Published::Refused("the broker is away".to_owned()));
+            return told;
         }
         let (messages, carried): (Vec<_>, Vec<_>) = self.bundles(address, dispatches).into_iter().unzip();
         let jobs: Vec<_> = dispatches
@@ -213,26 +226,25 @@ impl Stages {
         let (port, marks) = (Arc::clone(&self.publish), Arc::clone(&self.marks));
         let publishing = tokio::spawn(async move {
             let published = port.publish(messages).await;
-            let taken: Vec<usize> = published
-                .iter()
-                .zip(carried)
-                .filter(|(published, _)| published.is_confirmed())
-                .flat_map(|(_, carried)| carried)
-                .collect();
+            let mut of_each = Vec::new();
+            for (published, carried) in published.into_iter().zip(carried) {
+                of_each.extend(carried.into_iter().map(|index| (index, published.clone())));
+            }
             if !address.norecord {
-                let done = taken.iter().filter_map(|index| jobs.get(*index).copied());
+                let taken = of_each.iter().filter(|(_, published)| published.is_confirmed());
+                let done = taken.filter_map(|(index, _)| jobs.get(*index).copied());
                 marks.published(address.shard, done);
             }
-            taken
+            of_each
         });
         let by = limit.by().min(Instant::now() + self.publish_timeout);
         let in_time = tokio::time::timeout_at(by, publishing).await;
-        for index in in_time.ok().and_then(Result::ok).unwrap_or_default() {
-            if let Some(flag) = confirmed.get_mut(index) {
-                *flag = true;
+        for (index, published) in in_time.ok().and_then(Result::ok).unwrap_or_default() {
+            if let Some(place) = told.get_mut(index) {
+                *place = published;
             }
         }
-        confirmed
+        told
     }
 }
 
@@ -257,6 +269,7 @@ impl<K> Recorded<K> {
                 shard,
                 epoch,
                 norecord,
+                in_doubt: false,
             },
             to_publish: Vec::new(),
             to_tie: Vec::new(),
@@ -280,8 +293,8 @@ fn unchecked(error: port::Error) -> port::Error {
     }
 }
 
-/// Sorts recorded jobs by what comes next.
-fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply) -> Recorded<K> {
+/// Sorts recorded jobs by what comes next. `in_doubt` says that an earlier try may have recorded them.
+fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply, in_doubt: bool) -> Recorded<K> {
     let mut recorded = Recorded::empty(shard, reply.epoch, false);
     for ((key, Entry { job, fresh }), enqueued) in jobs.into_iter().zip(reply.jobs) {
         let created = fresh || matches!(enqueued, Enqueued::Created { .. });
@@ -301,7 +314,14 @@ fn sort<K>(shard: u16, jobs: Vec<(K, Entry)>, reply: EnqueueReply) -> Recorded<K
             | Enqueued::Existing {
                 status: JobStatus::Blocked,
                 ..
-            } => recorded.to_tie.push((key, Child { job, created })),
+            } => {
+                let child = Child {
+                    job,
+                    created,
+                    in_doubt,
+                };
+                recorded.to_tie.push((key, child));
+            }
             Enqueued::Created {
                 status: JobStatus::Queued,
                 gen_,

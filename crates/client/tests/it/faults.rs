@@ -99,6 +99,47 @@ async fn a_store_that_stays_away_is_an_error_with_the_id_to_try_again_with() {
     assert_eq!((handle.id(), rig.count().await), (*id, 1));
 }
 
+/// What an enqueue is told whose first answer is lost, and that finds the store away from then on.
+async fn after_a_lost_answer(rig: &Rig) -> (JobId, Error) {
+    rig.faults
+        .next([Fault::ReplyLost, Fault::Away, Fault::Away, Fault::Away]);
+    store_error(rig).await
+}
+
+async fn store_error(rig: &Rig) -> (JobId, Error) {
+    match rig.client.enqueue(echo("a")).await {
+        Err(EnqueueError::Store { id, source }) => (id, source),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_recorded_is_never_told_as_not_done() {
+    let rig = Rig::new();
+    let (id, error) = after_a_lost_answer(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+}
+
+#[tokio::test]
+async fn by_policy_what_may_have_been_recorded_or_published_is_never_told_as_not_done() {
+    let rig = Rig::with(|client| {
+        client
+            .redis_away(RedisAway::PublishWithoutRecord)
+            .publish_timeout(Duration::from_millis(100))
+    });
+    rig.broker.set_refuses(true);
+    let (id, error) = after_a_lost_answer(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+    assert_eq!(rig.status(id).await, Some(JobStatus::Queued));
+    rig.faults.set_away(true);
+    let (_, error) = store_error(&rig).await;
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    rig.broker.set_hangs(true);
+    let (_, error) = store_error(&rig).await;
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_known_blocked_job_is_tied_again() {
     let mut rig = Rig::new();
@@ -183,6 +224,48 @@ async fn a_parent_that_vanishes_after_the_lookup_takes_the_child_back() {
         "{error:?}"
     );
     assert_eq!(rig.faults.registers.load(Ordering::SeqCst), 1);
+    assert_eq!(rig.count().await, 0);
+}
+
+#[tokio::test]
+async fn a_parent_that_cannot_be_read_stops_none_but_its_own_child() {
+    let rig = Rig::new();
+    // One shard, so that the lookups share a trip.
+    let id = || JobId::generate(SystemClock.now(), 0, &SystemRandom);
+    let (parent, torn) = (id(), id());
+    for id in [parent, torn] {
+        rig.client.enqueue(echo("a")).id(id).await.unwrap();
+    }
+    rig.faults.tear(torn);
+    let child = rig.client.enqueue(Join).depends_on([parent]);
+    let other = rig.client.enqueue(Join).depends_on([torn]);
+    let (child, other) = futures_util::join!(child.into_future(), other.into_future());
+    assert_eq!(child.unwrap().acceptance(), Some(Acceptance::Waiting));
+    assert!(
+        matches!(
+            other,
+            Err(EnqueueError::Lookup {
+                source: Error::Corrupt(_),
+                ..
+            })
+        ),
+        "{other:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_child_whose_record_was_made_by_a_try_without_an_answer_is_taken_back_as_well() {
+    let rig = Rig::new();
+    rig.faults.claim_to_know_all();
+    rig.faults.next([Fault::ReplyLost]);
+    let nobody = JobId::from_uuid(message_id());
+    let child = rig.client.enqueue(Join).id(JobId::from_uuid(message_id()));
+    let error = child.depends_on([nobody]).await.unwrap_err();
+    assert!(
+        matches!(error, EnqueueError::UnknownParent { parent, .. } if parent == nobody),
+        "{error:?}"
+    );
+    assert_eq!(rig.faults.enqueues.load(Ordering::SeqCst), 2);
     assert_eq!(rig.count().await, 0);
 }
 

@@ -2,8 +2,11 @@
 
 use longshore::{
     Backend, BackendConfig, Client, ClientError, ConnectError, DeadLetterChange, Endpoints, FunctionName,
-    JobFilter, JobStatus, QueueName, secs,
+    JobFilter, JobId, JobStatus, QueueName, secs,
 };
+use longshore_core::port::Error;
+use longshore_core::random::SystemRandom;
+use longshore_core::{Clock, SystemClock};
 
 use crate::rig::{Fail, Join, PATIENCE, Rig, echo};
 
@@ -128,6 +131,29 @@ async fn workers_are_listed_and_a_dead_letter_is_requeued() {
         rig.client.requeue(done.id()).await.unwrap(),
         DeadLetterChange::NotDead
     );
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_hides_none_that_is_looked_at_with_it() {
+    let rig = Rig::new();
+    // One shard, so that the looks share a trip.
+    let id = || JobId::generate(SystemClock.now(), 0, &SystemRandom);
+    let ids = [id(), id(), id(), id(), id()];
+    for id in ids {
+        rig.client.enqueue(echo("a")).id(id).await.unwrap();
+    }
+    rig.looks.tear(ids[3]);
+    let seen = futures_util::future::join_all(ids.map(|id| rig.client.view(id))).await;
+    for (id, seen) in ids.into_iter().zip(seen) {
+        if id == ids[3] {
+            assert!(
+                matches!(seen, Err(ClientError::Store(Error::Corrupt(_)))),
+                "{seen:?}"
+            );
+        } else {
+            assert_eq!(seen.unwrap().unwrap().id, id);
+        }
+    }
 }
 
 #[tokio::test]

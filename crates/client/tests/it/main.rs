@@ -6,6 +6,7 @@ mod cancel;
 mod cancel_all;
 #[cfg(feature = "cron")]
 mod cron;
+mod dead_letters;
 mod enqueue;
 mod faults;
 mod fields;

@@ -23,6 +23,10 @@ use longshore_core::stats::{Standing, Statistics, StatisticsQuery};
 use longshore_core::view::{Cursor, Detail, JobFilter, JobPage, JobView, QueueView, WorkerView};
 use longshore_core::{JobId, JobStatus, QueueName};
 
+mod letters;
+
+pub(crate) use letters::Letters;
+
 /// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -34,6 +38,23 @@ pub(crate) enum Fault {
     ReplyLost,
 }
 
+/// Jobs whose records cannot be read.
+#[derive(Default)]
+struct Torn(Mutex<Vec<JobId>>);
+
+impl Torn {
+    fn tear(&self, id: JobId) {
+        self.0.lock().unwrap().push(id);
+    }
+
+    /// What a call for these jobs comes to, when one of them is torn.
+    fn meets(&self, ids: &[JobId]) -> Option<Error> {
+        let torn = self.0.lock().unwrap();
+        let met = ids.iter().find(|id| torn.contains(id))?;
+        Some(Error::Corrupt(format!("job {met}: injected")))
+    }
+}
+
 /// The store for producers.
 pub(crate) struct Store {
     inner: Arc<dyn EnqueuePort>,
@@ -42,6 +63,7 @@ pub(crate) struct Store {
     hangs: AtomicBool,
     claims_to_know_all: AtomicBool,
     aborts_first: AtomicBool,
+    torn: Torn,
     pub(crate) enqueues: AtomicUsize,
     pub(crate) registers: AtomicUsize,
     pub(crate) verified: AtomicUsize,
@@ -56,6 +78,7 @@ impl Store {
             hangs: AtomicBool::new(false),
             claims_to_know_all: AtomicBool::new(false),
             aborts_first: AtomicBool::new(false),
+            torn: Torn::default(),
             enqueues: AtomicUsize::new(0),
             registers: AtomicUsize::new(0),
             verified: AtomicUsize::new(0),
@@ -85,6 +108,11 @@ impl Store {
     /// Children are aborted right before they are verified, as by another enqueue of the same id.
     pub(crate) fn abort_first(&self) {
         self.aborts_first.store(true, Ordering::SeqCst);
+    }
+
+    /// Lookups of this job, and of others together with it, meet a record that cannot be read.
+    pub(crate) fn tear(&self, id: JobId) {
+        self.torn.tear(id);
     }
 
     fn through<'a, T: Send + 'a>(&self, call: Reply<'a, T>) -> Reply<'a, T> {
@@ -135,6 +163,9 @@ impl EnqueuePort for Store {
         }
         if self.hangs.load(Ordering::SeqCst) {
             return Box::pin(std::future::pending());
+        }
+        if let Some(error) = self.torn.meets(&ids) {
+            return Box::pin(std::future::ready(Err(error)));
         }
         self.inner.statuses(shard, ids)
     }
@@ -238,6 +269,7 @@ pub(crate) struct Looks {
     away: AtomicBool,
     /// So many looks for all of a job fail.
     full_fails: AtomicUsize,
+    torn: Torn,
 }
 
 impl Looks {
@@ -246,6 +278,7 @@ impl Looks {
             inner,
             away: AtomicBool::new(false),
             full_fails: AtomicUsize::new(0),
+            torn: Torn::default(),
         })
     }
 
@@ -257,6 +290,11 @@ impl Looks {
     /// The next looks for all of a job fail.
     pub(crate) fn fail_full(&self, looks: usize) {
         self.full_fails.store(looks, Ordering::SeqCst);
+    }
+
+    /// Looks at this job, and at others together with it, meet a record that cannot be read.
+    pub(crate) fn tear(&self, id: JobId) {
+        self.torn.tear(id);
     }
 }
 
@@ -273,6 +311,9 @@ impl InspectPort for Looks {
                 server: "embedded store",
                 reason: "injected".to_owned(),
             };
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        if let Some(error) = self.torn.meets(&ids) {
             return Box::pin(std::future::ready(Err(error)));
         }
         self.inner.jobs(shard, ids, detail)

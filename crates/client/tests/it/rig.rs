@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{Broker, Looks, Store as Faults};
+use crate::ports::{Broker, Letters, Looks, Store as Faults};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -162,6 +162,7 @@ pub(crate) struct Rig {
     pub(crate) faults: Arc<Faults>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) looks: Arc<Looks>,
+    pub(crate) letters: Arc<Letters>,
     store: Store,
     fleet: JoinSet<()>,
     stop: CancellationToken,
@@ -177,11 +178,13 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), Options::default()).unwrap();
         let mut ports = store.ports();
+        let letters = Letters::around(&ports);
         let faults = Faults::around(ports.enqueue);
         let broker = Broker::around(ports.publish);
         let looks = Looks::around(ports.inspect);
         ports.enqueue = faults.clone();
         ports.inspect = looks.clone();
+        ports.schedule = letters.clone();
         ports.publish = broker.clone();
         let client = shape(Client::builder()).ports(ports).unwrap();
         Self {
@@ -189,6 +192,7 @@ impl Rig {
             faults,
             broker,
             looks,
+            letters,
             store,
             fleet: JoinSet::new(),
             stop: CancellationToken::new(),
