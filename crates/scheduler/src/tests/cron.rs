@@ -225,6 +225,27 @@ async fn an_entry_that_cannot_be_read_holds_no_other_up() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_cannot_be_read_holds_no_other_up() {
+    let rig = rig();
+    let shards = rig.ports.enqueue.shards();
+    let tick = rig.keep_entry("good", &hourly()).await.next_at;
+    let beside = |entry: &String| shards.of_bytes(entry.as_bytes()) == shards.of_bytes(b"good");
+    let crowd = (0..).map(|number| format!("strange-{number}")).filter(beside);
+    for entry in crowd.take(200) {
+        let put = CronPut {
+            name: name(&entry),
+            definition: Bytes::from_static(b"from tomorrow"),
+            next_at: rig.clock.now(),
+            if_version: None,
+        };
+        rig.ports.cron.cron_put(put).await.unwrap();
+    }
+    rig.pass_tick(tick, 0);
+    assert_eq!(rig.run(Daemon::FireCron).await, 1);
+    assert_eq!(rig.jobs_of("good").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_paused_entry_does_not_fire() {
     let rig = rig();
     let tick = rig.keep_entry("quiet", &hourly()).await.next_at;
