@@ -7,8 +7,8 @@ use longshore_core::cron::{Definition, InvalidDefinition};
 use longshore_core::name::CronName;
 use longshore_core::port::cron::CronEntry;
 
-/// Entries that are remembered as told; beyond it they are told again.
-const TOLD_MAX: usize = 1_000;
+/// Entries that are remembered as told; beyond it they are told again. More than a pass over a few shards looks at.
+const TOLD_MAX: usize = 10_000;
 
 /// The entries of the configuration file, until they are in the store.
 #[derive(Debug, Default)]

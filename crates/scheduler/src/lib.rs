@@ -9,6 +9,7 @@ mod cron;
 mod daemon;
 mod drive;
 mod error;
+mod failures;
 mod hints;
 mod message;
 pub mod names;

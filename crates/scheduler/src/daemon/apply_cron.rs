@@ -12,20 +12,39 @@ use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::failures::Failures;
 use crate::status::Done;
 
-/// Applies the file, unless that was done.
+/// Applies the file, unless that was done. An entry that fails holds no others up; the next pass looks at all of them
+/// again, and those that are written say the same.
 pub(super) async fn pass(cx: &Context) -> Result<Done, Error> {
     let Some(wanted) = cx.cron_file.wanted() else {
         return Ok(Done::default());
     };
-    let mut rows = 0;
+    let (mut rows, mut failures) = (0, Failures::default());
+    let shards = cx.ports.enqueue.shards();
     for (name, definition) in &wanted {
-        rows += u64::from(put(cx, name, definition).await?);
+        let shard = shards.of_bytes(name.as_str().as_bytes());
+        if failures.is_away(shard) {
+            continue;
+        }
+        match put(cx, name, definition).await {
+            Ok(changed) => rows += u64::from(changed),
+            Err(error) => failures.note(shard, error),
+        }
     }
-    rows += remove_others(cx, &wanted).await?;
+    for shard in shards.all() {
+        if failures.is_away(shard) {
+            continue;
+        }
+        match remove_others(cx, shard, &wanted).await {
+            Ok(removed) => rows += removed,
+            Err(error) => failures.note(shard, error),
+        }
+    }
+    let done = failures.end(Done::rows(rows))?;
     cx.cron_file.applied();
-    Ok(Done::rows(rows))
+    Ok(done)
 }
 
 /// Answers whether anything changed.
@@ -50,23 +69,23 @@ async fn put(cx: &Context, name: &CronName, definition: &Definition) -> Result<b
     }
 }
 
-async fn remove_others(cx: &Context, wanted: &BTreeMap<CronName, Definition>) -> Result<u64, Error> {
-    let mut removed = 0;
-    for shard in cx.ports.enqueue.shards().all() {
-        let mut after = None;
-        loop {
-            let page = cx.ports.cron.cron_entries(shard, after, CRON_PAGE).await?;
-            after = page.last().map(|entry| entry.name.clone());
-            for entry in page.iter().filter(|entry| is_left(entry, wanted)) {
-                removed += u64::from(cx.ports.cron.cron_remove(entry.name.clone()).await?);
-                tracing::info!(entry = %entry.name, "a cron entry is in the configuration file no more");
-            }
-            if page.len() < CRON_PAGE {
-                break;
-            }
+async fn remove_others(
+    cx: &Context,
+    shard: u16,
+    wanted: &BTreeMap<CronName, Definition>,
+) -> Result<u64, Error> {
+    let (mut removed, mut after) = (0, None);
+    loop {
+        let page = cx.ports.cron.cron_entries(shard, after, CRON_PAGE).await?;
+        after = page.last().map(|entry| entry.name.clone());
+        for entry in page.iter().filter(|entry| is_left(entry, wanted)) {
+            removed += u64::from(cx.ports.cron.cron_remove(entry.name.clone()).await?);
+            tracing::info!(entry = %entry.name, "a cron entry is in the configuration file no more");
+        }
+        if page.len() < CRON_PAGE {
+            return Ok(removed);
         }
     }
-    Ok(removed)
 }
 
 /// Whether an entry came from a file and is wanted no more.

@@ -3,6 +3,8 @@
 //! Any number of schedulers may plan the same tick; the store moves an entry from the tick that was read, once, and
 //! the job's id follows from entry and tick. What is late is measured by the store's clock.
 
+use std::collections::BTreeSet;
+
 use longshore_core::JobId;
 use longshore_core::Timestamp;
 use longshore_core::cron::{Definition, Overlap, plan};
@@ -15,10 +17,13 @@ use longshore_core::telemetry::Repair;
 use super::Daemon;
 use crate::context::Context;
 use crate::error::Error;
+use crate::failures::Failures;
 use crate::status::Done;
 
 /// Entries that are looked at in one bite: definitions may be 64 KiB each.
 const BITE: usize = 64;
+/// Most entries of a shard that a pass looks at when those before them do not move.
+const LOOK_MAX: usize = 16 * BITE;
 
 /// Fires every tick that is due.
 pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
@@ -30,29 +35,34 @@ pub(super) async fn pass(cx: &Context, shards: &[u16]) -> Result<Done, Error> {
 }
 
 async fn fire_due(cx: &Context, shard: u16) -> Result<Done, Error> {
-    let due = cx.ports.schedule.cron_due(shard, BITE).await?;
-    let full = due.entries.len() == BITE;
-    let (mut rows, mut failed) = (0, None);
-    for entry in due.entries {
-        if cx.is_stopping() {
-            break;
+    let (mut limit, mut tried) = (BITE, BTreeSet::new());
+    let (mut rows, mut failures) = (0, Failures::default());
+    loop {
+        let due = cx.ports.schedule.cron_due(shard, limit).await?;
+        let full = due.entries.len() == limit;
+        for entry in due.entries {
+            if cx.is_stopping() {
+                break;
+            }
+            if !tried.insert(entry.name.clone()) {
+                continue;
+            }
+            // One entry that fails does not hold the others up.
+            match fire_entry(cx, shard, &entry, due.now).await {
+                Ok(moved) => rows += moved,
+                Err(error) => failures.note(shard, error),
+            }
         }
-        // One entry that fails does not hold the others up.
-        match fire_entry(cx, shard, &entry, due.now).await {
-            Ok(moved) => rows += moved,
-            Err(error) => failed = failed.or(Some(error)),
-        }
-    }
-    let more = full && rows > 0;
-    failed.map_or_else(
-        || {
-            Ok(Done {
-                more,
+        // What cannot be read stays due, and is the longest due: others are behind it.
+        let looks_on = full && rows == 0 && limit < LOOK_MAX;
+        if !looks_on || cx.is_stopping() || failures.is_away(shard) {
+            return failures.end(Done {
+                more: full && rows > 0,
                 ..Done::rows(rows)
-            })
-        },
-        Err,
-    )
+            });
+        }
+        limit = (2 * limit).min(LOOK_MAX);
+    }
 }
 
 /// Brings an entry past `now`. Answers how often it moved.

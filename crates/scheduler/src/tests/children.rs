@@ -1,6 +1,7 @@
 //! Parents and children.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use longshore_core::limits::{EDGES_GRACE, OUTBOX_LEASE, UNKNOWN_PARENT_AGE};
@@ -179,10 +180,7 @@ async fn a_parent_that_is_lost_late_has_its_time_to_come_back() {
 
 #[tokio::test]
 async fn parents_in_a_shard_that_is_away_keep_nobody_elses_children_waiting() {
-    let rig = rig_over(
-        |builder| builder,
-        |ports| ports.enqueue = Arc::new(Partly(Arc::clone(&ports.enqueue))),
-    );
+    let rig = rig_with_one_away(&Arc::default());
     let (away, done) = (rig.factory.job(AWAY, |_| {}), rig.ended(completed()).await);
     let waits = rig.child(0, away.id, EdgePolicy::default()).await;
     let told = rig.child(0, done.id, EdgePolicy::default()).await;
@@ -194,11 +192,72 @@ async fn parents_in_a_shard_that_is_away_keep_nobody_elses_children_waiting() {
     assert_eq!(rig.status(waits.id).await, JobStatus::Blocked);
 }
 
-/// The shard that registers nobody.
+#[tokio::test]
+async fn children_in_a_shard_that_is_away_keep_nobody_else_waiting() {
+    let asked: Arc<AtomicU32> = Arc::default();
+    let rig = rig_with_one_away(&asked);
+    let (mut parents, mut away, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    // The first ends first, and is the first to be told of.
+    for shard in [1, 2] {
+        let parent = rig.enqueued(|_| {}).await;
+        for shard in [AWAY, shard] {
+            let child = rig.child(shard, parent.id, EdgePolicy::default()).await;
+            rig.register(parent.id, child.id, EdgePolicy::default()).await;
+            if shard == AWAY {
+                away.push(child.id);
+            } else {
+                told.push(child.id);
+            }
+        }
+        let running = rig.claim(parent.id, 1).await;
+        rig.finish(&running, completed()).await;
+        parents.push(parent.id);
+        rig.pass_secs(1);
+    }
+    let error = rig.try_run(Daemon::TellChildren).await.unwrap_err();
+    assert!(error.is_outage(), "{error:?}");
+    for child in told {
+        assert_eq!(rig.status(child).await, JobStatus::Queued);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "who is away is asked once");
+    rig.clock.advance(OUTBOX_LEASE);
+    let left = rig.ports.schedule.relations(0, 16).await.unwrap();
+    let mut left: Vec<_> = left
+        .into_iter()
+        .map(|left| (left.parent, left.children))
+        .collect();
+    left.sort();
+    let mut expected: Vec<_> = parents
+        .into_iter()
+        .zip(away.into_iter().map(|child| vec![child]))
+        .collect();
+    expected.sort();
+    assert_eq!(left, expected, "only children that were told are struck off");
+}
+
+/// The shard that registers nobody and tells nobody.
 const AWAY: u16 = 3;
 
-/// A store that has lost a shard for registrations.
-struct Partly(Arc<dyn EnqueuePort>);
+/// A rig whose store has lost a shard, and counts how often it was asked to settle edges there.
+fn rig_with_one_away(asked: &Arc<AtomicU32>) -> Rig {
+    let asked = Arc::clone(asked);
+    rig_over(
+        |builder| builder,
+        |ports| ports.enqueue = Arc::new(Partly(Arc::clone(&ports.enqueue), asked)),
+    )
+}
+
+/// A store that has lost a shard for registrations and settlements, and how often it was asked to settle there.
+struct Partly(Arc<dyn EnqueuePort>, Arc<AtomicU32>);
+
+impl Partly {
+    fn away<'a, T: Send + 'a>() -> Reply<'a, T> {
+        Box::pin(std::future::ready(Err(port::Error::Unavailable {
+            server: "Redis",
+            reason: "injected".to_owned(),
+        })))
+    }
+}
 
 impl EnqueuePort for Partly {
     fn shards(&self) -> Shards {
@@ -221,10 +280,7 @@ impl EnqueuePort for Partly {
         if shard != AWAY {
             return self.0.register(shard, edges);
         }
-        Box::pin(std::future::ready(Err(port::Error::Unavailable {
-            server: "Redis",
-            reason: "injected".to_owned(),
-        })))
+        Self::away()
     }
 
     fn settle_edges(
@@ -233,7 +289,11 @@ impl EnqueuePort for Partly {
         edges: Vec<EdgeSettlement>,
         publish_within: Duration,
     ) -> Reply<'_, Vec<EdgeSettled>> {
-        self.0.settle_edges(shard, edges, publish_within)
+        if shard != AWAY {
+            return self.0.settle_edges(shard, edges, publish_within);
+        }
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Self::away()
     }
 
     fn edges_verified(&self, shard: u16, children: Vec<JobId>) -> Reply<'_, Vec<bool>> {

@@ -1,12 +1,15 @@
 //! Ticks of cron entries, and the entries of the configuration file.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use longshore_core::Timestamp;
 use longshore_core::clock::Clock;
 use longshore_core::cron::{Definition, Misfire, Overlap, Schedule, Source};
 use longshore_core::name::CronName;
-use longshore_core::port::cron::{CronEntry, CronPut, CronWritten};
+use longshore_core::port::cron::{CronEntry, CronPort, CronPut, CronWritten};
+use longshore_core::port::{self, Reply};
+use longshore_core::shard::Shards;
 use longshore_core::view::JobFilter;
 
 use super::*;
@@ -222,6 +225,27 @@ async fn an_entry_that_cannot_be_read_holds_no_other_up() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_cannot_be_read_holds_no_other_up() {
+    let rig = rig();
+    let shards = rig.ports.enqueue.shards();
+    let tick = rig.keep_entry("good", &hourly()).await.next_at;
+    let beside = |entry: &String| shards.of_bytes(entry.as_bytes()) == shards.of_bytes(b"good");
+    let crowd = (0..).map(|number| format!("strange-{number}")).filter(beside);
+    for entry in crowd.take(200) {
+        let put = CronPut {
+            name: name(&entry),
+            definition: Bytes::from_static(b"from tomorrow"),
+            next_at: rig.clock.now(),
+            if_version: None,
+        };
+        rig.ports.cron.cron_put(put).await.unwrap();
+    }
+    rig.pass_tick(tick, 0);
+    assert_eq!(rig.run(Daemon::FireCron).await, 1);
+    assert_eq!(rig.jobs_of("good").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_paused_entry_does_not_fire() {
     let rig = rig();
     let tick = rig.keep_entry("quiet", &hourly()).await.next_at;
@@ -237,6 +261,10 @@ async fn a_paused_entry_does_not_fire() {
 
 /// A rig with this configuration file.
 fn rig_of(file: &[(&str, Definition)]) -> Rig {
+    rig_of_over(file, |_| {})
+}
+
+fn rig_of_over(file: &[(&str, Definition)], change: impl FnOnce(&mut Ports)) -> Rig {
     let entries = file.iter().map(|(text, definition)| {
         let source = Source::File;
         (
@@ -248,7 +276,7 @@ fn rig_of(file: &[(&str, Definition)]) -> Rig {
         )
     });
     let entries: BTreeMap<_, _> = entries.collect();
-    rig_with(|builder| builder.cron(entries))
+    rig_over(|builder| builder.cron(entries), change)
 }
 
 #[tokio::test]
@@ -308,4 +336,92 @@ async fn a_scheduler_without_a_file_leaves_entries_alone() {
     rig.keep_entry("a", &Definition { source, ..hourly() }).await;
     assert_eq!(rig.run(Daemon::ApplyCron).await, 0);
     assert!(rig.kept_entry("a").await.is_some());
+}
+
+#[tokio::test]
+async fn an_entry_whose_shard_is_away_holds_no_other_of_the_file_up() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let rig = rig_of_over(&[("a", hourly()), ("b", hourly()), ("c", hourly())], |ports| {
+        let shards = ports.enqueue.shards();
+        let away = shards.of_bytes(b"a");
+        assert!(![shards.of_bytes(b"b"), shards.of_bytes(b"c")].contains(&away));
+        ports.cron = Arc::new(Partly {
+            inner: Arc::clone(&ports.cron),
+            shards,
+            away,
+            is_away: Arc::clone(&is_away),
+        });
+    });
+    let source = Source::File;
+    rig.keep_entry("d", &Definition { source, ..hourly() }).await;
+    let error = rig.try_run(Daemon::ApplyCron).await.unwrap_err();
+    assert!(error.is_outage(), "{error:?}");
+    assert!(rig.kept_entry("b").await.is_some());
+    assert!(rig.kept_entry("c").await.is_some());
+    assert_eq!(rig.kept_entry("d").await, None, "it is in the file no more");
+    is_away.store(false, Ordering::Relaxed);
+    assert_eq!(rig.run(Daemon::ApplyCron).await, 1, "the file was not done");
+    assert!(rig.kept_entry("a").await.is_some());
+}
+
+/// A store one shard of which is away for a while.
+struct Partly {
+    inner: Arc<dyn CronPort>,
+    shards: Shards,
+    away: u16,
+    is_away: Arc<AtomicBool>,
+}
+
+impl Partly {
+    fn check(&self, shard: u16) -> Result<(), port::Error> {
+        if shard != self.away || !self.is_away.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(port::Error::Unavailable {
+            server: "Redis",
+            reason: "injected".to_owned(),
+        })
+    }
+
+    fn shard_of(&self, name: &CronName) -> u16 {
+        self.shards.of_bytes(name.as_str().as_bytes())
+    }
+}
+
+impl CronPort for Partly {
+    fn cron_put(&self, entry: CronPut) -> Reply<'_, CronWritten> {
+        Box::pin(async move {
+            self.check(self.shard_of(&entry.name))?;
+            self.inner.cron_put(entry).await
+        })
+    }
+
+    fn cron_remove(&self, name: CronName) -> Reply<'_, bool> {
+        Box::pin(async move {
+            self.check(self.shard_of(&name))?;
+            self.inner.cron_remove(name).await
+        })
+    }
+
+    fn cron_pause(&self, name: CronName, paused: bool, next_at: Timestamp) -> Reply<'_, bool> {
+        self.inner.cron_pause(name, paused, next_at)
+    }
+
+    fn cron_entry(&self, name: CronName) -> Reply<'_, Option<CronEntry>> {
+        Box::pin(async move {
+            self.check(self.shard_of(&name))?;
+            self.inner.cron_entry(name).await
+        })
+    }
+
+    fn cron_entries(&self, shard: u16, after: Option<CronName>, limit: usize) -> Reply<'_, Vec<CronEntry>> {
+        Box::pin(async move {
+            self.check(shard)?;
+            self.inner.cron_entries(shard, after, limit).await
+        })
+    }
+
+    fn cron_run(&self, name: CronName, job: NewJob) -> Reply<'_, Option<Enqueued>> {
+        self.inner.cron_run(name, job)
+    }
 }
