@@ -5,14 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use longshore_core::JobId;
-use longshore_core::Timestamp;
 use longshore_core::cron::{Definition, Overlap, plan};
 use longshore_core::limits::CRON_GRACE;
 use longshore_core::port::cron::CronEntry;
 use longshore_core::port::enqueue::CancelRequest;
 use longshore_core::port::schedule::CronFire;
 use longshore_core::telemetry::Repair;
+use longshore_core::{JobId, Timestamp};
 
 use super::Daemon;
 use crate::context::Context;
@@ -87,10 +86,11 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
             Some(id) => open_beside(cx, definition.overlap, id).await?,
             None => None,
         };
-        if open.is_some() && definition.overlap == Overlap::Skip {
+        let is_skipped = open.is_some() && definition.overlap == Overlap::Skip;
+        if is_skipped {
             tracing::info!(entry = %entry.name, job = ?last, "a tick was skipped: the last job has not ended");
         }
-        let fires = step.fires && !(open.is_some() && definition.overlap == Overlap::Skip);
+        let fires = step.fires && !is_skipped;
         let instead_of = open.filter(|_| fires).map(|id| CancelRequest {
             id,
             reason: format!("cron entry {} fired again", entry.name),
