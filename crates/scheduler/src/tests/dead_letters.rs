@@ -1,6 +1,7 @@
 //! Dead letters and their archive.
 
 mod during_a_lap;
+mod second_copies;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,6 +64,31 @@ impl Rig {
 
     async fn keep(&self) -> u64 {
         self.run(Daemon::KeepDeadLetters).await
+    }
+
+    /// As a keeper that starts anew.
+    async fn keep_anew(&self) {
+        let next = super::Scheduler::builder(self.ports.clone())
+            .clock(Arc::new(self.clock.clone()))
+            .build();
+        next.held.send_replace(crate::shards::Held {
+            shards: vec![0],
+            is_first: true,
+        });
+        crate::drive::pass(Daemon::KeepDeadLetters, &next.context, &[0])
+            .await
+            .unwrap();
+    }
+
+    /// As a wipe leaves it: a twin of another epoch, of a job that nobody knows.
+    fn outlived(&self, like: &DeadLetter) -> DeadLetter {
+        let lost = self.factory.job(0, |_| {});
+        DeadLetter {
+            id: lost.id,
+            envelope: lost.envelope,
+            epoch: like.epoch.wrapping_add(1),
+            ..like.clone()
+        }
     }
 }
 
@@ -164,33 +190,15 @@ async fn twins_that_outlived_a_wipe_bring_their_jobs_back() {
     let rig = rig();
     rig.ended(failed()).await;
     rig.keep().await;
-    // As a wipe leaves it: a twin of another epoch, of a job that nobody knows.
-    let lost = rig.factory.job(0, |_| {});
-    let mut letter = rig.archive().await.remove(0);
-    let epoch = letter.epoch;
-    letter = DeadLetter {
-        id: lost.id,
-        envelope: lost.envelope.clone(),
-        epoch: epoch.wrapping_add(1),
-        ..letter
-    };
-    rig.ports.publish.archive(vec![letter]).await;
-    // A keeper that starts anew.
-    let next = super::Scheduler::builder(rig.ports.clone())
-        .clock(Arc::new(rig.clock.clone()))
-        .build();
-    next.held.send_replace(crate::shards::Held {
-        shards: vec![0],
-        is_first: true,
-    });
-    crate::drive::pass(Daemon::KeepDeadLetters, &next.context, &[0])
-        .await
-        .unwrap();
+    let kept = rig.archive().await.remove(0);
+    let lost = rig.outlived(&kept);
+    rig.ports.publish.archive(vec![lost.clone()]).await;
+    rig.keep_anew().await;
     assert_eq!(rig.status(lost.id).await, JobStatus::Failed);
     let twins = rig.archive().await;
     assert_eq!(twins.len(), 2);
     assert!(
-        twins.iter().all(|twin| twin.epoch == epoch),
+        twins.iter().all(|twin| twin.epoch == kept.epoch),
         "it belongs to the new life of the store"
     );
 }
