@@ -143,6 +143,22 @@ async fn twins_of_requeued_jobs_go_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn a_twin_that_comes_after_the_lap_for_its_requeue_goes_with_the_next() {
+    let rig = rig();
+    let dead = rig.ended(failed()).await;
+    // Its copy is slow.
+    let letters = rig.ports.schedule.dead_uncopied(0, 10).await.unwrap();
+    rig.requeue(dead.id).await;
+    assert_eq!(rig.keep().await, 0, "the lap finds no twin");
+    assert_eq!(rig.removals().await, 0);
+    rig.ports.publish.archive(letters).await;
+    let copied = vec![(dead.id, 1)];
+    rig.ports.schedule.dead_copied(0, copied).await.unwrap();
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!((rig.archived().await, rig.removals().await), (Vec::new(), 0));
+}
+
+#[tokio::test]
 async fn an_archive_larger_than_a_lap_may_hold_is_kept_whole() {
     let rig = rig();
     let jobs: Vec<NewJob> = (0..1_300).map(|_| rig.factory.job(0, |_| {})).collect();
