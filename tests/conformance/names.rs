@@ -214,6 +214,7 @@ macro_rules! each_case {
             requeue_and_discard_leave_other_jobs_alone
             removals_are_counted_for_the_keeper
             a_removal_that_comes_during_a_lap_waits_for_the_next
+            a_twin_that_comes_after_its_letter_was_requeued_or_discarded_is_a_removal
             the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does
             a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job
             a_message_that_the_broker_gave_up_twice_counts_once

@@ -130,11 +130,14 @@ impl SchedulePort for Core {
         }))
     }
 
-    fn dead_copied(&self, _shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
+    fn dead_copied(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()> {
         Box::pin(self.write(move |state, tx| {
+            let mut late = 0;
             for (id, gen_) in jobs {
-                state.change(tx, id, |slot, _| transition::dead_copied(slot, gen_));
+                let is_dead = state.change(tx, id, |slot, _| transition::dead_copied(slot, gen_));
+                late += u64::from(!is_dead);
             }
+            dead::count_removals(state, tx, shard, late);
         }))
     }
 

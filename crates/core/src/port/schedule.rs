@@ -254,7 +254,8 @@ pub trait SchedulePort: Send + Sync {
     /// Failed jobs without a durable twin.
     fn dead_uncopied(&self, shard: u16, limit: usize) -> Reply<'_, Vec<DeadLetter>>;
 
-    /// The broker confirmed these twins.
+    /// The broker confirmed these twins. One whose letter was requeued, discarded or pruned meanwhile, or died again, is
+    /// stale and counts as a removal: the lap for that one may have passed before the twin was there.
     fn dead_copied(&self, shard: u16, jobs: Vec<(JobId, Gen)>) -> Reply<'_, ()>;
 
     /// How the records behind archived twins stand; rebuilds what a wipe took.

@@ -64,10 +64,11 @@ pub fn discard(slot: &mut Slot, before: Timestamp, now: Timestamp) -> DeadLetter
     DeadLetterChange::Done
 }
 
-/// The broker confirmed the durable twin of this dead letter. Answers whether anything changed.
+/// The broker confirmed the durable twin of this dead letter. Answers false when the letter is none any more: then its
+/// twin came too late, and waits for a lap.
 pub fn dead_copied(slot: &mut Slot, gen_: Gen) -> bool {
     match slot.record_mut() {
-        Some(record) if record.status == JobStatus::Failed && record.gen_ == gen_ && !record.dead_copied => {
+        Some(record) if record.status == JobStatus::Failed && record.gen_ == gen_ => {
             record.dead_copied = true;
             true
         }

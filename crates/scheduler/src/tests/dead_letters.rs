@@ -1,6 +1,7 @@
 //! Dead letters and their archive.
 
 mod during_a_lap;
+mod second_copies;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -64,6 +65,31 @@ impl Rig {
     async fn keep(&self) -> u64 {
         self.run(Daemon::KeepDeadLetters).await
     }
+
+    /// As a keeper that starts anew.
+    async fn keep_anew(&self) {
+        let next = super::Scheduler::builder(self.ports.clone())
+            .clock(Arc::new(self.clock.clone()))
+            .build();
+        next.held.send_replace(crate::shards::Held {
+            shards: vec![0],
+            is_first: true,
+        });
+        crate::drive::pass(Daemon::KeepDeadLetters, &next.context, &[0])
+            .await
+            .unwrap();
+    }
+
+    /// As a wipe leaves it: a twin of another epoch, of a job that nobody knows.
+    fn outlived(&self, like: &DeadLetter) -> DeadLetter {
+        let lost = self.factory.job(0, |_| {});
+        DeadLetter {
+            id: lost.id,
+            envelope: lost.envelope,
+            epoch: like.epoch.wrapping_add(1),
+            ..like.clone()
+        }
+    }
 }
 
 #[tokio::test]
@@ -117,6 +143,22 @@ async fn twins_of_requeued_jobs_go_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn a_twin_that_comes_after_the_lap_for_its_requeue_goes_with_the_next() {
+    let rig = rig();
+    let dead = rig.ended(failed()).await;
+    // Its copy is slow.
+    let letters = rig.ports.schedule.dead_uncopied(0, 10).await.unwrap();
+    rig.requeue(dead.id).await;
+    assert_eq!(rig.keep().await, 0, "the lap finds no twin");
+    assert_eq!(rig.removals().await, 0);
+    rig.ports.publish.archive(letters).await;
+    let copied = vec![(dead.id, 1)];
+    rig.ports.schedule.dead_copied(0, copied).await.unwrap();
+    assert_eq!(rig.keep().await, 1);
+    assert_eq!((rig.archived().await, rig.removals().await), (Vec::new(), 0));
+}
+
+#[tokio::test]
 async fn an_archive_larger_than_a_lap_may_hold_is_kept_whole() {
     let rig = rig();
     let jobs: Vec<NewJob> = (0..1_300).map(|_| rig.factory.job(0, |_| {})).collect();
@@ -164,33 +206,15 @@ async fn twins_that_outlived_a_wipe_bring_their_jobs_back() {
     let rig = rig();
     rig.ended(failed()).await;
     rig.keep().await;
-    // As a wipe leaves it: a twin of another epoch, of a job that nobody knows.
-    let lost = rig.factory.job(0, |_| {});
-    let mut letter = rig.archive().await.remove(0);
-    let epoch = letter.epoch;
-    letter = DeadLetter {
-        id: lost.id,
-        envelope: lost.envelope.clone(),
-        epoch: epoch.wrapping_add(1),
-        ..letter
-    };
-    rig.ports.publish.archive(vec![letter]).await;
-    // A keeper that starts anew.
-    let next = super::Scheduler::builder(rig.ports.clone())
-        .clock(Arc::new(rig.clock.clone()))
-        .build();
-    next.held.send_replace(crate::shards::Held {
-        shards: vec![0],
-        is_first: true,
-    });
-    crate::drive::pass(Daemon::KeepDeadLetters, &next.context, &[0])
-        .await
-        .unwrap();
+    let kept = rig.archive().await.remove(0);
+    let lost = rig.outlived(&kept);
+    rig.ports.publish.archive(vec![lost.clone()]).await;
+    rig.keep_anew().await;
     assert_eq!(rig.status(lost.id).await, JobStatus::Failed);
     let twins = rig.archive().await;
     assert_eq!(twins.len(), 2);
     assert!(
-        twins.iter().all(|twin| twin.epoch == epoch),
+        twins.iter().all(|twin| twin.epoch == kept.epoch),
         "it belongs to the new life of the store"
     );
 }

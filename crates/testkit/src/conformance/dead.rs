@@ -32,6 +32,7 @@ cases! { DeadLetters:
     requeue_and_discard_leave_other_jobs_alone,
     removals_are_counted_for_the_keeper,
     a_removal_that_comes_during_a_lap_waits_for_the_next,
+    a_twin_that_comes_after_its_letter_was_requeued_or_discarded_is_a_removal,
     the_error_of_a_dead_letter_that_never_ran_stays_visible_when_it_does,
     a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job,
     a_message_that_the_broker_gave_up_twice_counts_once,
@@ -389,6 +390,23 @@ async fn a_removal_that_comes_during_a_lap_waits_for_the_next(rig: Rig) {
         (2, 0),
         "a lap that began earlier ends later"
     );
+}
+
+async fn a_twin_that_comes_after_its_letter_was_requeued_or_discarded_is_a_removal(rig: Rig) {
+    let (one, two) = (rig.ended(failed()).await, rig.ended(failed()).await);
+    let kept = rig.ended(failed()).await;
+    requeue(&rig, one.id).await;
+    discard(&rig, two.id).await;
+    assert_eq!(removals(&rig, 2).await, (2, 0), "a lap has found no twin");
+    let copied = vec![(one.id, 1), (kept.id, 1), (two.id, 1)];
+    for _ in 0..2 {
+        let before = removals(&rig, 0).await.0;
+        rig.ports.schedule.dead_copied(0, copied.clone()).await.unwrap();
+        let (counted, _) = removals(&rig, 0).await;
+        assert_eq!(counted - before, 2, "one letter is dead still");
+    }
+    assert_eq!(removals(&rig, 0).await, (6, 4));
+    assert_eq!(letters(&rig).await, []);
 }
 
 async fn a_message_that_the_broker_gave_up_counts_a_lost_for_a_running_job(rig: Rig) {

@@ -209,6 +209,13 @@ local function is_readable(id)
   return r.q and r.P and r.C and (r.s < COMPLETED or r.B) and true or false
 end
 
+-- As `record`; false when what is there can be no record.
+local function record_or_skip(id)
+  local is_read, r = pcall(record, id)
+  if is_read then return r end
+  return false
+end
+
 -- As `load`; false when what is there can be no record. That is for a person, whom the doctor tells of it, and stops nothing
 -- that other jobs need.
 local function load_or_skip(id)

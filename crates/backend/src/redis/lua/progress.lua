@@ -9,13 +9,17 @@
 
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
-  local r = load_or_skip(id)
+  local r = record_or_skip(id)
   if r and r.o == nonce and r.s == RUNNING then
-    if #lines > 0 then put(r, 'j', add_lines(id, r.j or 0, lines)) end
+    -- The first update of an attempt, and lines, change the record; few others do.
+    if #lines > 0 or not r.z then
+      r = load(id)
+      if #lines > 0 then put(r, 'j', add_lines(id, r.j or 0, lines)) end
+      put(r, 'z', 1)
+      save(r)
+    end
     call('SET', P .. 'g:' .. id, progress)
     call('XADD', P .. 'gs:' .. id, 'MAXLEN', STREAM, '*', 'p', progress)
-    if not r.z then put(r, 'z', 1) end
-    save(r)
     wake(id, 'p')
   end
 end

@@ -2,8 +2,9 @@
 //!
 //! A twin that stays is held unacknowledged, and goes back to its place when the lap's subscription ends. An archive
 //! that is larger than what may be held is moved on instead: published anew with confirms, then acknowledged. The lap
-//! has come around when it meets the first that was moved. A lap that ends before that, and before it has seen as many
-//! twins as there were when it began, is none: it is begun anew.
+//! has come around when it has taken as many letters as there were when it began, and meets one that was moved. Before
+//! that, a letter that was moved has come in a second copy, and the lap goes on. A lap that ends before it has taken as
+//! many letters as there were is none: it is begun anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,10 +100,11 @@ pub(super) async fn run(
     let mut lap = Lap {
         cx,
         epochs,
+        archived,
         held: Vec::new(),
         strays: Vec::new(),
         seen: BTreeSet::new(),
-        moved: BTreeSet::new(),
+        moved: BTreeMap::new(),
         dropped: 0,
     };
     let mut page = Vec::with_capacity(PAGE);
@@ -164,11 +166,14 @@ async fn stray(cx: &Context, payload: Payload) -> Result<(), Error> {
 struct Lap<'a> {
     cx: &'a Context,
     epochs: &'a [Epoch],
+    /// Letters that were there when it began. Our own copies stand behind them.
+    archived: u64,
     held: Vec<Twin>,
     /// Kept unacknowledged: they go back to their places.
     strays: Vec<Receipt>,
     seen: BTreeSet<Key>,
-    moved: BTreeSet<Key>,
+    /// What was published anew and confirmed, with the epochs that our copies have.
+    moved: BTreeMap<Key, Epoch>,
     dropped: u64,
 }
 
@@ -182,7 +187,9 @@ impl Lap<'_> {
     ) -> Result<bool, Error> {
         match delivery.payload {
             // Our own copy. It is left where it is: it goes back unacknowledged.
-            Payload::Dead(letter) if self.moved.contains(&key(&letter)) => return Ok(true),
+            Payload::Dead(letter) if *taken >= self.archived && self.moved.contains_key(&key(&letter)) => {
+                return Ok(true);
+            }
             Payload::Dead(letter) => page.push((letter, delivery.receipt)),
             other => {
                 match stray(self.cx, other).await {
@@ -212,8 +219,12 @@ impl Lap<'_> {
                     .entry(shards.of(&letter.id))
                     .or_default()
                     .push((letter, receipt));
+            } else if self.moved.get(&key(&letter)) == Some(&letter.epoch) {
+                // A second copy, unless letters have gone since they were counted: then it may be our own, and the only
+                // one. It stays, and what is one too many goes with a later lap.
+                self.held.push((letter, receipt));
             } else {
-                // The first copy is held, or was moved with a confirm.
+                // The first copy is held, or was moved with a confirm into the new life of its shard.
                 self.drop_twin(receipt);
             }
         }
@@ -256,12 +267,12 @@ impl Lap<'_> {
             return Ok(());
         }
         let (letters, receipts): (Vec<_>, Vec<_>) = twins.into_iter().unzip();
-        let keys: Vec<_> = letters.iter().map(key).collect();
+        let copies: Vec<_> = letters.iter().map(|letter| (key(letter), letter.epoch)).collect();
         let answers = self.cx.ports.publish.archive(letters).await;
-        for ((key, receipt), answer) in keys.into_iter().zip(receipts).zip(&answers) {
+        for (((key, epoch), receipt), answer) in copies.into_iter().zip(receipts).zip(&answers) {
             if answer.is_confirmed() {
                 receipt.ack();
-                self.moved.insert(key);
+                self.moved.insert(key, epoch);
             }
         }
         publisher::check(&answers)

@@ -69,6 +69,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
     ),
     in_cases(
         mutant(
+            "dead_copied",
+            "a twin that comes late leaves no removal",
+            "if late > 0 then call('HINCRBY', KEYS[1], 'removals', late) end\n",
+            "",
+        ),
+        Area::DeadLetters,
+    ),
+    in_cases(
+        mutant(
             "lib",
             "the last reason stays",
             "if not r.c then put(r, 'c', reason) end",
