@@ -140,6 +140,8 @@ macro_rules! each_case {
             a_changed_entry_does_not_fire_as_it_was
             a_tick_in_the_future_does_not_fire
             a_tick_can_be_skipped
+            a_tick_cancels_what_it_takes_the_place_of
+            a_tick_that_does_not_fire_cancels_nothing
             of_two_schedulers_one_fires
             a_ticks_job_waits_for_no_producer
             an_entry_remembers_its_last_job
