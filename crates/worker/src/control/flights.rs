@@ -232,25 +232,6 @@ impl Control {
         }
     }
 
-    /// The same of claims whose records are to be made anew.
-    fn give_rebuilt_claims_up(&mut self, shard: u16, is_unknown: bool) {
-        if !self.phase.is_working() {
-            return;
-        }
-        let lane = self.rebuilds.entry(shard).or_default();
-        for job in lane
-            .take_waiting(|job| matches!(job, Rebuilding::Claim(_)))
-            .into_iter()
-            .rev()
-        {
-            if let Rebuilding::Claim(mut claiming) = job {
-                // It was not made anew: the next miss is the first again.
-                claiming.held.rebuilt = false;
-                self.claim_failed(claiming, is_unknown);
-            }
-        }
-    }
-
     /// One request that the store can never answer must not hold up the others of its shard.
     fn drop_step(&mut self, step: Step, error: &Error) {
         match step {
@@ -335,7 +316,6 @@ impl Control {
             },
             Err(error) => {
                 lane.failed(now, &*self.random);
-                self.give_rebuilt_claims_up(shard, matches!(error, Error::OutcomeUnknown { .. }));
                 self.note_failure("rebuild records", &error);
             }
         }

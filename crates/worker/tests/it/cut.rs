@@ -28,8 +28,6 @@ pub(crate) enum Fault {
     StepsForbidden(u16),
     /// Claims and ends of this shard are refused: its server is there and takes no writes.
     StepsRefused(u16),
-    /// No record is made anew.
-    NoRebuilds,
     /// Beats are not answered.
     NoBeats,
     /// Every claim finds another owner.
@@ -161,8 +159,7 @@ impl AttemptPort for Cut {
     }
 
     fn rebuild(&self, shard: u16, jobs: Vec<Rebuild>) -> Reply<'_, Vec<Claimed>> {
-        let faults = [Fault::ShardAway(shard), Fault::NoRebuilds];
-        self.unless(&faults, || self.store.rebuild(shard, jobs))
+        self.unless(&[Fault::ShardAway(shard)], || self.store.rebuild(shard, jobs))
     }
 
     fn beat(&self, shard: u16, claims: Vec<(JobId, Nonce)>) -> Reply<'_, Vec<Beaten>> {

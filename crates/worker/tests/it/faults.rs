@@ -287,26 +287,6 @@ async fn jobs_of_other_shards_go_on_while_one_shard_refuses_claims() {
     jobs_of_other_shards_go_on(Fault::StepsRefused(1)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_whose_record_could_not_be_made_anew_at_first_is_run() {
-    let rig = Rig::new();
-    let cut = Cut::new(&rig);
-    cut.set(Fault::NoRebuilds);
-    let handler = async |job: Echo| Ok::<_, JobError>(job.text);
-    let builder = Worker::builder(cut.ports(&rig)).max_workers(1);
-    let worker = Running::start(builder.register(handler));
-    let (envelope, job) = message_job(&echo("forgotten"), 0, 0);
-    publish(&rig.ports, 0, 0, &envelope, vec![job]).await;
-    until("it cannot be made", || worker.stats.snapshot().store_errors > 1).await;
-    // Its slot is free meanwhile.
-    let other = rig.enqueue(echo("other")).await;
-    rig.until(other, JobStatus::Completed).await;
-    cut.set(Fault::None);
-    rig.until(envelope.id, JobStatus::Completed).await;
-    assert!(cut.quarantined.lock().is_empty());
-    worker.stop().await;
-}
-
 async fn jobs_of_other_shards_go_on(fault: Fault) {
     let rig = Rig::new();
     let cut = Cut::new(&rig);
