@@ -342,7 +342,8 @@ mod tests {
 
     #[test]
     fn a_limit_beyond_ten_years_is_refused() {
-        let limits: [(&str, fn(ClientBuilder, Duration) -> ClientBuilder); 4] = [
+        type Set = fn(ClientBuilder, Duration) -> ClientBuilder;
+        let limits: [(&str, Set); 4] = [
             ("enqueue_timeout", ClientBuilder::enqueue_timeout),
             ("publish_timeout", ClientBuilder::publish_timeout),
             ("wait_patience", ClientBuilder::wait_patience),

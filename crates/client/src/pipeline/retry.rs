@@ -84,7 +84,7 @@ fn in_the_end(error: Error, in_doubt: bool) -> Error {
             if in_doubt =>
         {
             tracing::debug!(%error, "an earlier try may have done it");
-            Error::OutcomeUnknown { server: *server }
+            Error::OutcomeUnknown { server }
         }
         _ => error,
     }
