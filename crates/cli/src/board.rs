@@ -191,7 +191,7 @@ pub(crate) fn short(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use longshore_core::outcome::Progress;
     use longshore_core::{FunctionName, Priority, QueueName};
 
@@ -200,7 +200,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
     /// A job that runs half done, under a lease until then.
-    fn running(lease_until: Option<Timestamp>) -> JobView {
+    pub(crate) fn running(lease_until: Option<Timestamp>) -> JobView {
         JobView {
             id: "0193f0a1-7c5e-8001-9313-0242ac120002".parse().unwrap(),
             function_name: FunctionName::new("resize").unwrap(),

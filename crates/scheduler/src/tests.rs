@@ -58,8 +58,8 @@ fn rig_with(shape: impl FnOnce(Builder) -> Builder) -> Rig {
     rig_over(shape, |_| {})
 }
 
-/// A rig whose ports a test has changed.
-fn rig_over(shape: impl FnOnce(Builder) -> Builder, change: impl FnOnce(&mut Ports)) -> Rig {
+/// An empty store, and its clock, which stands still.
+fn empty() -> (TempDir, ManualClock, Store) {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::default();
     let options = Options {
@@ -67,6 +67,12 @@ fn rig_over(shape: impl FnOnce(Builder) -> Builder, change: impl FnOnce(&mut Por
         ..Options::default()
     };
     let store = Store::open(folder.path(), options).unwrap();
+    (folder, clock, store)
+}
+
+/// A rig whose ports a test has changed.
+fn rig_over(shape: impl FnOnce(Builder) -> Builder, change: impl FnOnce(&mut Ports)) -> Rig {
+    let (folder, clock, store) = empty();
     let mut ports = store.ports();
     change(&mut ports);
     let builder = Scheduler::builder(ports.clone())

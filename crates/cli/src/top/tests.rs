@@ -6,7 +6,7 @@ use std::time::Duration;
 use longshore::{FunctionRow, Point, QueueRow, Statistics, Tally, WorkerView};
 use longshore_core::outcome::Progress;
 use longshore_core::view::JobView;
-use longshore_core::{FunctionName, JobId, JobStatus, Priority, QueueName, Timestamp, WorkerId};
+use longshore_core::{FunctionName, JobStatus, QueueName, Timestamp, WorkerId};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyModifiers};
@@ -14,6 +14,7 @@ use ratatui::crossterm::event::{KeyCode, KeyModifiers};
 use super::app::{App, Screen};
 use super::draw::draw;
 use super::look::Look;
+use crate::board::tests::running;
 
 const NOW: Timestamp = Timestamp(1_900_000_000_000);
 
@@ -93,35 +94,15 @@ fn worker() -> WorkerView {
 
 fn job(fraction: Option<f64>) -> JobView {
     JobView {
-        id: "0193f0a1-7c5e-8001-9313-0242ac120002".parse::<JobId>().unwrap(),
-        function_name: FunctionName::new("resize").unwrap(),
         name: "Resize \u{1b}[31mthe pictures".to_owned(),
-        queue: QueueName::default(),
-        priority: Priority::Normal,
-        status: JobStatus::Running,
-        gen_: 1,
-        attempts: 1,
-        retries: 0,
-        losts: 0,
-        tags: Vec::new(),
         created_at: NOW,
         started_at: Some(NOW.before(Duration::from_secs(12))),
-        finished_at: None,
-        run_at: None,
-        published_at: None,
-        outbox_at: None,
-        parked: None,
-        worker: None,
-        lease_until: None,
-        cancel_reason: None,
-        open_parents: Vec::new(),
         progress: Progress {
             fraction,
             message: "page 5 of 10".to_owned(),
             ..Progress::default()
         },
-        error: None,
-        full: None,
+        ..running(None)
     }
 }
 

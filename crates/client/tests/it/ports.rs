@@ -69,6 +69,21 @@ pub(crate) struct Store {
     pub(crate) verified: AtomicUsize,
 }
 
+/// What a store says that is away.
+fn away() -> Error {
+    Error::Unavailable {
+        server: "embedded store",
+        reason: "injected".to_owned(),
+    }
+}
+
+/// What stands in for an answer that is lost.
+const fn unanswered() -> Error {
+    Error::OutcomeUnknown {
+        server: "embedded store",
+    }
+}
+
 impl Store {
     pub(crate) fn around(inner: Arc<dyn EnqueuePort>) -> Arc<Self> {
         Arc::new(Self {
@@ -128,15 +143,10 @@ impl Store {
         Box::pin(async move {
             match fault {
                 None | Some(Fault::Nothing) => call.await,
-                Some(Fault::Away) => Err(Error::Unavailable {
-                    server: "embedded store",
-                    reason: "injected".to_owned(),
-                }),
+                Some(Fault::Away) => Err(away()),
                 Some(Fault::ReplyLost) => {
                     call.await?;
-                    Err(Error::OutcomeUnknown {
-                        server: "embedded store",
-                    })
+                    Err(unanswered())
                 }
             }
         })

@@ -80,9 +80,9 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
     let mut last = entry.last.map(|job| job.id);
     let mut moved = 0;
     for step in plan(&definition.schedule, definition.misfire, entry.next_at, now) {
-        let job = definition.job_of_tick(&entry.name, step.tick, now, shard)?;
         // An entry that was put back to a tick of before meets the job of this very tick.
-        let open = match last.filter(|id| step.fires && *id != job.id) {
+        let own = JobId::from_cron_tick(entry.name.as_str(), step.tick, shard);
+        let open = match last.filter(|id| step.fires && *id != own) {
             Some(id) => open_beside(cx, definition.overlap, id).await?,
             None => None,
         };
@@ -95,7 +95,8 @@ async fn fire_entry(cx: &Context, shard: u16, entry: &CronEntry, now: Timestamp)
             id,
             reason: format!("cron entry {} fired again", entry.name),
         });
-        let job = fires.then_some(job);
+        let job = fires.then(|| definition.job_of_tick(&entry.name, step.tick, now, shard));
+        let job = job.transpose()?;
         last = job.as_ref().map(|job| job.id).or(last);
         let fire = CronFire {
             name: entry.name.clone(),

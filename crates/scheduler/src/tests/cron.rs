@@ -28,6 +28,17 @@ fn hourly() -> Definition {
 }
 
 impl Rig {
+    /// An entry that only a later build can read.
+    async fn keep_strange(&self, entry: &str) {
+        let put = CronPut {
+            name: name(entry),
+            definition: Bytes::from_static(b"from tomorrow"),
+            next_at: self.clock.now(),
+            if_version: None,
+        };
+        self.ports.cron.cron_put(put).await.unwrap();
+    }
+
     async fn keep_entry(&self, entry: &str, definition: &Definition) -> CronEntry {
         let put = CronPut {
             name: name(entry),
@@ -211,13 +222,7 @@ async fn a_job_with_jitter_waits_for_its_time() {
 async fn an_entry_that_cannot_be_read_holds_no_other_up() {
     let rig = rig();
     let tick = rig.keep_entry("good", &hourly()).await.next_at;
-    let put = CronPut {
-        name: name("strange"),
-        definition: Bytes::from_static(b"from tomorrow"),
-        next_at: rig.clock.now(),
-        if_version: None,
-    };
-    rig.ports.cron.cron_put(put).await.unwrap();
+    rig.keep_strange("strange").await;
     rig.pass_tick(tick, 0);
     assert_eq!(rig.run(Daemon::FireCron).await, 1);
     assert_eq!(rig.jobs_of("good").await.len(), 1);
@@ -232,13 +237,7 @@ async fn a_crowd_that_cannot_be_read_holds_no_other_up() {
     let beside = |entry: &String| shards.of_bytes(entry.as_bytes()) == shards.of_bytes(b"good");
     let crowd = (0..).map(|number| format!("strange-{number}")).filter(beside);
     for entry in crowd.take(200) {
-        let put = CronPut {
-            name: name(&entry),
-            definition: Bytes::from_static(b"from tomorrow"),
-            next_at: rig.clock.now(),
-            if_version: None,
-        };
-        rig.ports.cron.cron_put(put).await.unwrap();
+        rig.keep_strange(&entry).await;
     }
     rig.pass_tick(tick, 0);
     assert_eq!(rig.run(Daemon::FireCron).await, 1);

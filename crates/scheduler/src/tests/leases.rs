@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use longshore_backend::embedded::{Options, Store};
 use longshore_core::message::Message;
 use longshore_core::port::broker::Published;
 use longshore_core::port::schedule::DeadLetter;
@@ -65,13 +64,7 @@ async fn round(clock: &ManualClock, first: &mut Leases, second: &mut Leases) -> 
 #[tokio::test]
 async fn a_scheduler_without_a_broker_has_no_shards_most_of_the_time_however_the_two_are_in_step() {
     for apart in 0..60 {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = ManualClock::default();
-        let options = Options {
-            clock: Arc::new(clock.clone()),
-            ..Options::default()
-        };
-        let store = Store::open(folder.path(), options).unwrap();
+        let (_folder, clock, store) = super::empty();
         let mut ports = store.ports();
         let cut = Cut::into(&mut ports);
         let mut first = Leases::new(ports, "first".to_owned(), ROUND);

@@ -9,7 +9,7 @@
 local out = {}
 while at < #ARGV do
   local id, nonce = arg(), arg()
-  local r = load_or_skip(id)
+  local r = try(load, id)
   if r == nil then
     out[#out + 1] = call('EXISTS', P .. 't:' .. id) == 1 and -1 or -2
   elseif r and r.o == nonce and r.s == RUNNING then

@@ -202,26 +202,19 @@ local function load(id)
   return r
 end
 
+-- What `record` or `load` answers; false when what is there can be no record. That is for a person, whom the doctor tells of
+-- it, and stops nothing that other jobs need.
+local function try(read, id)
+  local is_read, r = pcall(read, id)
+  if is_read then return r end
+  return false
+end
+
 -- Whether what is under a job's key can be a record: whoever wrote something else there must break no script.
 local function is_readable(id)
-  local is_read, r = pcall(record, id)
-  if not (is_read and r and r.s and r.s >= BLOCKED and r.s <= EXPIRED) then return false end
+  local r = try(record, id)
+  if not (r and r.s and r.s >= BLOCKED and r.s <= EXPIRED) then return false end
   return r.q and r.P and r.C and (r.s < COMPLETED or r.B) and true or false
-end
-
--- As `record`; false when what is there can be no record.
-local function record_or_skip(id)
-  local is_read, r = pcall(record, id)
-  if is_read then return r end
-  return false
-end
-
--- As `load`; false when what is there can be no record. That is for a person, whom the doctor tells of it, and stops nothing
--- that other jobs need.
-local function load_or_skip(id)
-  local is_read, r = pcall(load, id)
-  if is_read then return r end
-  return false
 end
 
 -- Adds lines to a job's log, each after its place in it, and answers how many its attempt has said. Those up to `said`
@@ -393,9 +386,10 @@ local function keep_result(r, data)
 end
 
 local function result_of(id)
-  local kept, r = call('GET', P .. 'r:' .. id), nil
-  if not kept then r = record(id) end
-  return kept or r and r.i or false
+  local kept = call('GET', P .. 'r:' .. id)
+  if kept then return kept end
+  local r = record(id)
+  return r and r.i or false
 end
 
 -- Ends a job as Failed for a reason that no worker reported.
@@ -693,7 +687,7 @@ end
 local function each(index, upto, limit, act, from)
   local ids = call('ZRANGEBYSCORE', P .. index, from or '-inf', upto, 'LIMIT', 0, limit)
   for _, id in ipairs(ids) do
-    local r = load_or_skip(id)
+    local r = try(load, id)
     if r and r.before[index] then
       act(r)
     elseif r ~= false then
@@ -707,7 +701,7 @@ end
 local function pull_back(index, field, most)
   local ids = call('ZRANGEBYSCORE', P .. index, '(' .. text(NOW + most), '+inf', 'LIMIT', 0, PULL)
   for _, id in ipairs(ids) do
-    local r = load_or_skip(id)
+    local r = try(load, id)
     if r and r.before[index] then
       put(r, field, NOW + most)
       save(r)

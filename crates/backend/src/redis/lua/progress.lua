@@ -9,7 +9,7 @@
 
 while at < #ARGV do
   local id, nonce, progress, lines = arg(), arg(), arg(), read_lines()
-  local r = record_or_skip(id)
+  local r = try(record, id)
   if r and r.o == nonce and r.s == RUNNING then
     -- The first update of an attempt, and lines, change the record; few others do.
     if #lines > 0 or not r.z then

@@ -2,7 +2,7 @@
 
 -- A record is one text, `j:<id>`: numbers at fixed places, 0 for nothing, then queue, function, a map of the other fields,
 -- worker and a small result. Scripts that run for every job read and write the records of a whole call with one command
--- each, and put a few numbers anew without looking at the rest: a third of what hashes of such fields cost Redis.
+-- each, and put a few numbers anew without looking at the rest: three fifths of what hashes of such fields cost Redis.
 --
 --   1 priority and 2 status, as digits      3 `+` when the map has more than h, nm and t, otherwise `-`
 --   4 a, 8 S, 16 F, 24 u, 32 the owner's nonce (zeros for nobody): what a start writes

@@ -15,7 +15,7 @@ use longshore_core::port::{Error, InspectPort, Ports, Reply, SchedulePort};
 use longshore_core::view::Detail;
 use longshore_core::{JobId, JobStatus, Timestamp};
 
-use super::Fault;
+use super::{Fault, away, unanswered};
 
 /// Requeues and discards that go wrong.
 pub(crate) struct Letters {
@@ -55,10 +55,7 @@ impl Letters {
         Box::pin(async move {
             match fault {
                 None | Some(Fault::Nothing) => call.await,
-                Some(Fault::Away) => Err(Error::Unavailable {
-                    server: "embedded store",
-                    reason: "injected".to_owned(),
-                }),
+                Some(Fault::Away) => Err(away()),
                 Some(Fault::ReplyLost) => {
                     let changes = call.await?;
                     if self.dies_again.load(Ordering::SeqCst) {
@@ -66,9 +63,7 @@ impl Letters {
                         let done = changed.filter(|(_, change)| *change == DeadLetterChange::Done);
                         self.until_dead(shard, done.map(|(id, _)| id).collect()).await?;
                     }
-                    Err(Error::OutcomeUnknown {
-                        server: "embedded store",
-                    })
+                    Err(unanswered())
                 }
             }
         })
